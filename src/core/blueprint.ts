@@ -1,0 +1,244 @@
+// The fully resolved config as plain JSON: nothing implicit is left in it. Its schemas are also the config language.
+
+import {
+  Choice,
+  Duration,
+  Fields,
+  Maybe,
+  Named,
+  PatternText,
+  Percent,
+  Shorthand,
+  Size,
+  type Static,
+  Type,
+} from './schema.ts'
+
+const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65535, description })
+
+export const tlsSchema = Fields({
+  certificates: Type.Array(
+    Fields({
+      cert: Type.String({ format: 'file', description: 'PEM file with the certificate and its chain.' }),
+      key: Type.String({ format: 'file', description: 'PEM file with the private key.' }),
+    }),
+    {
+      minItems: 1,
+      description: 'Chosen by SNI from the names in the certificates; the first one serves unknown names.',
+    },
+  ),
+  minVersion: Choice(['1.2', '1.3'], { default: '1.2', description: 'Oldest TLS version accepted.' }),
+})
+
+export const listenerSchema = Fields({
+  name: Type.String({
+    default: '',
+    description: 'For `match.listeners` and metrics; the port where it is not written.',
+  }),
+  port: port('TCP port; 0 takes any free one.'),
+  host: Maybe(Type.String({ description: 'Address to listen on; all addresses where it is not written.' })),
+  tls: Maybe(tlsSchema),
+  timeouts: Fields(
+    {
+      head: Duration({ default: '10s', description: 'From the first byte of a request until its head is complete.' }),
+      body: Duration({ default: '30s', description: 'The longest pause while a request body or a reply is moving.' }),
+      idle: Duration({ default: '75s', description: 'How long a keep-alive connection may stay without a call.' }),
+    },
+    { default: {} },
+  ),
+  limits: Fields(
+    {
+      connections: Type.Integer({
+        minimum: 1,
+        default: 65536,
+        description: 'Open connections, over all workers together; further ones are closed at once.',
+      }),
+      head: Size({ default: '32kB', description: 'Request line and header fields together.' }),
+      fields: Type.Integer({ minimum: 1, maximum: 10000, default: 100, description: 'Number of header fields.' }),
+      target: Size({ default: '8kB', description: 'The request target.' }),
+    },
+    { default: {} },
+  ),
+  trustedProxies: Type.Array(Type.String({ format: 'cidr' }), {
+    default: [],
+    description:
+      'Addresses or CIDRs whose X-Forwarded-* and Forwarded fields are believed; from others they are dropped.',
+  }),
+})
+
+export const pathsSchema = Fields({
+  dotSegments: Choice(['refuse', 'normalise'], {
+    default: 'refuse',
+    description: '`.` and `..` segments, plain or percent-encoded.',
+  }),
+  encodedSlashes: Choice(['refuse', 'normalise', 'keep'], {
+    default: 'refuse',
+    description: '`%2F` and `%5C`, and the plain backslash.',
+  }),
+  emptySegments: Choice(['refuse', 'normalise', 'keep'], { default: 'refuse', description: '`//` inside a path.' }),
+  parameters: Choice(['refuse', 'keep'], { default: 'refuse', description: '`;` in a path segment.' }),
+  case: Choice(['sensitive', 'insensitive'], { default: 'sensitive', description: 'How paths are matched.' }),
+})
+
+export const adminSchema = Fields({
+  port: port('TCP port of metrics, health and the admin API.'),
+  host: Type.String({ default: '127.0.0.1', description: 'Address to listen on; loopback where it is not written.' }),
+})
+
+export const targetSchema = Shorthand(
+  'url',
+  Fields({
+    url: Type.String({ format: 'origin', description: 'Scheme, host and port, such as `http://10.0.0.7:9001`.' }),
+    weight: Type.Integer({ minimum: 0, maximum: 1000, default: 1, description: 'Share of the calls; 0 sends none.' }),
+  }),
+)
+
+export const upstreamSchema = Fields({
+  targets: Type.Array(targetSchema, { minItems: 1, description: 'Servers that answer alike.' }),
+  balance: Choice(['round-robin', 'least-request', 'random', 'hash'], {
+    default: 'least-request',
+    description: 'How a target is chosen; `least-request` takes the less busy of two drawn by weight.',
+  }),
+  hashBy: Maybe(
+    Type.String({
+      format: 'template',
+      description: 'With `balance: hash`: what is hashed; the client address by default.',
+    }),
+  ),
+  dns: Fields(
+    { refresh: Duration({ default: '30s', description: 'How often names of targets are resolved again.' }) },
+    { default: {} },
+  ),
+  tls: Fields(
+    {
+      verify: Type.Boolean({ default: true, description: 'Whether the certificate of the target must be valid.' }),
+      serverName: Maybe(
+        Type.String({ description: 'Name for SNI and verification; the host of the target by default.' }),
+      ),
+      ca: Maybe(
+        Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' }),
+      ),
+    },
+    { default: {} },
+  ),
+  timeouts: Fields(
+    {
+      connect: Duration({ default: '2s', description: 'Until a new connection is usable, TLS included.' }),
+      response: Duration({ default: '30s', description: 'From the call sent until the first byte of the reply.' }),
+      idle: Duration({ default: '60s', description: 'The longest pause inside a reply or a request body.' }),
+      keepAlive: Duration({ default: '60s', description: 'How long an unused connection is kept.' }),
+      call: Maybe(Duration({ description: 'The whole exchange, all tries and the body included.' })),
+    },
+    { default: {} },
+  ),
+  retry: Maybe(
+    Fields({
+      attempts: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further tries after the first.' }),
+      on: Type.Array(Choice(['connect-failure', 'reset', 'timeout', '500', '502', '503', '504']), {
+        default: ['connect-failure', 'reset'],
+        description: 'What is tried again.',
+      }),
+      budget: Percent({ default: '20%', description: 'Retries as a share of the calls of the last ten seconds.' }),
+      backoff: Duration({ default: '25ms', description: 'Base of the jittered, doubling pause before a further try.' }),
+    }),
+  ),
+  limits: Fields(
+    {
+      connections: Type.Integer({
+        minimum: 1,
+        default: 1024,
+        description: 'Connections to the upstream, over all workers together; each worker has its even share.',
+      }),
+      pending: Type.Integer({
+        minimum: 0,
+        default: 1024,
+        description: 'Calls waiting for a connection, over all workers together; one more is answered 503 at once.',
+      }),
+    },
+    { default: {} },
+  ),
+})
+
+const valueMatch = Named(Type.String(), {
+  default: {},
+  description: 'Names to exact values; `*` takes any value.',
+})
+
+export const matchSchema = Fields({
+  hosts: Type.Array(Type.String({ format: 'hostname' }), {
+    default: [],
+    description: 'Host names; `*.acme.test` takes any name below. Any host where none is written.',
+  }),
+  path: Maybe(
+    PatternText({ description: 'Such as `/users/{id}` or `/catalog/**`; any path where it is not written.' }),
+  ),
+  methods: Type.Array(Type.String(), { default: [], description: 'Any method where none is written.' }),
+  headers: valueMatch,
+  query: valueMatch,
+  listeners: Type.Array(Type.String(), { default: [], description: 'Names of listeners; any where none is written.' }),
+})
+
+export const telemetrySchema = Fields({
+  accessLog: Maybe(
+    Shorthand(
+      'to',
+      Fields({
+        to: Type.String({ description: '`stdout`, or the path of a file that is reopened on SIGUSR1.' }),
+        bufferBytes: Size({
+          default: '1MB',
+          description: 'Lines waiting to be written; past it lines are dropped and counted.',
+        }),
+      }),
+    ),
+  ),
+  requestId: Type.Boolean({ default: true, description: 'Sets `x-request-id` on calls and replies.' }),
+  trace: Choice(['start', 'forward', 'off'], {
+    default: 'start',
+    description: 'W3C `traceparent`: start one where the client sent none, only forward, or drop.',
+  }),
+})
+
+/** `policy`, its resolved options, and the match that narrows it (null: always). */
+export interface PolicyUse {
+  readonly policy: string
+  readonly options: unknown
+  readonly when: MatchBlueprint[] | null
+}
+
+export interface EndUse {
+  readonly end: string
+  readonly options: unknown
+}
+
+export interface RouteBlueprint {
+  /** Unique. Made of the first match where the user wrote none. */
+  readonly name: string
+  /** Any of them. Never empty. */
+  readonly match: readonly MatchBlueprint[]
+  /** Outermost first, those around every route included. */
+  readonly policies: readonly PolicyUse[]
+  readonly end: EndUse
+  /** Tokens of Upgrade that may pass, in lower case. */
+  readonly upgrades: readonly string[]
+}
+
+export interface Blueprint {
+  readonly listeners: readonly ListenerBlueprint[]
+  readonly admin: Static<typeof adminSchema> | null
+  /** Number of worker threads; 0 where the user wrote none: one per core. */
+  readonly workers: number
+  /** How long calls may go on after the order to stop, milliseconds. */
+  readonly drainMs: number
+  readonly paths: PathsBlueprint
+  readonly telemetry: TelemetryBlueprint
+  readonly upstreams: Readonly<Record<string, UpstreamBlueprint>>
+  readonly routes: readonly RouteBlueprint[]
+}
+
+/** `name` is never empty here. Certificate files stand as their absolute paths. */
+export type ListenerBlueprint = Static<typeof listenerSchema>
+export type TlsBlueprint = Static<typeof tlsSchema>
+export type PathsBlueprint = Static<typeof pathsSchema>
+export type UpstreamBlueprint = Static<typeof upstreamSchema>
+export type MatchBlueprint = Static<typeof matchSchema>
+export type TelemetryBlueprint = Static<typeof telemetrySchema>

@@ -1,0 +1,122 @@
+// One request on its way through the gateway.
+
+import type { Body } from './body.ts'
+import { Facts } from './facts.ts'
+import type { Failure } from './failure.ts'
+import type { Headers } from './headers.ts'
+import type { PathPattern } from './pattern.ts'
+
+/** Told when a call is given up before its reply was sent whole: the client left, or its time ran out. */
+export interface Abandonable {
+  abandoned(reason: Failure): void
+}
+
+/** What the connection knows about who is calling; shared by all calls of one connection. */
+export interface Peer {
+  /** Address of the other end of the socket, IPv4 in dotted form also on dual-stack sockets. */
+  readonly address: string
+  readonly port: number
+  /** Whether that address is one of the listener's trusted proxies. */
+  readonly isTrusted: boolean
+  readonly scheme: 'http' | 'https'
+  /** Name of the listener that accepted the connection. */
+  readonly listener: string
+}
+
+export interface CallInit {
+  readonly method: string
+  readonly target: string
+  readonly path: string
+  readonly query: string
+  readonly host: string
+  readonly headers: Headers
+  readonly body: Body
+  readonly peer: Peer
+  readonly startedMs: number
+}
+
+/** One request. Made by the edge; layers may change `headers`, `target` and `body` on the way in. */
+export class Call {
+  readonly method: string
+  /** Origin-form request target byte for byte as received, or as rewritten on the way. */
+  target: string
+  /** Path of the received target with its percent-encoded octets decoded once: what routes and `when` match. Starts with `/`. */
+  readonly path: string
+  /** From `?` on, as received; empty without a query. */
+  readonly query: string
+  /** Host in lower case, without port. */
+  readonly host: string
+  readonly headers: Headers
+  body: Body
+  readonly peer: Peer
+  readonly facts: Facts = new Facts()
+  /** Address of the client by the trusted-proxy rule; the peer's where no trusted proxy stands between. */
+  clientAddress: string
+  /** `x-request-id`; taken over from a trusted proxy or made here. */
+  id = ''
+  /** Token of the Upgrade field in lower case, empty without one. */
+  upgrade = ''
+  /** The client waits for `100 Continue`; it is sent when the body is first read. */
+  expectsContinue = false
+  /** The client accepts trailers (`TE: trailers`). */
+  acceptsTrailers = false
+  /** Monotonic time (`Clock.now`) at which the first byte of the head was seen, milliseconds. */
+  readonly startedMs: number
+  /** Monotonic time after which the call is given up; Infinity for none. Layers may only bring it forward. */
+  deadlineMs = Infinity
+  /** Milliseconds spent waiting for upstreams until their reply heads came, summed over all tries. */
+  upstreamMs = 0
+  /** The pattern of the matched route, for its parameters. */
+  pattern: PathPattern | null = null
+  /** Name of the matched route, empty before or without one. */
+  route = ''
+  /** Set by the edge: sends an interim reply (103; never 100 or 101) to a client that can take it. */
+  inform: ((status: number, headers: Headers) => void) | null = null
+  /** Why the call was given up, null while it was not. */
+  abandonReason: Failure | null = null
+  #abandonables: Abandonable | Abandonable[] | null = null
+
+  constructor(init: CallInit) {
+    this.method = init.method
+    this.target = init.target
+    this.path = init.path
+    this.query = init.query
+    this.host = init.host
+    this.headers = init.headers
+    this.body = init.body
+    this.peer = init.peer
+    this.clientAddress = init.peer.address
+    this.startedMs = init.startedMs
+  }
+
+  /** A parameter of the matched route's pattern as it stands in the target (still percent-encoded), or undefined. */
+  param(name: string): string | undefined {
+    return this.pattern?.param(this.target, name)
+  }
+
+  /** Registers something to be told when the call is given up; told at once if it already was. */
+  onAbandon(listener: Abandonable): void {
+    if (this.abandonReason !== null) listener.abandoned(this.abandonReason)
+    else if (this.#abandonables === null) this.#abandonables = listener
+    else if (Array.isArray(this.#abandonables)) this.#abandonables.push(listener)
+    else this.#abandonables = [this.#abandonables, listener]
+  }
+
+  /** Takes back `onAbandon`. */
+  offAbandon(listener: Abandonable): void {
+    if (this.#abandonables === listener) this.#abandonables = null
+    else if (Array.isArray(this.#abandonables)) {
+      this.#abandonables = this.#abandonables.filter(other => other !== listener)
+    }
+  }
+
+  /** Gives the call up. Called by the edge and by layers that end a call early; the first reason stays. */
+  abandon(reason: Failure): void {
+    if (this.abandonReason !== null) return
+    this.abandonReason = reason
+    const listeners = this.#abandonables
+    this.#abandonables = null
+    if (Array.isArray(listeners)) for (const listener of listeners) listener.abandoned(reason)
+    else listeners?.abandoned(reason)
+  }
+}

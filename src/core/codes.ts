@@ -1,0 +1,51 @@
+// Every way a call can break or be refused by the gateway: one table of code, status, side and public text.
+
+export type FailureSource = 'client' | 'gateway' | 'upstream'
+
+export interface CodeEntry {
+  /** HTTP status of the reply made from it. 0: the client is gone, nobody is answered. */
+  readonly status: number
+  readonly source: FailureSource
+  /** What the caller may read; says nothing about the inside. */
+  readonly text: string
+}
+
+/** Documented one by one in docs/errors.md, which a test holds against this table. */
+export const codes = {
+  // The client's message or conduct.
+  'malformed-request': { status: 400, source: 'client', text: 'The request is not valid HTTP.' },
+  'unsafe-path': { status: 400, source: 'client', text: 'The path of the request is ambiguous.' },
+  'body-not-json': { status: 400, source: 'client', text: 'The request body is not valid JSON.' },
+  'address-denied': { status: 403, source: 'client', text: 'This address is not allowed.' },
+  'route-not-found': { status: 404, source: 'client', text: 'No route matches this request.' },
+  'method-not-allowed': { status: 405, source: 'client', text: 'This path does not accept this method.' },
+  'request-timeout': { status: 408, source: 'client', text: 'The request did not arrive in time.' },
+  'body-too-large': { status: 413, source: 'client', text: 'The request body is too large.' },
+  'target-too-long': { status: 414, source: 'client', text: 'The request target is too long.' },
+  'expectation-failed': { status: 417, source: 'client', text: 'The expectation is not supported.' },
+  'upgrade-refused': { status: 403, source: 'client', text: 'This route does not allow this upgrade.' },
+  'headers-too-large': { status: 431, source: 'client', text: 'The request headers are too large.' },
+  'client-closed': { status: 0, source: 'client', text: 'The client closed the connection.' },
+  // The gateway itself.
+  internal: { status: 500, source: 'gateway', text: 'The gateway failed.' },
+  'method-not-implemented': { status: 501, source: 'gateway', text: 'This method is not supported.' },
+  'coding-not-implemented': { status: 501, source: 'gateway', text: 'This transfer coding is not supported.' },
+  'version-not-supported': { status: 505, source: 'gateway', text: 'This version of HTTP is not supported.' },
+  'concurrency-exceeded': { status: 503, source: 'gateway', text: 'Too many calls at once. Try again shortly.' },
+  'connections-exceeded': { status: 503, source: 'gateway', text: 'Too many connections. Try again shortly.' },
+  'gateway-draining': { status: 503, source: 'gateway', text: 'The gateway is shutting down. Try again.' },
+  'call-timeout': { status: 504, source: 'gateway', text: 'The call took longer than it may.' },
+  // The upstream.
+  'upstream-unresolved': { status: 502, source: 'upstream', text: 'The service behind the gateway was not found.' },
+  'upstream-connect-failed': { status: 502, source: 'upstream', text: 'The service could not be reached.' },
+  'upstream-connect-timeout': { status: 504, source: 'upstream', text: 'The service could not be reached in time.' },
+  'upstream-tls-failed': { status: 502, source: 'upstream', text: 'The service could not be reached securely.' },
+  'upstream-reset': { status: 502, source: 'upstream', text: 'The service closed the connection.' },
+  'upstream-stale': { status: 502, source: 'upstream', text: 'The service closed the connection.' },
+  'upstream-malformed-reply': { status: 502, source: 'upstream', text: 'The service gave an invalid reply.' },
+  'upstream-reply-cut-short': { status: 502, source: 'upstream', text: 'The reply of the service was cut short.' },
+  'upstream-timeout': { status: 504, source: 'upstream', text: 'The service did not answer in time.' },
+  'upstream-busy': { status: 503, source: 'upstream', text: 'The service is at its limit. Try again shortly.' },
+} as const satisfies Record<string, CodeEntry>
+
+export type FailureCode = keyof typeof codes

@@ -1,0 +1,4 @@
+// stub
+export interface PathPattern {
+  param(target: string, name: string): string | undefined
+}

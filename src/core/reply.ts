@@ -1,0 +1,55 @@
+// The answer to a call.
+
+import type { Duplex } from 'node:stream'
+import { Body } from './body.ts'
+import { codes, type FailureCode } from './codes.ts'
+import { Headers } from './headers.ts'
+
+/** The two-way byte stream behind a 101 reply. Whoever takes it destroys it. */
+export interface Tunnel {
+  readonly socket: Duplex
+  /** Bytes that the upstream sent right behind its reply head. */
+  readonly head: Buffer
+}
+
+/** One final reply. Hop-by-hop fields are never among its headers: the edge writes its own. */
+export class Reply {
+  status: number
+  headers: Headers
+  body: Body
+  /** Set with status 101 only. */
+  tunnel: Tunnel | null = null
+  /** Set when the gateway itself denied or failed the call; for metrics and the log. */
+  code: FailureCode | null = null
+
+  constructor(status: number, headers: Headers, body: Body) {
+    this.status = status
+    this.headers = headers
+    this.body = body
+  }
+
+  static empty(status: number): Reply {
+    return new Reply(status, new Headers(), Body.empty)
+  }
+
+  static text(status: number, text: string, contentType = 'text/plain; charset=utf-8'): Reply {
+    const headers = new Headers()
+    headers.add('content-type', contentType)
+    return new Reply(status, headers, Body.of(text))
+  }
+
+  /** A refusal or breakage as RFC 9457 problem details: a policy's denial is `return Reply.problem('address-denied')`. */
+  static problem(code: FailureCode, detail?: string): Reply {
+    const { status, text } = codes[code]
+    const problem = {
+      type: `https://turnpike.dev/errors#${code}`,
+      title: text,
+      status,
+      code,
+      ...(detail && { detail }),
+    }
+    const reply = Reply.text(status, JSON.stringify(problem), 'application/problem+json')
+    reply.code = code
+    return reply
+  }
+}

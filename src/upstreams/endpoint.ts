@@ -1,0 +1,28 @@
+// One address of one target, with its connections.
+
+import type { Call } from '../core/call.ts'
+import type { Reply } from '../core/reply.ts'
+
+/** What is needed to open connections to one address. */
+export interface EndpointAddress {
+  /** Unique within the upstream and stable over re-resolution: `http://10.0.0.7:9001 10.0.0.7`. */
+  readonly id: string
+  readonly scheme: 'http' | 'https'
+  /** Host as written in the config, for SNI and metrics. */
+  readonly hostname: string
+  /** IP address to connect to. */
+  readonly address: string
+  readonly port: number
+}
+
+/** Owned by the directory of its upstream, which closes it when its address is gone. */
+export interface Endpoint extends EndpointAddress {
+  /** Share of the calls. Follows the config and the number of addresses of the target. */
+  weight: number
+  /** Calls under way through this worker. */
+  readonly active: number
+  /** Sends the call once. `isFresh` forbids a kept connection, after one was found closed. */
+  send(call: Call, isFresh: boolean): Promise<Reply>
+  /** No new calls; idle connections close now, busy ones after their call. */
+  close(): void
+}
