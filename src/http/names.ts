@@ -1,0 +1,79 @@
+// The field names the codec knows: their interned lower-case form, and which of them it treats on its own.
+
+/** What the codec does with a field. Numbers, so that the decoder's `switch` is a jump. */
+export const Kind = {
+  plain: 0,
+  host: 1,
+  contentLength: 2,
+  transferEncoding: 3,
+  connection: 4,
+  upgrade: 5,
+  expect: 6,
+  te: 7,
+  /** Hop-by-hop and of no further use: dropped (RFC 9110 §7.6.1). */
+  dropped: 8,
+  /** Says who called a proxy before us; kept, but noted, because only trusted proxies may say it. */
+  forwarding: 9,
+} as const
+
+export type KindNumber = (typeof Kind)[keyof typeof Kind]
+
+export interface KnownName {
+  readonly key: string
+  readonly kind: KindNumber
+}
+
+const special: Readonly<Record<string, KindNumber>> = {
+  host: Kind.host,
+  'content-length': Kind.contentLength,
+  'transfer-encoding': Kind.transferEncoding,
+  connection: Kind.connection,
+  upgrade: Kind.upgrade,
+  expect: Kind.expect,
+  te: Kind.te,
+  'keep-alive': Kind.dropped,
+  'proxy-connection': Kind.dropped,
+  trailer: Kind.dropped,
+  forwarded: Kind.forwarding,
+  'x-forwarded-for': Kind.forwarding,
+  'x-forwarded-host': Kind.forwarding,
+  'x-forwarded-proto': Kind.forwarding,
+  'x-forwarded-port': Kind.forwarding,
+  'x-real-ip': Kind.forwarding,
+}
+
+const common = `accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
+access-control-allow-headers access-control-allow-methods access-control-allow-origin access-control-expose-headers
+access-control-max-age access-control-request-headers access-control-request-method age allow alt-svc authorization
+cache-control cdn-loop content-disposition content-encoding content-language content-location content-range
+content-security-policy content-type cookie cross-origin-embedder-policy cross-origin-opener-policy
+cross-origin-resource-policy date dnt etag expires from idempotency-key if-match if-modified-since if-none-match
+if-range if-unmodified-since last-modified link location origin permissions-policy pragma priority range ratelimit
+ratelimit-policy referer referrer-policy retry-after sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest
+sec-fetch-mode sec-fetch-site sec-fetch-user sec-websocket-accept sec-websocket-extensions sec-websocket-key
+sec-websocket-protocol sec-websocket-version server server-timing set-cookie strict-transport-security traceparent
+tracestate upgrade-insecure-requests user-agent vary via www-authenticate x-api-key x-content-type-options x-frame-options
+x-powered-by x-request-id x-requested-with x-xss-protection`
+
+/**
+ * Names in the two spellings that clients use, lower-case and Train-Case.
+ *
+ * Hot path: one look-up gives the interned key and the kind, where lower-casing and comparing would touch each name twice.
+ */
+const knownNames: ReadonlyMap<string, KnownName> = new Map(
+  [...Object.keys(special), ...common.split(/\s+/)].flatMap(key => {
+    const known: KnownName = { key, kind: special[key] ?? Kind.plain }
+    return [
+      [key, known],
+      [key.replace(/(^|-)[a-z]/g, letter => letter.toUpperCase()), known],
+    ] as [string, KnownName][]
+  }),
+)
+
+/** The key and kind of a name in any case. */
+export function nameOf(name: string): KnownName {
+  const known = knownNames.get(name)
+  if (known !== undefined) return known
+  const key = name.toLowerCase()
+  return knownNames.get(key) ?? { key, kind: Kind.plain }
+}

@@ -1,0 +1,123 @@
+// Request heads: bytes to RequestHead, strict wherever proxies get tricked (RFC 9112 §3, §6).
+
+import { Failure } from '../core/failure.ts'
+import { Headers } from '../core/headers.ts'
+import { type FieldFacts, readFields, tooManyFields } from './fields.ts'
+import type { HeadLimits } from './limits.ts'
+import { SP, targetOctets, tokenOctets } from './octets.ts'
+
+/** A request head, parsed. Its headers hold what goes from end to end; the framing and hop-by-hop fields became members. */
+export class RequestHead implements FieldFacts {
+  method = ''
+  /** Origin-form (or `*`), as received; of an absolute-form target the part behind the authority. */
+  target = ''
+  /** Minor version of HTTP/1. */
+  minor = 1
+  readonly headers: Headers = new Headers()
+  host = ''
+  hostCount = 0
+  contentLength = -1
+  transferEncoding = ''
+  keepsAlive = true
+  connectionUpgrade = false
+  upgrade = ''
+  expect = ''
+  acceptsTrailers = false
+  hasForwarding = false
+
+  get isChunked(): boolean {
+    return this.transferEncoding !== ''
+  }
+}
+
+/**
+ * Reads the head in `bytes` from `start` to `end`, just behind its empty line.
+ *
+ * Throws a Failure: `malformed-request`, `target-too-long`, `headers-too-large`, `version-not-supported`,
+ * `coding-not-implemented`, `method-not-implemented` or `expectation-failed`. The connection is to be closed after it.
+ */
+export function decodeRequestHead(bytes: Buffer, start: number, end: number, limits: HeadLimits): RequestHead {
+  const head = new RequestHead()
+  const text = bytes.toString('latin1', start, end - 2)
+  const fieldsStart = readRequestLine(bytes, text, start, limits, head)
+  const problem = readFields(bytes, text, start, fieldsStart, end - 2, limits.fields, head)
+  if (problem !== null) throw problem === tooManyFields ? new Failure('headers-too-large') : malformed(problem)
+  checkFraming(head)
+  if (head.target.charCodeAt(0) !== 47) readUnusualTarget(head)
+  checkHost(head)
+  return head
+}
+
+/** Reads the start line; returns where the fields start. */
+function readRequestLine(bytes: Buffer, text: string, start: number, limits: HeadLimits, head: RequestHead): number {
+  let i = start
+  while (tokenOctets[bytes[i] as number] === 1) i++
+  if (i === start || bytes[i] !== SP) throw malformed('malformed method')
+  head.method = text.slice(0, i - start)
+  const targetStart = ++i
+  while (targetOctets[bytes[i] as number] === 1) i++
+  if (i === targetStart || bytes[i] !== SP) throw malformed('malformed request target')
+  if (i - targetStart > limits.targetBytes) throw new Failure('target-too-long')
+  head.target = text.slice(targetStart - start, i - start)
+  const versionAt = i + 1 - start
+  if (text.startsWith('HTTP/1.1\r\n', versionAt)) head.minor = 1
+  else if (text.startsWith('HTTP/1.0\r\n', versionAt)) {
+    head.minor = 0
+    head.keepsAlive = false
+  } else if (/^HTTP\/[0-9]\.[0-9]\r\n/.test(text.slice(versionAt, versionAt + 10)) && text[versionAt + 5] !== '1') {
+    throw new Failure('version-not-supported')
+  } else throw malformed('malformed version')
+  if (head.method === 'CONNECT') throw new Failure('method-not-implemented', { detail: 'CONNECT' })
+  return start + versionAt + 10
+}
+
+/** RFC 9112 §6.1, §6.3: anything that two parsers could read in two ways is refused. */
+function checkFraming(head: RequestHead): void {
+  const coding = head.transferEncoding
+  if (coding !== '') {
+    if (head.minor === 0) throw malformed('Transfer-Encoding in HTTP/1.0')
+    if (head.contentLength !== -1) throw malformed('both Content-Length and Transfer-Encoding')
+    if (coding !== 'chunked') {
+      if (/^[a-z0-9!#$%&'*+.^_`|~-]+(, ?chunked)?$/.test(coding) && coding !== 'chunked, chunked' && coding !== 'identity') {
+        throw new Failure('coding-not-implemented', { detail: coding })
+      }
+      throw malformed('Transfer-Encoding is not exactly chunked')
+    }
+  }
+  if (head.expect !== '' && head.expect !== '100-continue') throw new Failure('expectation-failed')
+}
+
+/** Absolute-form (RFC 9112 §3.2.2: its authority replaces Host) and the asterisk of OPTIONS. */
+function readUnusualTarget(head: RequestHead): void {
+  if (head.target === '*' && head.method === 'OPTIONS') return
+  const parts = /^https?:\/\/([^/?#]+)([/?].*)?$/i.exec(head.target)
+  const authority = parts?.[1]
+  if (authority === undefined) throw malformed('the request target is neither a path nor an http URL')
+  if (head.hostCount > 1 || (head.hostCount === 0 && head.minor === 1)) throw malformed('not exactly one Host')
+  const rest = parts?.[2] ?? '/'
+  head.target = rest.startsWith('?') ? `/${rest}` : rest
+  head.host = authority
+  head.hostCount = 1
+  head.headers.set('Host', authority)
+}
+
+/** RFC 9110 §7.2 with the grammar of RFC 3986 §3.2, without user information. */
+const hostPattern = /^(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::[0-9]{0,5})?$|^\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?$/
+
+function checkHost(head: RequestHead): void {
+  if (head.hostCount === 1) {
+    if (!hostPattern.test(head.host) || head.host.includes(',')) throw malformed('malformed Host')
+  } else if (head.hostCount !== 0 || head.minor === 1) throw malformed('not exactly one Host')
+}
+
+/** The name of a valid Host value for matching: lower case, without port and without the dot of the root. */
+export function hostName(host: string): string {
+  const lower = host.toLowerCase()
+  const colon = lower.endsWith(']') ? -1 : lower.lastIndexOf(':')
+  const name = colon === -1 ? lower : lower.slice(0, colon)
+  return name.endsWith('.') ? name.slice(0, -1) : name
+}
+
+function malformed(detail: string): Failure {
+  return new Failure('malformed-request', { detail, publicText: `The request is not valid HTTP: ${detail}.` })
+}
