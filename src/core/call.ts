@@ -40,6 +40,8 @@ export class Call {
   readonly method: string
   /** Origin-form request target byte for byte as received, or as rewritten on the way. */
   target: string
+  /** The target as received: what parameters of the route's pattern are read from, also after `target` was rewritten. */
+  readonly received: string
   /** Path of the received target with its percent-encoded octets decoded once: what routes and `when` match. Starts with `/`. */
   readonly path: string
   /** From `?` on, as received; empty without a query. */
@@ -79,6 +81,7 @@ export class Call {
   constructor(init: CallInit) {
     this.method = init.method
     this.target = init.target
+    this.received = init.target
     this.path = init.path
     this.query = init.query
     this.host = init.host
@@ -89,9 +92,9 @@ export class Call {
     this.startedMs = init.startedMs
   }
 
-  /** A parameter of the matched route's pattern as it stands in the target (still percent-encoded), or undefined. */
+  /** A parameter of the matched route's pattern as it stands in the received target (still percent-encoded), or undefined. */
   param(name: string): string | undefined {
-    return this.pattern?.param(this.target, name)
+    return this.pattern?.param(this.received, name)
   }
 
   /** Registers something to be told when the call is given up; told at once if it already was. */
