@@ -1,0 +1,53 @@
+// Which outcomes of a try may be tried again, by RFC 9110 section 9.2.2 and by what the config lists.
+
+import type { UpstreamBlueprint } from '../core/blueprint.ts'
+import type { Call } from '../core/call.ts'
+import type { FailureCode } from '../core/codes.ts'
+import type { Failure } from '../core/failure.ts'
+import { Reply } from '../core/reply.ts'
+
+export type RetryReason = NonNullable<UpstreamBlueprint['retry']>['on'][number]
+
+/** What the config calls by one word. A failed TLS handshake is one with a connection that could not be made. */
+const reasonsByCode: Partial<Record<FailureCode, RetryReason>> = {
+  'upstream-connect-failed': 'connect-failure',
+  'upstream-connect-timeout': 'connect-failure',
+  'upstream-tls-failed': 'connect-failure',
+  'upstream-reset': 'reset',
+  'upstream-stale': 'reset',
+  'upstream-timeout': 'timeout',
+}
+
+const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+export function isIdempotent(method: string): boolean {
+  return idempotentMethods.has(method)
+}
+
+/** Makes the function that says why an outcome is to be tried again; null where it must stand. */
+export function createConditions(
+  on: readonly RetryReason[],
+): (call: Call, outcome: Reply | Failure) => RetryReason | null {
+  const wanted = new Set(on)
+
+  function reasonOfReply(call: Call, reply: Reply): RetryReason | null {
+    const reason = String(reply.status) as RetryReason
+    return wanted.has(reason) && isIdempotent(call.method) ? reason : null
+  }
+
+  function reasonOfFailure(call: Call, failure: Failure): RetryReason | null {
+    const reason = reasonsByCode[failure.code]
+    if (reason === undefined || !wanted.has(reason)) return null
+    // Where there was no connection, nobody can have seen the call.
+    if (reason === 'connect-failure' || failure.retryable === 'yes') return reason
+    return failure.retryable === 'if-idempotent' && isIdempotent(call.method) ? reason : null
+  }
+
+  return (call, outcome) => (outcome instanceof Reply ? reasonOfReply(call, outcome) : reasonOfFailure(call, outcome))
+}
+
+/** A kept connection was found closed: nothing of a reply came, so that the same endpoint may be asked once more. */
+export function isStaleAndSafe(call: Call, outcome: Reply | Failure): boolean {
+  if (outcome instanceof Reply || outcome.code !== 'upstream-stale') return false
+  return outcome.retryable === 'yes' || isIdempotent(call.method)
+}
