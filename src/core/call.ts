@@ -68,6 +68,8 @@ export class Call {
   deadlineMs = Infinity
   /** Milliseconds spent waiting for upstreams until their reply heads came, summed over all tries. */
   upstreamMs = 0
+  /** Name of the upstream that was asked last, empty while none was. */
+  upstream = ''
   /** The pattern of the matched route, for its parameters. */
   pattern: PathPattern | null = null
   /** Name of the matched route, empty before or without one. */

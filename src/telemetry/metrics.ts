@@ -1,0 +1,231 @@
+// The one table of every metric that the gateway exposes. Recording a name that does not stand here is an error.
+//
+// A counter is named here and in code without `_total`, as OpenMetrics names the family; its samples carry the ending.
+
+export interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  /** Base unit of OpenMetrics, empty for plain counts. The name ends in it. */
+  readonly unit: '' | 'seconds' | 'bytes' | 'ratio'
+  readonly help: string
+  /** In the order in which they are printed. A label that is not given is left out, which means the same as empty. */
+  readonly labels: readonly string[]
+  /** Upper bounds of a histogram, ascending; the last one, infinity, is added. */
+  readonly buckets?: readonly number[]
+  /** How a gauge is merged over threads: `sum` where it is not said; `thread` keeps them apart by a label of that name. */
+  readonly merge?: 'sum' | 'max' | 'thread'
+}
+
+/** The bounds OpenTelemetry advises for HTTP durations, with finer ones below: a gateway's calls are short. */
+const durations = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+const overheads = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
+const sizes = [0, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000]
+
+/** Documented in docs/metrics.md, which a test holds against this table. */
+export const metrics = {
+  // Calls. Recorded by observe.ts.
+  http_server_request_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'Calls from the first byte of the request to the last of the reply.',
+    labels: ['http_request_method', 'http_response_status_code', 'http_route', 'url_scheme', 'error_type'],
+    buckets: durations,
+  },
+  http_client_request_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'The share of a call spent waiting for upstreams until their reply heads came, all tries together.',
+    labels: ['http_request_method', 'turnpike_upstream', 'error_type'],
+    buckets: durations,
+  },
+  turnpike_gateway_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'Calls without the wait for the head of the upstream reply: the gateway itself and the moving of bodies.',
+    labels: ['http_route'],
+    buckets: overheads,
+  },
+  http_server_request_body_size_bytes: {
+    type: 'histogram',
+    unit: 'bytes',
+    help: 'Size of request bodies.',
+    labels: ['http_request_method', 'http_route'],
+    buckets: sizes,
+  },
+  http_server_response_body_size_bytes: {
+    type: 'histogram',
+    unit: 'bytes',
+    help: 'Size of reply bodies.',
+    labels: ['http_request_method', 'http_route'],
+    buckets: sizes,
+  },
+  http_server_active_requests: {
+    type: 'gauge',
+    unit: '',
+    help: 'Calls under way.',
+    labels: ['listener'],
+  },
+  // Connections.
+  turnpike_downstream_connections: {
+    type: 'gauge',
+    unit: '',
+    help: 'Open connections from clients; idle ones have no call under way, upgraded ones are tunnels.',
+    labels: ['listener', 'state'],
+  },
+  turnpike_downstream_connections_opened: {
+    type: 'counter',
+    unit: '',
+    help: 'Connections accepted from clients.',
+    labels: ['listener'],
+  },
+  turnpike_upstream_connections: {
+    type: 'gauge',
+    unit: '',
+    help: 'Open connections to upstreams.',
+    labels: ['upstream', 'state'],
+  },
+  turnpike_upstream_connections_opened: {
+    type: 'counter',
+    unit: '',
+    help: 'Connections opened to upstreams.',
+    labels: ['upstream'],
+  },
+  turnpike_upstream_connect_failures: {
+    type: 'counter',
+    unit: '',
+    help: 'Connections to upstreams that could not be opened.',
+    labels: ['upstream', 'error_type'],
+  },
+  turnpike_upstream_pending: {
+    type: 'gauge',
+    unit: '',
+    help: 'Calls waiting for a connection to an upstream.',
+    labels: ['upstream'],
+  },
+  turnpike_upstream_retries: {
+    type: 'counter',
+    unit: '',
+    help: 'Further tries after the first, by what the try before it ended in.',
+    labels: ['upstream', 'reason'],
+  },
+  turnpike_upstream_retry_budget_exhausted: {
+    type: 'counter',
+    unit: '',
+    help: 'Calls that were not tried again because the budget of retries was used up.',
+    labels: ['upstream'],
+  },
+  turnpike_upstream_resolve_failures: {
+    type: 'counter',
+    unit: '',
+    help: 'Names of targets that could not be resolved; the last good addresses stay in use.',
+    labels: ['upstream'],
+  },
+  turnpike_ceiling_hits: {
+    type: 'counter',
+    unit: '',
+    help: 'How often a configured bound turned something away; `name` is the listener, upstream or route it stands at.',
+    labels: ['ceiling', 'name'],
+  },
+  // Config and threads.
+  turnpike_config_version: {
+    type: 'gauge',
+    unit: '',
+    help: 'Number of the config in force; it grows by one with each reload that was taken.',
+    labels: [],
+    merge: 'max',
+  },
+  turnpike_config_reloads: {
+    type: 'counter',
+    unit: '',
+    help: 'Reloads by result: `taken`, `unchanged` or `refused`.',
+    labels: ['result'],
+  },
+  turnpike_config_last_reload_successful: {
+    type: 'gauge',
+    unit: '',
+    help: '1 when the config was good at the last attempt to load it, 0 when it was refused.',
+    labels: [],
+    merge: 'max',
+  },
+  turnpike_config_last_reload_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'When the config in force was taken, Unix time.',
+    labels: [],
+    merge: 'max',
+  },
+  turnpike_workers: {
+    type: 'gauge',
+    unit: '',
+    help: 'Worker threads by state.',
+    labels: ['state'],
+  },
+  turnpike_worker_replacements: {
+    type: 'counter',
+    unit: '',
+    help: 'Worker threads that were replaced by a new one.',
+    labels: ['reason'],
+  },
+  turnpike_event_loop_delay_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'How late the event loop of a thread ran, over the last ten seconds.',
+    labels: ['quantile'],
+    merge: 'thread',
+  },
+  turnpike_event_loop_utilization_ratio: {
+    type: 'gauge',
+    unit: 'ratio',
+    help: 'The share of the last ten seconds in which the event loop of a thread was busy.',
+    labels: [],
+    merge: 'thread',
+  },
+  turnpike_thread_heap_used_bytes: {
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'JavaScript heap in use by a thread.',
+    labels: [],
+    merge: 'thread',
+  },
+  // Telemetry about itself.
+  turnpike_access_log_lines: {
+    type: 'counter',
+    unit: '',
+    help: 'Lines of the access log by outcome: `written` or `dropped`.',
+    labels: ['outcome'],
+  },
+  turnpike_metrics_series_overflow: {
+    type: 'counter',
+    unit: '',
+    help: 'Series that were folded into one whose labels all say `other`, because the metric had its maximum of series.',
+    labels: ['metric'],
+  },
+  // The process.
+  turnpike_build_info: {
+    type: 'gauge',
+    unit: '',
+    help: 'Always 1; the labels say what runs.',
+    labels: ['version', 'node_version'],
+    merge: 'max',
+  },
+  process_cpu_seconds: {
+    type: 'counter',
+    unit: 'seconds',
+    help: 'CPU time of the process, user and system.',
+    labels: [],
+  },
+  process_resident_memory_bytes: {
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Resident memory of the process.',
+    labels: [],
+  },
+  process_start_time_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'When the process started, Unix time.',
+    labels: [],
+    merge: 'max',
+  },
+} as const satisfies Record<string, MetricDefinition>
+
+export type MetricName = keyof typeof metrics
