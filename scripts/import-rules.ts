@@ -1,0 +1,57 @@
+// The one table of who may import whom, and the limits on files. Read by `npm run check` and by test/imports.test.ts.
+
+/** Folder under src to the folders it may import besides itself. A `type:` entry may be imported for its types only. */
+export const folders: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  http: ['core'],
+  policies: ['core'],
+  ends: ['core'],
+  joins: ['core'],
+  telemetry: ['core'],
+  stores: ['core'],
+  config: ['core'],
+  upstreams: ['core', 'http'],
+  runtime: ['core', 'type:config'],
+  edge: ['core', 'http', 'runtime'],
+  control: ['core', 'config', 'runtime'],
+  threads: ['*'],
+  cli: ['*'],
+  // The files directly in src: main.ts, builtin.ts, index.ts.
+  '.': ['*'],
+}
+
+/** Folders whose sub-folders are separate units that never import each other. */
+export const separateUnits: readonly string[] = ['policies', 'ends', 'joins', 'stores']
+
+/** npm package to the folders that may import it; none of its types leave them. */
+export const packages: Readonly<Record<string, readonly string[]>> = {
+  typebox: ['core', 'config'],
+  yaml: ['config'],
+  'ipaddr.js': ['core', 'policies', 'edge'],
+  commander: ['cli'],
+  pino: ['telemetry'],
+  'pino-pretty': ['telemetry'],
+}
+
+/** Modules of Node that open sockets, start threads or read clocks of their own, and who may import them as values. */
+export const guardedModules: Readonly<Record<string, readonly string[]>> = {
+  'node:net': ['edge', 'upstreams', 'threads', 'control', 'cli', '.'],
+  'node:tls': ['edge', 'upstreams', 'threads', 'control', 'config'],
+  'node:http': ['control', 'cli'],
+  'node:https': [],
+  'node:http2': ['edge', 'upstreams'],
+  'node:dgram': [],
+  'node:dns': ['upstreams'],
+  'node:child_process': [],
+  'node:cluster': [],
+  'node:worker_threads': ['threads', 'telemetry', '.'],
+  'node:timers': [],
+}
+
+/** Plain functions of guarded modules that anyone may use. */
+export const pureNames: readonly string[] = ['isIP', 'isIPv4', 'isIPv6', 'checkServerIdentity']
+
+export const fileLinesMax = 400
+
+/** Tables may be longer than other files. */
+export const longFiles: readonly string[] = ['src/core/blueprint.ts', 'src/core/codes.ts']

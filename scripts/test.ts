@@ -1,0 +1,86 @@
+// Runs the tests: `npm test`, or `npm test -- PATTERN` for the files whose path contains it.
+//
+// Unit tests run beside each other; those in test/e2e open real sockets and measure real time, so they run one by one.
+
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import process from 'node:process'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { printMissingTools } from './tools.ts'
+
+interface Counts {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+const fileTimeoutMs = 600_000
+
+process.chdir(new URL('..', import.meta.url).pathname)
+const startedMs = Date.now()
+const { patterns, namePatterns } = readArguments(process.argv.slice(2))
+const files = chooseFiles(patterns)
+const e2e = files.filter(file => file.startsWith('test/e2e/'))
+const quick = files.filter(file => !file.startsWith('test/e2e/'))
+
+if (e2e.length > 0) printMissingTools()
+const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
+await runFiles(quick, availableParallelism())
+await runFiles(e2e, 1)
+finish()
+
+/** Bare words choose files; `--name TEXT` chooses tests by their title. */
+function readArguments(args: string[]): { patterns: string[]; namePatterns: string[] } {
+  const read = { patterns: [] as string[], namePatterns: [] as string[] }
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? ''
+    if (arg === '--name') read.namePatterns.push(args[++i] ?? '')
+    else if (arg.startsWith('-'))
+      stop(`npm test does not know \`${arg}\`. It takes PATTERN (part of a path) and --name TEXT.`)
+    else read.patterns.push(arg)
+  }
+  return read
+}
+
+function chooseFiles(wanted: string[]): string[] {
+  const all = globSync(['src/**/*.test.ts', 'test/**/*.test.ts']).sort()
+  const chosen = wanted.length === 0 ? all : all.filter(file => wanted.some(pattern => file.includes(pattern)))
+  if (chosen.length === 0) stop(`None of the ${all.length} test files has ${wanted.join(' or ')} in its path.`)
+  return chosen
+}
+
+function runFiles(chosen: string[], concurrency: number): Promise<void> {
+  if (chosen.length === 0) return Promise.resolve()
+  const options = namePatterns.length > 0 ? { testNamePatterns: namePatterns } : {}
+  const stream = run({ files: chosen, concurrency, timeout: fileTimeoutMs, ...options })
+  stream.on('test:summary', data => {
+    if (data.file !== undefined) return
+    const { tests, passed, skipped, todo } = data.counts
+    counts.passed += passed
+    counts.skipped += skipped + todo
+    counts.failed += tests - passed - skipped - todo
+    if (!data.success) process.exitCode = 1
+  })
+  return new Promise((resolve, reject) => {
+    stream.on('error', reject)
+    stream.compose(spec).on('end', resolve).pipe(process.stdout, { end: false })
+  })
+}
+
+function finish(): void {
+  const seconds = ((Date.now() - startedMs) / 1000).toFixed(1)
+  const isGreen = process.exitCode !== 1 && counts.failed === 0
+  process.stdout.write(`\n${files.length} files in ${seconds} s\n`)
+  if (isGreen && patterns.length === 0) {
+    process.stdout.write('Next: `npm start` runs the example shop, `npm run check` checks types, style and imports.\n')
+  }
+  if (!isGreen) process.stdout.write('Run one file again with: npm test -- PART-OF-ITS-PATH\n')
+  if (counts.passed + counts.failed === 0) process.exitCode = 1
+  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
+}
+
+function stop(message: string): never {
+  process.stderr.write(`turnpike: ${message}\n`)
+  process.exit(2)
+}
