@@ -26,8 +26,10 @@ export interface PathPattern {
   param(target: string, name: string): string | undefined
 }
 
-/** Names that templates give another meaning. */
-const reservedNames: ReadonlySet<string> = new Set(['host', 'method', 'path', 'scheme', 'route', 'rest'])
+/** Names that templates give another meaning, and so no parameter may have. */
+export const reservedNames: ReadonlySet<string> = new Set(
+  'rest host method path scheme route query header fact client call'.split(' '),
+)
 
 /**
  * Compiles a pattern such as `/users/{id}` or `/catalog/**`.

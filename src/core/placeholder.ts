@@ -1,6 +1,7 @@
 // What may stand between the braces of a template, and where each value comes from.
 
 import type { Call } from './call.ts'
+import { reservedNames } from './pattern.ts'
 import { OptionsError } from './policy.ts'
 import { queryValue } from './query.ts'
 
@@ -12,7 +13,7 @@ export interface Placeholder {
   readonly name: string
   /** Whether the value is a string of octets (as header values are) rather than Unicode text. */
   readonly isOctets: boolean
-  value(call: Call): string
+  readonly value: (call: Call) => string
 }
 
 const known =
@@ -53,8 +54,7 @@ export function readPlaceholder(template: string, text: string): Placeholder {
         return { text, source: 'fact', name, isOctets: false, value: call => factText(call, path) }
     }
   }
-  const isParam =
-    /^[A-Za-z_][A-Za-z0-9_-]*$/.test(text) && !['query', 'header', 'fact', 'client', 'call'].includes(text)
+  const isParam = /^[A-Za-z_][A-Za-z0-9_-]*$/.test(text) && (text === 'rest' || !reservedNames.has(text))
   if (!isParam) refuse(template, text, `There are ${known}; write \`{{\` for a brace.`)
   return { text, source: 'param', name: text, isOctets: false, value: call => call.param(text) ?? '' }
 }
