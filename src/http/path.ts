@@ -117,7 +117,7 @@ function removeDotSegments(raw: string): string {
       kept.push(segment)
       return
     }
-    if (segment.length === 2 ? segment === '..' : segment.length > 3) kept.pop()
+    if (segment.length === 2 || segment.length > 3) kept.pop()
     if (index === segments.length - 1) kept.push('')
   })
   return `/${kept.join('/')}`
