@@ -57,11 +57,7 @@ export function createSender(options: SenderOptions): Step {
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
     if (endpoint === null) return Promise.reject(noEndpoint())
-    let replay: Replay | null = null
-    if (!call.body.isEmpty && isIdempotent(call.method)) {
-      replay = new Replay(call.body)
-      call.body = replay.body()
-    }
+    const replay = call.body.isEmpty || !isIdempotent(call.method) ? null : record(call)
     const isWatched = replay !== null || isAnyStatusRetried
     return endpoint
       .send(call, false)
@@ -155,9 +151,16 @@ function createCounters(options: SenderOptions, reasons: readonly RetryReason[])
   )
 }
 
+/** Lets a body be sent more than once. A body of another method is sent as it is: once. */
+function record(call: Call): Replay {
+  const replay = new Replay(call.body)
+  call.body = replay.body()
+  return replay
+}
+
 /** One try, with its failure as a value. */
 function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
-  return endpoint.send(call, isFresh).catch(Failure.from)
+  return endpoint.send(call, isFresh).catch(thrown => Failure.from(thrown))
 }
 
 /** Nobody gave the call up, and every byte of its body can still be sent. */

@@ -60,7 +60,9 @@ export function createUpstream(
 }
 
 function createKey(hashBy: string | null): (call: Call) => string {
-  return hashBy === null ? call => call.clientAddress : compileTemplate(hashBy).render
+  if (hashBy === null) return call => call.clientAddress
+  const template = compileTemplate(hashBy)
+  return call => template.render(call)
 }
 
 function explainNoEndpoint(name: string, directory: Directory): Failure {

@@ -1,0 +1,211 @@
+// Stand-ins for the tests of this folder: endpoints that play a script, time that is moved by hand.
+
+import { Body, type BodySource, type Sink } from '../core/body.ts'
+import { Call, type CallInit } from '../core/call.ts'
+import { Failure, type FailureOptions } from '../core/failure.ts'
+import type { FailureCode } from '../core/codes.ts'
+import { Headers } from '../core/headers.ts'
+import type { Deadlines, Labels, Log, Meter, Ports, Timed } from '../core/ports.ts'
+import { Reply } from '../core/reply.ts'
+import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import type { StartTimer } from './pause.ts'
+
+/** Time, timers and deadlines; `pass` moves them on and lets promises settle in between. */
+export class FakeTime implements Deadlines {
+  nowMs = 0
+  readonly entries = new Set<Timed>()
+  readonly timers = new Map<object, { atMs: number; callback: () => void }>()
+
+  readonly clock = { now: () => this.nowMs, wall: () => this.nowMs }
+
+  readonly startTimer: StartTimer = (ms, callback) => {
+    const key = {}
+    this.timers.set(key, { atMs: this.nowMs + ms, callback })
+    return () => this.timers.delete(key)
+  }
+
+  add(entry: Timed): void {
+    this.entries.add(entry)
+  }
+
+  remove(entry: Timed): void {
+    this.entries.delete(entry)
+  }
+
+  async pass(ms: number, stepMs = ms): Promise<void> {
+    const untilMs = this.nowMs + ms
+    await settle()
+    while (this.nowMs < untilMs) {
+      this.nowMs = Math.min(untilMs, this.nowMs + stepMs)
+      for (const entry of this.entries) if (entry.dueMs <= this.nowMs) entry.due(this.nowMs)
+      for (const [key, timer] of this.timers) {
+        if (timer.atMs > this.nowMs) continue
+        this.timers.delete(key)
+        timer.callback()
+      }
+      await settle()
+    }
+  }
+}
+
+/** Lets every promise that can settle do so. */
+export function settle(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}
+
+/** Keeps the sums of all counters by name and labels, and every line of the log. */
+export class FakePorts implements Ports {
+  readonly time = new FakeTime()
+  readonly clock = this.time.clock
+  readonly deadlines = this.time
+  readonly counts: Record<string, number> = {}
+  readonly lines: string[] = []
+  readonly shared = {
+    counter: () => ({ tryTake: () => true, give: () => {}, taken: () => 0 }),
+  }
+  readonly meter: Meter = {
+    counter: (name, labels) => ({ add: amount => this.#count(name, labels, amount) }),
+    gauge: () => ({ set: () => {} }),
+    histogram: () => ({ record: () => {} }),
+  }
+  readonly log: Log = {
+    debug: () => {},
+    info: (_, text) => this.lines.push(`info ${text}`),
+    warn: (_, text) => this.lines.push(`warn ${text}`),
+    error: (_, text) => this.lines.push(`error ${text}`),
+  }
+  random: () => number
+
+  constructor(random: () => number = () => 0.5) {
+    this.random = random
+  }
+
+  #count(name: string, labels: Labels, amount: number): void {
+    const key = [name, ...Object.entries(labels).map(([label, value]) => `${label}=${value}`)].join(' ')
+    this.counts[key] = (this.counts[key] ?? 0) + amount
+  }
+}
+
+/** What one try does: answers, breaks, or whatever a function makes of the call. */
+export type Act = number | Failure | ((call: Call, isFresh: boolean) => Promise<Reply>)
+
+/** Plays its acts one by one, then answers 200. */
+export class FakeEndpoint implements Endpoint {
+  readonly id: string
+  readonly scheme: 'http' | 'https' = 'http'
+  readonly hostname: string
+  readonly address: string
+  readonly port: number
+  weight: number
+  active = 0
+  isClosed = false
+  readonly acts: Act[]
+  /** `isFresh` of each call that came. */
+  readonly sent: boolean[] = []
+
+  constructor(id: string, weight = 1, acts: Act[] = [], address?: EndpointAddress) {
+    this.id = id
+    this.hostname = address?.hostname ?? id
+    this.address = address?.address ?? id
+    this.port = address?.port ?? 80
+    this.weight = weight
+    this.acts = acts
+  }
+
+  send(call: Call, isFresh: boolean): Promise<Reply> {
+    this.sent.push(isFresh)
+    const act = this.acts.shift() ?? 200
+    if (typeof act === 'function') return act(call, isFresh)
+    if (act instanceof Failure) return Promise.reject(act)
+    return Promise.resolve(Reply.text(act, this.id))
+  }
+
+  close(): void {
+    this.isClosed = true
+  }
+}
+
+export function failure(code: FailureCode, retryable: NonNullable<FailureOptions['retryable']> = 'no'): Failure {
+  return new Failure(code, { retryable })
+}
+
+export function createCall(init: Partial<CallInit> = {}): Call {
+  const peer = { address: '192.0.2.1', port: 1024, isTrusted: false, scheme: 'http', listener: 'test' } as const
+  return new Call({
+    method: 'GET',
+    target: '/',
+    path: '/',
+    query: '',
+    host: 'api.test',
+    headers: new Headers(),
+    body: Body.empty,
+    peer,
+    startedMs: 0,
+    ...init,
+  })
+}
+
+/** A live source: the test pushes, and sees whether it would have been told to stop. */
+export class FakeSource implements BodySource {
+  sink: Sink | null = null
+  hasRoom = false
+  isCancelled = false
+  resumes = 0
+
+  start(sink: Sink): void {
+    this.sink = sink
+    this.hasRoom = true
+  }
+
+  resume(): void {
+    this.resumes++
+    this.hasRoom = true
+  }
+
+  cancel(): void {
+    this.isCancelled = true
+  }
+
+  push(chunk: Buffer | string): void {
+    if (this.sink === null) throw new Error('not started')
+    this.hasRoom = this.sink.write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+  }
+}
+
+/** Takes chunks, as long as `room` lasts. */
+export class FakeSink implements Sink {
+  readonly chunks: Buffer[] = []
+  room: number
+  isEnded = false
+  trailers: Headers | null = null
+  failure: Failure | null = null
+  /** Called after each chunk. */
+  onWrite: (() => void) | null = null
+
+  constructor(room = Infinity) {
+    this.room = room
+  }
+
+  get text(): string {
+    return Buffer.concat(this.chunks).toString()
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.isEnded || this.failure !== null) throw new Error('a chunk after the end')
+    this.chunks.push(chunk)
+    this.room -= chunk.length
+    this.onWrite?.()
+    return this.room > 0
+  }
+
+  end(trailers: Headers | null): void {
+    if (this.isEnded || this.failure !== null) throw new Error('ended twice')
+    this.isEnded = true
+    this.trailers = trailers
+  }
+
+  fail(cause: Failure): void {
+    if (this.isEnded || this.failure !== null) throw new Error('ended twice')
+    this.failure = cause
+  }
+}
