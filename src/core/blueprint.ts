@@ -43,6 +43,7 @@ export const listenerSchema = Fields({
       head: Duration({ default: '10s', description: 'From the first byte of a request until its head is complete.' }),
       body: Duration({ default: '30s', description: 'The longest pause while a request body or a reply is moving.' }),
       idle: Duration({ default: '75s', description: 'How long a keep-alive connection may stay without a call.' }),
+      tunnel: Duration({ default: '1h', description: 'How long an upgraded connection may stay without a byte.' }),
     },
     { default: {} },
   ),

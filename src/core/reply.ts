@@ -15,6 +15,8 @@ export interface Tunnel {
 /** One final reply. Hop-by-hop fields are never among its headers: the edge writes its own. */
 export class Reply {
   status: number
+  /** Reason phrase; empty for the registered one. */
+  reason = ''
   headers: Headers
   body: Body
   /** Set with status 101 only. */
@@ -41,8 +43,9 @@ export class Reply {
   /** A refusal or breakage as RFC 9457 problem details: a policy's denial is `return Reply.problem('address-denied')`. */
   static problem(code: FailureCode, detail?: string): Reply {
     const { status, text } = codes[code]
+    if (detail === text) return Reply.problem(code)
     const problem = {
-      type: `https://turnpike.dev/errors#${code}`,
+      type: `urn:turnpike:error:${code}`,
       title: text,
       status,
       code,

@@ -1,0 +1,412 @@
+// One downstream HTTP/1.1 connection: bytes to calls, replies to bytes, in order, with all its deadlines.
+
+import type { Socket } from 'node:net'
+import { Body } from '../core/body.ts'
+import { Call, type Peer } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
+import type { Timed } from '../core/ports.ts'
+import { Reply } from '../core/reply.ts'
+import { fieldsText, statusLine } from '../http/encode.ts'
+import { Found, HeadBuffer } from '../http/head-buffer.ts'
+import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
+import { readPath } from '../http/path.ts'
+import { Framing } from '../http/reply.ts'
+import { decodeRequestHead, hostName, type RequestHead } from '../http/request.ts'
+import { applyForwarding } from './forwarded.ts'
+import type { Gate } from './gate.ts'
+import { spliceTunnel } from './tunnel.ts'
+import { Turn } from './turn.ts'
+
+/** Bytes of pipelined requests that are kept while a call is under way; then the socket is paused. */
+const heldBytesMax = 65_536
+/** How long, and for how many bytes, input is read and thrown away behind a last reply, so that it is not lost to a reset. */
+const lingerMs = 2_000
+const lingerBytesMax = 1_048_576
+
+/**
+ * Reads one call at a time and writes its reply; later requests on the same connection wait their turn (RFC 9112 §9.3.2).
+ * Owned by the gate of its listener; ends itself when the socket closes.
+ */
+export class Connection implements Timed, IncomingBodyOwner {
+  readonly socket: Socket
+  readonly peer: Peer
+  /** Whether another call may follow on this connection. */
+  keepsAlive = true
+  /** Minor version of the request at hand. */
+  minor = 1
+  dueMs: number
+  slot = -1
+  readonly #gate: Gate
+  readonly #heads: HeadBuffer
+  #turn: Turn | null = null
+  #body: IncomingBody | null = null
+  /** Received bytes that belong to later requests. */
+  #held: Buffer | null = null
+  /** When the first byte of the head at hand came; 0 while idle. */
+  #headStartedMs = 0
+  #lingeredBytes = -1
+  #isBlocked = false
+  #isClosed = false
+
+  constructor(socket: Socket, peer: Peer, gate: Gate) {
+    this.socket = socket
+    this.peer = peer
+    this.#gate = gate
+    this.#heads = new HeadBuffer(gate.limits.headBytes)
+    this.dueMs = gate.clock.now() + gate.timeouts.idle
+  }
+
+  get isIdle(): boolean {
+    return this.#turn === null && !this.#heads.isPartial
+  }
+
+  /** Finishes the call at hand, if any, and closes. */
+  drain(): void {
+    this.keepsAlive = false
+    if (this.isIdle && this.#lingeredBytes === -1) this.#linger()
+  }
+
+  received(chunk: Buffer): void {
+    if (this.#lingeredBytes !== -1) return this.#discard(chunk)
+    let from = 0
+    const body = this.#body
+    if (body !== null && !body.isReceived) {
+      this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+      try {
+        from = body.read(chunk, 0)
+      } catch (thrown) {
+        return this.#bodyRefused(Failure.from(thrown))
+      }
+      if (from === chunk.length) return
+    }
+    if (this.#turn !== null) this.#hold(chunk, from)
+    else this.#readHead(chunk, from)
+  }
+
+  /** The client has sent its last byte. As with other gateways, a call under way is given up then. */
+  ended(): void {
+    if (this.#turn === null) this.socket.end()
+    else this.closed()
+    if (this.#lingeredBytes !== -1) this.socket.destroy()
+  }
+
+  /** The socket is gone, or is to go. */
+  closed(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const turn = this.#turn
+    const failure = new Failure('client-closed')
+    if (turn !== null && !turn.isOver) {
+      turn.call.abandon(failure)
+      turn.cut()
+      this.#finish(turn, turn.status, failure)
+    }
+    this.#body?.fail(failure)
+    this.#turn = null
+    this.socket.destroy()
+  }
+
+  drained(): void {
+    this.#isBlocked = false
+    this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+    this.#turn?.drained()
+  }
+
+  /** To be called with what every write of a body returned; minds the deadline of a client that does not read. */
+  wrote(hasRoom: boolean): boolean {
+    if (!hasRoom && !this.#isBlocked) {
+      this.#isBlocked = true
+      this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+    }
+    return hasRoom
+  }
+
+  due(nowMs: number): void {
+    const turn = this.#turn
+    if (turn === null) return this.#lingeredBytes === -1 ? this.#idleOrHeadDue() : void this.socket.destroy()
+    if (nowMs > turn.call.deadlineMs) return this.#callDue(turn, nowMs)
+    const body = this.#body
+    const isWaitedFor = this.#isBlocked || (body !== null && !body.isReceived && !body.isHeldBack && !body.isCancelled)
+    if (!isWaitedFor) {
+      this.dueMs = Math.min(nowMs + this.#gate.timeouts.body, turn.call.deadlineMs)
+      return
+    }
+    if (this.#isBlocked || turn.status !== 0) return this.closed()
+    const failure = new Failure('request-timeout', { detail: 'the request body stopped moving' })
+    this.keepsAlive = false
+    body?.fail(failure)
+    turn.call.abandon(failure)
+    if (turn.status === 0) turn.reply(this.#gate.problem(failure))
+  }
+
+  bodyWanted(): void {
+    const turn = this.#turn
+    if (turn?.call.expectsContinue !== true || turn.status !== 0) return
+    turn.call.expectsContinue = false
+    this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
+  }
+
+  bodyReceived(): void {
+    if (this.#turn === null) this.#next()
+  }
+
+  bodyCancelled(): void {}
+
+  pauseReading(): void {
+    this.socket.pause()
+  }
+
+  resumeReading(): void {
+    this.socket.resume()
+  }
+
+  malformedBody(problem: string): Failure {
+    return new Failure('malformed-request', {
+      detail: problem,
+      publicText: `The request is not valid HTTP: ${problem}.`,
+    })
+  }
+
+  dateField(): string {
+    return this.#gate.dateField()
+  }
+
+  /** The end of a reply head: the Connection field where one is needed, and the empty line. */
+  persistenceField(): string {
+    if (this.#gate.isDraining) this.keepsAlive = false
+    const body = this.#body
+    // A client that still waits for 100 Continue may send its body or not: only closing is clear to both.
+    if (body !== null && !body.isReceived && (body.isCancelled || this.#turn?.call.expectsContinue === true)) {
+      this.keepsAlive = false
+    }
+    if (!this.keepsAlive) return 'connection: close\r\n\r\n'
+    return this.minor === 0 ? 'connection: keep-alive\r\n\r\n' : '\r\n'
+  }
+
+  /** The reply was handed to the socket whole. */
+  turnEnded(turn: Turn): void {
+    this.#finish(turn, turn.status, null)
+    const body = this.#body
+    this.#turn = null
+    if (body !== null && !body.isReceived) {
+      // What is left of the request is not worth waiting for.
+      body.cancel()
+      this.keepsAlive = false
+    }
+    this.#next()
+  }
+
+  turnBroke(turn: Turn, failure: Failure): void {
+    this.#finish(turn, turn.status, failure)
+    this.#turn = null
+    this.#isClosed = true
+    this.#body?.fail(new Failure('client-closed'))
+    turn.call.abandon(failure)
+    this.socket.resetAndDestroy()
+  }
+
+  turnUpgraded(turn: Turn, head: string, reply: Reply): void {
+    const { socket } = this
+    this.#gate.deadlines.remove(this)
+    socket.removeAllListeners('data')
+    socket.removeAllListeners('end')
+    socket.removeAllListeners('drain')
+    socket.write(head, 'latin1')
+    const held = this.#held
+    this.#held = null
+    if (reply.tunnel === null) return void socket.destroy()
+    this.#gate.tunnels.add(this)
+    spliceTunnel(socket, held, reply.tunnel, this.#gate, moved => {
+      this.#gate.tunnels.delete(this)
+      turn.bytesOut = moved.toClient
+      if (this.#turn === turn) this.#finish(turn, 101, null, moved.fromClient)
+      this.#turn = null
+      this.#isClosed = true
+    })
+  }
+
+  #readHead(chunk: Buffer, from: number): void {
+    if (this.#headStartedMs === 0) {
+      this.#headStartedMs = this.#gate.clock.now()
+      this.dueMs = this.#headStartedMs + this.#gate.timeouts.head
+    }
+    const heads = this.#heads
+    switch (heads.take(chunk, from)) {
+      case Found.incomplete:
+        return
+      case Found.malformed:
+        return this.#refuse(new Failure('malformed-request', { detail: 'bare CR or LF as line end' }))
+      case Found.tooLarge: {
+        const lineEnd = heads.bytes.indexOf('\r\n', heads.start)
+        const lineBytes = (lineEnd === -1 ? heads.end : lineEnd) - heads.start
+        return this.#refuse(new Failure(lineBytes > this.#gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'))
+      }
+    }
+    const { bytes, start, end } = heads
+    heads.reset()
+    try {
+      this.#begin(decodeRequestHead(bytes, start, end, this.#gate.limits), bytes, end)
+    } catch (thrown) {
+      this.#refuse(Failure.from(thrown))
+    }
+  }
+
+  #begin(head: RequestHead, bytes: Buffer, end: number): void {
+    const gate = this.#gate
+    this.minor = head.minor
+    this.keepsAlive &&= head.keepsAlive
+    const path = head.target === '*' ? serverWide : readPath(head.target, gate.paths)
+    if (!path.isSafe) {
+      const publicText = `The path of the request is ambiguous: ${path.detail}.`
+      throw new Failure(path.code, { detail: path.detail, publicText })
+    }
+    const framing = head.isChunked ? Framing.chunked : Framing.length
+    this.#body = head.isChunked || head.contentLength > 0 ? new IncomingBody(this, framing, head.contentLength) : null
+    const call = new Call({
+      method: head.method,
+      target: path.target,
+      path: path.path,
+      query: path.query,
+      host: gate.hostOf(head.host),
+      headers: head.headers,
+      body: this.#body === null ? Body.empty : new Body(head.contentLength, this.#body),
+      peer: this.peer,
+      startedMs: this.#headStartedMs,
+    })
+    if (head.upgrade !== '' && head.connectionUpgrade && head.minor === 1) call.upgrade = head.upgrade.toLowerCase()
+    if (head.expect !== '' && head.minor === 1 && this.#body !== null) call.expectsContinue = true
+    call.acceptsTrailers = head.acceptsTrailers
+    applyForwarding(call, head.host, head.hasForwarding, gate.isTrusted)
+    this.#answer(call, bytes, end)
+  }
+
+  #answer(call: Call, bytes: Buffer, end: number): void {
+    const turn = new Turn(this, call)
+    this.#turn = turn
+    this.#headStartedMs = 0
+    const gate = this.#gate
+    this.dueMs = call.startedMs + gate.timeouts.body
+    if (this.minor === 1) call.inform = (status, headers) => this.#inform(turn, status, headers)
+    gate.activeCalls++
+    gate.answer(call).then(
+      reply => turn.reply(reply),
+      thrown => this.#failed(turn, thrown),
+    )
+    // Deadlines set by layers on the way in are minded from here on.
+    if (call.deadlineMs < this.dueMs) this.dueMs = call.deadlineMs
+    if (end < bytes.length) this.received(end === 0 ? bytes : bytes.subarray(end))
+  }
+
+  /** The one place where a Failure becomes a Reply. */
+  #failed(turn: Turn, thrown: unknown): void {
+    if (turn.isOver || turn.status !== 0) return
+    const failure = Failure.from(thrown)
+    if (failure.code === 'internal') this.#gate.log.error({ err: failure.cause ?? failure, route: turn.call.route }, 'a call failed')
+    if (failure.source === 'client' && this.#body !== null && !this.#body.isReceived) this.keepsAlive = false
+    if (failure.status === 0) return this.closed()
+    const reply = this.#gate.problem(failure)
+    turn.failure = failure
+    turn.reply(reply)
+  }
+
+  #inform(turn: Turn, status: number, headers: Reply['headers']): void {
+    if (turn.isOver || turn.status !== 0) return
+    this.socket.write(`${statusLine(status, '')}${fieldsText(headers)}\r\n`, 'latin1')
+  }
+
+  #finish(turn: Turn, status: number, failure: Failure | null, bytesIn = this.#body?.bytes ?? 0): void {
+    this.#gate.activeCalls--
+    this.#gate.finished(turn.call, status, failure ?? turn.failure, turn.code, bytesIn, turn.bytesOut)
+  }
+
+  /** After a call: on to the next, or to the end of the connection. */
+  #next(): void {
+    if (this.#turn !== null || this.#isClosed) return
+    const body = this.#body
+    if (!this.keepsAlive) return this.#linger()
+    if (body !== null && !body.isReceived) return
+    this.#body = null
+    this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.idle
+    const held = this.#held
+    if (held === null) return
+    this.#held = null
+    if (this.socket.isPaused()) this.socket.resume()
+    this.#readHead(held, 0)
+  }
+
+  #hold(chunk: Buffer, from: number): void {
+    const rest = from === 0 ? chunk : chunk.subarray(from)
+    this.#held = this.#held === null ? rest : Buffer.concat([this.#held, rest])
+    if (this.#held.length >= heldBytesMax) this.socket.pause()
+  }
+
+  /** The request that came is no HTTP, or no HTTP we take: answered and closed. */
+  #refuse(failure: Failure): void {
+    const gate = this.#gate
+    this.keepsAlive = false
+    const call = gate.refusedCall(this.peer, this.#headStartedMs || gate.clock.now())
+    const turn = new Turn(this, call)
+    turn.failure = failure
+    this.#body = null
+    this.#turn = turn
+    gate.activeCalls++
+    turn.reply(gate.problem(failure))
+  }
+
+  /** The framing of the body is broken: the call is given up, and where nothing was answered yet it is answered here. */
+  #bodyRefused(failure: Failure): void {
+    this.keepsAlive = false
+    const turn = this.#turn
+    this.#body?.fail(failure)
+    if (turn === null || turn.isOver) return void this.socket.destroy()
+    if (turn.status !== 0) return this.turnBroke(turn, failure)
+    turn.failure = failure
+    turn.call.abandon(failure)
+    if (turn.status === 0) turn.reply(this.#gate.problem(failure))
+  }
+
+  #idleOrHeadDue(): void {
+    if (this.#headStartedMs === 0) return void this.socket.destroy()
+    this.#refuse(new Failure('request-timeout', { detail: 'the request head did not come in time' }))
+  }
+
+  /** First the call is told, so that its layers can answer; a beat later it is answered here. */
+  #callDue(turn: Turn, nowMs: number): void {
+    const failure = new Failure('call-timeout')
+    if (turn.status !== 0) return this.turnBroke(turn, failure)
+    if (turn.call.abandonReason === null) {
+      this.dueMs = nowMs
+      turn.call.abandon(failure)
+    } else this.#failed(turn, turn.call.abandonReason)
+  }
+
+  #linger(): void {
+    if (this.#lingeredBytes !== -1) return
+    this.#lingeredBytes = 0
+    this.#held = null
+    this.dueMs = this.#gate.clock.now() + lingerMs
+    if (this.socket.isPaused()) this.socket.resume()
+    this.socket.end()
+  }
+
+  #discard(chunk: Buffer): void {
+    this.#lingeredBytes += chunk.length
+    if (this.#lingeredBytes > lingerBytesMax) this.socket.destroy()
+  }
+}
+
+/** `OPTIONS *` asks about the server as a whole: no pattern matches it. */
+const serverWide = { isSafe: true, path: '*', target: '*', query: '' } as const
+
+/** The name to match of a Host value; remembered for the last value, because a connection's calls name the same host. */
+export function createHostReader(): (host: string) => string {
+  let last = ''
+  let name = ''
+  return host => {
+    if (host !== last) {
+      last = host
+      name = hostName(host)
+    }
+    return name
+  }
+}

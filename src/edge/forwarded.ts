@@ -1,0 +1,75 @@
+// Who is calling: the one trusted-proxy rule, and the X-Forwarded-* and Via fields made by it.
+
+import type { Call } from '../core/call.ts'
+import type { Headers } from '../core/headers.ts'
+
+/**
+ * Sets `call.clientAddress` and the forwarding fields.
+ *
+ * From a trusted proxy the fields are believed and appended to; from anyone else they are dropped and made anew, so that
+ * nobody can claim another address (DESIGN section 7). The client is the last address in X-Forwarded-For that is not itself
+ * a trusted proxy.
+ */
+export function applyForwarding(
+  call: Call,
+  hostField: string,
+  hasForwarding: boolean,
+  isTrusted: (address: string) => boolean,
+): void {
+  const { headers, peer } = call
+  if (hasForwarding && peer.isTrusted) return continueChain(call, hostField, isTrusted)
+  if (hasForwarding) dropForwarding(headers)
+  const list = headers.list
+  list.push('x-forwarded-for', 'x-forwarded-for', peer.address)
+  list.push('x-forwarded-proto', 'x-forwarded-proto', peer.scheme)
+  if (hostField !== '') list.push('x-forwarded-host', 'x-forwarded-host', hostField)
+}
+
+const forwardingKeys = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']
+
+function dropForwarding(headers: Headers): void {
+  for (const key of forwardingKeys) headers.delete(key)
+}
+
+function continueChain(call: Call, hostField: string, isTrusted: (address: string) => boolean): void {
+  const { headers, peer } = call
+  const chain = headers
+    .all('x-forwarded-for')
+    .flatMap(value => value.split(','))
+    .map(part => addressOf(part.trim()))
+  chain.push(peer.address)
+  let i = chain.length - 1
+  while (i > 0 && isTrusted(chain[i] as string) && isAddress(chain[i - 1] as string)) i--
+  call.clientAddress = chain[i] as string
+  headers.set('x-forwarded-for', chain.join(', '))
+  if (!headers.has('x-forwarded-proto')) headers.add('x-forwarded-proto', peer.scheme)
+  if (!headers.has('x-forwarded-host') && hostField !== '') headers.add('x-forwarded-host', hostField)
+  const forwarded = headers.all('forwarded')
+  if (forwarded.length > 0) headers.set('forwarded', [...forwarded, forwardedElement(call, hostField)].join(', '))
+}
+
+/** One element of RFC 7239. */
+function forwardedElement(call: Call, hostField: string): string {
+  const address = call.peer.address
+  const node = address.includes(':') ? `"[${address}]"` : address
+  return `for=${node};proto=${call.peer.scheme}${hostField === '' ? '' : `;host="${hostField}"`}`
+}
+
+/** An element of X-Forwarded-For without the port and brackets that some proxies add. */
+function addressOf(part: string): string {
+  const bracketed = /^\[([0-9A-Fa-f:.]+)\](?::\d+)?$/.exec(part)
+  if (bracketed?.[1] !== undefined) return bracketed[1]
+  const withPort = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(part)
+  return withPort?.[1] ?? part
+}
+
+function isAddress(text: string): boolean {
+  return /^(?:\d{1,3}\.){3}\d{1,3}$/.test(text) || /^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$/.test(text)
+}
+
+/** The address without the prefix of IPv4 on a dual-stack socket. */
+export function plainAddress(address: string | undefined): string {
+  if (address === undefined) return ''
+  return address.startsWith('::ffff:') ? address.slice(7) : address
+}
+

@@ -1,0 +1,293 @@
+// The connections of one worker to one address: kept, bounded, and opened when they are needed.
+
+import net, { type Socket } from 'node:net'
+import tls from 'node:tls'
+import type { UpstreamBlueprint } from '../core/blueprint.ts'
+import type { Abandonable, Call } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
+import type { Clock, Counter, Deadlines, Gauge, Ports, Timed } from '../core/ports.ts'
+import type { Reply } from '../core/reply.ts'
+import { defaultLimits, type HeadLimits } from '../http/limits.ts'
+import { isIdempotent } from './conditions.ts'
+import { UpstreamConnection } from './connection.ts'
+import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { Exchange } from './exchange.ts'
+
+/** What the connections of one upstream in one worker share. */
+export interface PoolShare {
+  /** Open connections allowed here and now, over all endpoints of the upstream. */
+  readonly connectionsMax: number
+  readonly pendingMax: number
+  connections: number
+  pending: number
+  readonly connectionGauge: Gauge
+  readonly connectionsHit: Counter
+  readonly pendingHit: Counter
+}
+
+export interface PoolOptions {
+  readonly blueprint: UpstreamBlueprint
+  /** PEM text of `tls.ca`, null for the system's authorities. */
+  readonly ca: string | null
+  readonly share: PoolShare
+}
+
+/**
+ * A call that cannot safely be sent twice does not take a connection that was idle for longer: servers close idle
+ * connections after some seconds, and whether the call was seen could then not be told.
+ */
+const trustedIdleMs = 1_000
+
+/** A call waiting for a connection. */
+interface Waiting extends Timed, Abandonable {
+  readonly call: Call
+  readonly needsFresh: boolean
+  connect(connection: UpstreamConnection): void
+  fail(failure: Failure): void
+}
+
+/** The endpoint of one address. */
+export class Pool implements Endpoint {
+  readonly id: string
+  readonly scheme: 'http' | 'https'
+  readonly hostname: string
+  readonly address: string
+  readonly port: number
+  /** For log texts. */
+  readonly label: string
+  /** Host field of calls that have none (HTTP/1.0). */
+  readonly hostField: string
+  weight: number
+  active = 0
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly timeouts: UpstreamBlueprint['timeouts']
+  readonly headLimits: HeadLimits = defaultLimits
+  readonly #options: PoolOptions
+  readonly #open: Set<UpstreamConnection> = new Set()
+  readonly #idle: UpstreamConnection[] = []
+  readonly #waiting: Waiting[] = []
+  #connecting = 0
+  #tlsSession: Buffer | null = null
+  #isClosed = false
+
+  constructor(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports) {
+    this.id = address.id
+    this.scheme = address.scheme
+    this.hostname = address.hostname
+    this.address = address.address
+    this.port = address.port
+    this.weight = weight
+    this.label = `${address.hostname}:${address.port} (${address.address})`
+    this.hostField = `${address.hostname}:${address.port}`
+    this.clock = ports.clock
+    this.deadlines = ports.deadlines
+    this.timeouts = options.blueprint.timeouts
+    this.#options = options
+  }
+
+  send(call: Call, isFresh: boolean): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (call.abandonReason !== null) return reject(call.abandonReason)
+      const needsFresh = isFresh || !(isIdempotent(call.method) && call.body.length <= 65_536)
+      const connection = isFresh ? undefined : this.#takeIdle(needsFresh)
+      if (connection !== undefined) this.#start(connection, call, resolve, reject)
+      else this.#wait(call, isFresh, resolve, reject)
+    })
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const connection of this.#idle.splice(0)) connection.socket.destroy()
+  }
+
+  /** An exchange is over, well or badly. */
+  exchangeOver(): void {
+    this.active--
+  }
+
+  /** A connection is fit for another exchange. */
+  freed(connection: UpstreamConnection): void {
+    const next = this.#nextWaiting(connection)
+    if (next !== null) return next.connect(connection)
+    if (this.#isClosed) return void connection.socket.destroy()
+    connection.idleSinceMs = this.clock.now()
+    connection.dueMs = connection.idleSinceMs + this.timeouts.keepAlive
+    this.#idle.push(connection)
+  }
+
+  /** A connection is closed. */
+  lost(connection: UpstreamConnection): void {
+    this.#open.delete(connection)
+    const place = this.#idle.indexOf(connection)
+    if (place !== -1) this.#idle.splice(place, 1)
+    this.#count(-1)
+    this.#connectForWaiting()
+  }
+
+  /** The idle connection used last: the others may grow old and be closed. */
+  #takeIdle(isOnce: boolean): UpstreamConnection | undefined {
+    const idle = this.#idle
+    for (;;) {
+      const connection = idle[idle.length - 1]
+      if (connection === undefined) return undefined
+      if (isOnce && this.clock.now() - connection.idleSinceMs > trustedIdleMs) return undefined
+      idle.pop()
+      if (connection.isUsable) return connection
+    }
+  }
+
+  #start(
+    connection: UpstreamConnection,
+    call: Call,
+    resolve: (reply: Reply) => void,
+    reject: (failure: Failure) => void,
+  ): void {
+    this.active++
+    connection.begin(new Exchange(connection, call, resolve, reject))
+  }
+
+  #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
+    const { share } = this.#options
+    const isFull = share.connections >= share.connectionsMax
+    if (isFull && !this.#closeOneIdle()) {
+      share.connectionsHit.add(1)
+      if (share.pending >= share.pendingMax) {
+        share.pendingHit.add(1)
+        return reject(new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }))
+      }
+    }
+    share.pending++
+    const leave = () => {
+      share.pending--
+      this.deadlines.remove(waiting)
+      call.offAbandon(waiting)
+      const place = this.#waiting.indexOf(waiting)
+      if (place !== -1) this.#waiting.splice(place, 1)
+    }
+    const waiting: Waiting = {
+      call,
+      needsFresh: isFresh,
+      slot: -1,
+      dueMs: this.clock.now() + this.timeouts.response,
+      connect: connection => {
+        leave()
+        this.#start(connection, call, resolve, reject)
+      },
+      fail: failure => {
+        leave()
+        reject(failure)
+      },
+      due: () => waiting.fail(new Failure('upstream-busy', { detail: `${this.label}: waited too long for a connection` })),
+      abandoned: reason => waiting.fail(reason),
+    }
+    this.#waiting.push(waiting)
+    this.deadlines.add(waiting)
+    call.onAbandon(waiting)
+    this.#connectForWaiting()
+  }
+
+  /** Makes room under the ceiling for a call that needs a fresh connection. */
+  #closeOneIdle(): boolean {
+    const oldest = this.#idle.shift()
+    oldest?.socket.destroy()
+    return oldest !== undefined
+  }
+
+  /** The first waiting call that may use this connection. */
+  #nextWaiting(connection: UpstreamConnection): Waiting | null {
+    for (const waiting of this.#waiting) if (!waiting.needsFresh || !connection.isReused) return waiting
+    return null
+  }
+
+  #connectForWaiting(): void {
+    const { share } = this.#options
+    while (this.#connecting < this.#waiting.length && share.connections < share.connectionsMax) this.#connect()
+  }
+
+  #connect(): void {
+    this.#connecting++
+    this.#count(1)
+    const socket = this.scheme === 'https' ? this.#connectTls() : net.connect({ ...this.#target(), noDelay: true })
+    const watch: Timed = {
+      dueMs: this.clock.now() + this.timeouts.connect,
+      slot: -1,
+      due: () => socket.destroy(new Failure('upstream-connect-timeout', { detail: this.label, retryable: 'yes' })),
+    }
+    this.deadlines.add(watch)
+    let error: Error | null = null
+    const failed = (thrown: Error) => {
+      error = thrown
+    }
+    const closed = () => {
+      this.deadlines.remove(watch)
+      this.#connecting--
+      this.#count(-1)
+      this.#connectFailed(error)
+    }
+    socket.on('error', failed)
+    socket.on('close', closed)
+    socket.once(this.scheme === 'https' ? 'secureConnect' : 'connect', () => {
+      this.deadlines.remove(watch)
+      socket.off('error', failed)
+      socket.off('close', closed)
+      this.#connecting--
+      this.#connected(socket)
+    })
+  }
+
+  #connected(socket: Socket): void {
+    const connection = new UpstreamConnection(this, socket)
+    this.#open.add(connection)
+    this.deadlines.add(connection)
+    this.freed(connection)
+  }
+
+  /** A failed attempt fails one waiting call; the others have attempts of their own. */
+  #connectFailed(error: Error | null): void {
+    const waiting = this.#waiting[0]
+    if (waiting !== undefined && this.#waiting.length > this.#connecting) waiting.fail(this.#connectFailure(error))
+    this.#connectForWaiting()
+  }
+
+  #connectFailure(error: Error | null): Failure {
+    if (error instanceof Failure) return error
+    const detail = `${this.label}: ${error?.message ?? 'closed while connecting'}`
+    const isTls = this.scheme === 'https' && isTlsError(error)
+    return new Failure(isTls ? 'upstream-tls-failed' : 'upstream-connect-failed', { detail, cause: error, retryable: 'yes' })
+  }
+
+  #connectTls(): Socket {
+    const { verify, serverName } = this.#options.blueprint.tls
+    const name = serverName ?? this.hostname
+    const socket = tls.connect({
+      ...this.#target(),
+      ...(net.isIP(name) === 0 && { servername: name }),
+      ...(this.#options.ca !== null && { ca: this.#options.ca }),
+      ...(this.#tlsSession !== null && { session: this.#tlsSession }),
+      rejectUnauthorized: verify,
+      checkServerIdentity: (_, certificate) => tls.checkServerIdentity(name, certificate),
+      ALPNProtocols: ['http/1.1'],
+    })
+    socket.setNoDelay(true)
+    socket.on('session', session => {
+      this.#tlsSession = session
+    })
+    return socket
+  }
+
+  #target(): { host: string; port: number } {
+    return { host: this.address, port: this.port }
+  }
+
+  #count(change: number): void {
+    const { share } = this.#options
+    share.connections += change
+    share.connectionGauge.set(share.connections)
+  }
+}
+
+function isTlsError(error: Error | null): boolean {
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? ''
+  return !/^(ECONN|ENET|EHOST|ETIMEDOUT|EPIPE|EADDR|EMFILE)/.test(code)
+}
