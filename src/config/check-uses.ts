@@ -1,0 +1,84 @@
+// What a schema cannot say about the policies and the end of a route: options that cannot work, facts out of order.
+
+import { OptionsError } from '../core/policy.ts'
+import type { Found } from './found.ts'
+import { headSpan, partAt, partOf } from './found-read.ts'
+import type { Language } from './language.ts'
+import type { Finding } from './problem.ts'
+import { listOf, suggest } from './suggest.ts'
+
+/** Asks the definition of a policy whether its options can work. */
+export function checkPolicy(use: Found, language: Language, findings: Finding[]): void {
+  const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
+  const options = partOf(use, 'options')
+  if (definition?.check === undefined || options === null || options.isBroken) return
+  asked(options, findings, () => definition.check?.(options.value))
+}
+
+/** Asks the definition of an end whether its options can work, and for upstreams that do not exist. */
+export function checkEnd(end: Found, language: Language, upstreams: readonly string[], findings: Finding[]): void {
+  const definition = language.ends.find(({ name }) => name === partOf(end, 'end')?.value)
+  const options = partOf(end, 'options')
+  if (definition === undefined || options === null || options.isBroken) return
+  asked(options, findings, () => definition.check?.(options.value))
+  asked(options, findings, () => {
+    for (const name of definition.upstreams?.(options.value) ?? []) {
+      if (upstreams.includes(name)) continue
+      const hint =
+        upstreams.length === 0
+          ? `Define it: \`upstreams: { ${name}: { targets: ["http://…"] } }\`.`
+          : suggest(name, upstreams, 'The upstreams are')
+      const place = textWithin(options, name) ?? options
+      findings.push({ message: `there is no upstream \`${name}\``, hint, span: place.span })
+    }
+  })
+}
+
+/** Reports policies that need a fact which none before them gives. `given` grows by what they give. */
+export function checkFacts(uses: readonly Found[], language: Language, given: Set<string>, findings: Finding[]): void {
+  const definitions = new Map(language.policies.map(definition => [definition.name, definition]))
+  uses.forEach((use, index) => {
+    const part = partOf(use, 'policy')
+    const definition = definitions.get(String(part?.value))
+    if (part === null || definition === undefined) return
+    for (const fact of definition.needs ?? []) {
+      if (given.has(fact.name)) continue
+      const givers = language.policies.filter(({ gives = [] }) => gives.some(({ name }) => name === fact.name))
+      const names = givers.map(({ name }) => name)
+      const late = uses.slice(index + 1).find(({ value }) => names.includes(policyOf(value)))
+      const hint =
+        late !== undefined
+          ? `\`${policyOf(late.value)}\` gives it: move it before \`${definition.name}\`.`
+          : names.length > 0
+            ? `Put ${listOf(names, 'or')} before it.`
+            : 'No policy gives it.'
+      const message = `\`${definition.name}\` needs the fact \`${fact.name}\`, which no policy before it gives`
+      findings.push({ message, hint, span: part.span })
+    }
+    for (const fact of definition.gives ?? []) given.add(fact.name)
+  })
+}
+
+/** Turns an `OptionsError` into a finding at its place inside the options. */
+function asked(options: Found, findings: Finding[], question: () => void): void {
+  try {
+    question()
+  } catch (error) {
+    const place = error instanceof OptionsError ? partAt(options, error.path) : options
+    const { message } = error instanceof Error ? error : { message: String(error) }
+    findings.push({ message, hint: error instanceof OptionsError ? error.hint : '', span: headSpan(place) })
+  }
+}
+
+function textWithin(found: Found, text: string): Found | null {
+  if (found.value === text) return found
+  for (const part of found.children?.values() ?? []) {
+    const within = textWithin(part, text)
+    if (within !== null) return within
+  }
+  return null
+}
+
+function policyOf(value: unknown): string {
+  return typeof value === 'object' && value !== null && 'policy' in value ? String(value.policy) : ''
+}

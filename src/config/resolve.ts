@@ -1,0 +1,135 @@
+// Sources to blueprint: the stages in order. Every mistake is reported at once, at its place.
+
+import { dirname, resolve as resolvePath } from 'node:path'
+import type { Blueprint } from '../core/blueprint.ts'
+import { compilePattern } from '../core/pattern.ts'
+import { OptionsError } from '../core/policy.ts'
+import { compileTemplate } from '../core/template.ts'
+import { assemble } from './assemble.ts'
+import { checkListeners } from './check-listeners.ts'
+import { checkRoutes } from './check-routes.ts'
+import { checkUpstreams } from './check-upstreams.ts'
+import { type Fault, fault, plainFormats } from './formats.ts'
+import type { FormatInPlace, Found } from './found.ts'
+import { headSpan, partAt, whole } from './found-read.ts'
+import { type Language, languageSchema } from './language.ts'
+import { merge } from './merge.ts'
+import { parse } from './parse.ts'
+import { type Finding, type Position, positionOf, type Problem, problemsOf, type Source, type Span } from './problem.ts'
+import { reasonOf, relativeHint, type Surroundings } from './substitute.ts'
+import { walk } from './walk.ts'
+
+export interface ResolveInput {
+  readonly sources: readonly Source[]
+  readonly language: Language
+  readonly surroundings: Surroundings
+  /** Checks that another part makes on a blueprint without problems, such as the router's for routes that conflict. */
+  readonly extraChecks?: (blueprint: Blueprint) => readonly ExtraProblem[]
+}
+
+export interface ExtraProblem {
+  /** Leads to the culprit inside the blueprint. */
+  readonly path: readonly (string | number)[]
+  readonly message: string
+  readonly hint: string
+}
+
+export type Resolution = Resolved | Refused
+
+export interface Resolved {
+  readonly ok: true
+  readonly blueprint: Blueprint
+  /** Texts of the files that the blueprint names, by absolute path. */
+  readonly files: Readonly<Record<string, string>>
+  /** Where a part of the blueprint is written; the nearest place around it for a default. */
+  where(path: readonly (string | number)[]): Position
+  /** Absolute paths of all files that were read. */
+  readonly filesRead: readonly string[]
+}
+
+export interface Refused {
+  readonly ok: false
+  readonly problems: readonly Problem[]
+  /** Absolute paths of all files that were read or looked for. */
+  readonly filesRead: readonly string[]
+}
+
+/** Never throws for what is written in the sources. */
+export function resolve(input: ResolveInput): Resolution {
+  const { sources, language } = input
+  const findings: Finding[] = []
+  const files: Record<string, string> = {}
+  const filesRead = new Set(sources.map(source => source.path))
+  const surroundings: Surroundings = {
+    env: input.surroundings.env,
+    readText(path) {
+      filesRead.add(path)
+      return input.surroundings.readText(path)
+    },
+  }
+  const refuse = (): Refused => ({ ok: false, problems: problemsOf(findings, sources), filesRead: [...filesRead] })
+
+  const trees = sources.flatMap(source => parse(source, surroundings, findings) ?? [])
+  const tree = merge(trees, findings)
+  if (tree === null) {
+    if (findings.length === 0)
+      findings.push({ message: 'the config is empty', hint: emptyHint, span: startOf(sources) })
+    return refuse()
+  }
+  const formats = { ...plainFormats, template, pattern, file: fileFormat(surroundings, files) }
+  const config = walk(tree, languageSchema(language), { name: '', keySpan: null }, { formats, findings })
+  const found = assemble(config)
+  checkListeners(found, findings)
+  checkUpstreams(found, findings)
+  checkRoutes(config, found, language, findings)
+  const blueprint = findings.length === 0 ? whole<Blueprint>(found) : null
+  if (blueprint === null) return refuse()
+  findings.push(...extraFindings(input, blueprint, found))
+  if (findings.length > 0) return refuse()
+  const where = (path: readonly (string | number)[]) => positionOf(headSpan(partAt(found, path)))
+  return { ok: true, blueprint, files, where, filesRead: [...filesRead] }
+}
+
+const emptyHint = 'Write at least one route, such as `routes: [{ match: { path: /ping }, reply: pong }]`.'
+
+function startOf(sources: readonly Source[]): Span | null {
+  const [source] = sources
+  return source === undefined ? null : { source, start: 0, end: 0 }
+}
+
+function extraFindings(input: ResolveInput, blueprint: Blueprint, found: Found): Finding[] {
+  const problems = input.extraChecks?.(blueprint) ?? []
+  return problems.map(({ path, message, hint }) => ({ message, hint, span: headSpan(partAt(found, path)) }))
+}
+
+function template(text: string): { value: unknown } | Fault {
+  return compiled(text, () => compileTemplate(text))
+}
+
+function pattern(text: string): { value: unknown } | Fault {
+  return compiled(text, () => compilePattern(text))
+}
+
+function compiled(text: string, compile: () => unknown): { value: unknown } | Fault {
+  try {
+    compile()
+    return { value: text }
+  } catch (error) {
+    if (!(error instanceof OptionsError)) throw error
+    return { expected: error.message, hint: error.hint, isSentence: true }
+  }
+}
+
+function fileFormat(surroundings: Surroundings, files: Record<string, string>): FormatInPlace {
+  return (text, span) => {
+    if (text === '') return fault('file')
+    const path = resolvePath(dirname(span.source.path), text)
+    try {
+      files[path] = surroundings.readText(path)
+      return { value: path }
+    } catch (error) {
+      const expected = `the file \`${text}\` cannot be read: ${reasonOf(error)}`
+      return { expected, hint: relativeHint, isSentence: true }
+    }
+  }
+}
