@@ -1,7 +1,7 @@
 // What a schema cannot say about listeners: names and ports that collide.
 
 import type { Found } from './found.ts'
-import { partOf, partsOf } from './found-read.ts'
+import { partOf, partsOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
 
 const anyHosts: readonly unknown[] = [null, '0.0.0.0', '::']
@@ -38,5 +38,5 @@ export function checkListeners(blueprint: Found, findings: Finding[]): void {
 
 /** Names that `match.listeners` may use. */
 export function listenerNames(blueprint: Found): string[] {
-  return partsOf(partOf(blueprint, 'listeners')).map(listener => String(partOf(listener, 'name')?.value ?? ''))
+  return partsOf(partOf(blueprint, 'listeners')).map(listener => textOf(partOf(listener, 'name')) ?? '')
 }

@@ -5,7 +5,7 @@ import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
 import { checkEnd, checkFacts, checkPolicy } from './check-uses.ts'
 import type { Found } from './found.ts'
-import { partOf, partsOf } from './found-read.ts'
+import { partOf, partsOf, textOf } from './found-read.ts'
 import type { Language } from './language.ts'
 import type { Finding } from './problem.ts'
 import { listOf, suggest } from './suggest.ts'
@@ -92,7 +92,8 @@ function checkParams(templates: readonly Found[], matches: readonly Found[], fin
       const path = match?.children?.get('path')
       if (path === undefined) continue
       const bound = paramsOf(path.value)
-      const where = path.value === null ? 'a match without `path`' : `the path \`${String(path.value)}\``
+      const pathText = textOf(path)
+      const where = pathText === null ? 'a match without `path`' : `the path \`${pathText}\``
       const hint =
         param === 'rest'
           ? 'Let the path end in `/**`, which binds `{rest}`.'

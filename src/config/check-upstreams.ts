@@ -1,13 +1,12 @@
 // What a schema cannot say about upstreams: settings that contradict each other.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Found } from './found.ts'
-import { headSpan, partOf, whole } from './found-read.ts'
+import { headSpan, numberOf, partOf, partsOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
 
 /** `blueprint` may be broken in parts. */
 export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
-  const workers = whole<number>(partOf(blueprint, 'workers')) ?? 0
+  const workers = numberOf(partOf(blueprint, 'workers')) ?? 0
   for (const [name, upstream] of partOf(blueprint, 'upstreams')?.children ?? []) {
     checkTargets(String(name), upstream, findings)
     const hashBy = partOf(upstream, 'hashBy')
@@ -21,7 +20,7 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
       })
     }
     const connections = partOf(partOf(upstream, 'limits'), 'connections')
-    const count = whole<number>(connections)
+    const count = numberOf(connections)
     if (connections !== null && count !== null && count < workers) {
       const message = `${count} ${count === 1 ? 'connection does' : 'connections do'} not reach for ${workers} workers`
       const hint = `The workers share them evenly: allow at least ${workers}, or run fewer \`workers\`.`
@@ -32,8 +31,8 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
 
 function checkTargets(name: string, upstream: Found, findings: Finding[]): void {
   const part = partOf(upstream, 'targets')
-  const targets = whole<UpstreamBlueprint['targets']>(part)
-  if (part === null || targets === null || targets.some(target => target.weight > 0)) return
+  const isIdle = partsOf(part).every(target => numberOf(partOf(target, 'weight')) === 0)
+  if (part === null || part.isBroken || !isIdle) return
   const message = `all targets of the upstream \`${name}\` have the weight 0, so none gets a call`
   findings.push({ message, hint: 'Give at least one target a `weight` of 1 or more.', span: headSpan(part) })
 }

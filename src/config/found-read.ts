@@ -1,4 +1,4 @@
-// Reading resolved values: by path, whole or not at all.
+// Reading resolved values: by path, by key, as text or number.
 
 import type { Found } from './found.ts'
 import type { Span } from './problem.ts'
@@ -24,12 +24,14 @@ export function partsOf(found: Found | null): Found[] {
   return [...(found?.children?.values() ?? [])]
 }
 
-/**
- * The value, or null while anything in it is broken. The one border where a resolved value gets its type: the caller names
- * the type of the schema that the value was resolved along.
- */
-export function whole<T>(found: Found | null): T | null {
-  return found === null || found.isBroken ? null : (found.value as T)
+/** The text of a part; null where it is none, or broken. */
+export function textOf(found: Found | null): string | null {
+  return typeof found?.value === 'string' && !found.isBroken ? found.value : null
+}
+
+/** The number of a part; null where it is none, or broken. */
+export function numberOf(found: Found | null): number | null {
+  return typeof found?.value === 'number' && !found.isBroken ? found.value : null
 }
 
 /** Where to point for a value that is made of parts: at its key, else at its beginning. */

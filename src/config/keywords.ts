@@ -43,7 +43,7 @@ export interface Variants {
 
 /** A TypeBox schema is a plain JSON Schema object: this is the border where it is read as one. */
 export function keywordsOf(schema: TSchema): Keywords {
-  return schema as Keywords
+  return schema
 }
 
 /** Whether `{}` or a missing value is enough, so that the thing may be named without options. */

@@ -74,9 +74,7 @@ function routeSchema(language: Language): TSchema {
 }
 
 function tableOf(definitions: readonly (PolicyDefinition | EndDefinition)[]): Record<string, Keywords> {
-  const entries = definitions.map(({ name, summary, options }) => [
-    name,
-    { description: summary, ...keywordsOf(options) },
-  ])
-  return Object.fromEntries(entries)
+  const table: Record<string, Keywords> = {}
+  for (const { name, summary, options } of definitions) table[name] = { description: summary, ...keywordsOf(options) }
+  return table
 }

@@ -32,7 +32,8 @@ export function parse(source: Source, surroundings: Surroundings, findings: Find
     return treeOfNode(document.contents, parsing, 0)
   } catch (error) {
     // The library descends recursively: thousands of nested brackets end its stack.
-    const message = error instanceof RangeError ? 'the file is nested too deeply' : `the file cannot be read: ${error}`
+    const message =
+      error instanceof RangeError ? 'the file is nested too deeply' : `the file cannot be read: ${String(error)}`
     findings.push({ message, hint: '', span: { source, start: 0, end: 1 } })
     return null
   }
@@ -75,7 +76,7 @@ function entriesOf(pairs: Pair<Node, Node | null>[], parsing: Parsing, depth: nu
       parsing.findings.push({ message: 'a key must be a plain word', hint: 'Put it in quotes.', span: keySpan })
       continue
     }
-    const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value))
+    const name = typeof key.value === 'string' ? key.value : (key.source ?? '')
     const first = places.get(name)
     if (first !== undefined || name === '__proto__') {
       const line = first === undefined ? 0 : parsing.source.text.slice(0, first.start).split('\n').length

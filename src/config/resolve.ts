@@ -11,7 +11,7 @@ import { checkRoutes } from './check-routes.ts'
 import { checkUpstreams } from './check-upstreams.ts'
 import { type Fault, fault, plainFormats } from './formats.ts'
 import type { FormatInPlace, Found } from './found.ts'
-import { headSpan, partAt, whole } from './found-read.ts'
+import { headSpan, partAt } from './found-read.ts'
 import { type Language, languageSchema } from './language.ts'
 import { merge } from './merge.ts'
 import { parse } from './parse.ts'
@@ -82,8 +82,9 @@ export function resolve(input: ResolveInput): Resolution {
   checkListeners(found, findings)
   checkUpstreams(found, findings)
   checkRoutes(config, found, language, findings)
-  const blueprint = findings.length === 0 ? whole<Blueprint>(found) : null
-  if (blueprint === null) return refuse()
+  if (findings.length > 0 || found.isBroken) return refuse()
+  // The border where the resolved value gets its type: it went along the schemas that the type is made of.
+  const blueprint = found.value as Blueprint
   findings.push(...extraFindings(input, blueprint, found))
   if (findings.length > 0) return refuse()
   const where = (path: readonly (string | number)[]) => positionOf(headSpan(partAt(found, path)))

@@ -66,7 +66,7 @@ function walkFormat(tree: Tree, schema: Keywords, name: string, place: Place, al
     return broken(tree, place, along, ...mismatch(place, wrong.expected, tree, hint))
   }
   if (format === undefined) return leaf(tree.value, tree.span, place, name)
-  const outcome = format(isText ? String(tree.value) : tree.written, tree.span)
+  const outcome = format(typeof tree.value === 'string' ? tree.value : tree.written, tree.span)
   if ('value' in outcome) {
     return withinBounds(outcome.value, tree, schema, place, along) ?? leaf(outcome.value, tree.span, place, name)
   }

@@ -215,7 +215,7 @@ function kindOf(schema: Keywords): Tree['kind'] {
 }
 
 function nounOf(schema: Keywords): string {
-  if (schema.const !== undefined) return `\`${String(schema.const)}\``
+  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
   if (schema.enum !== undefined) return schema.enum.map(word => `\`${String(word)}\``).join(' or ')
   const nouns: Readonly<Record<string, string>> = { map: 'a map', list: 'a list', scalar: 'a single value' }
   return schema.format === undefined ? (nouns[kindOf(schema)] ?? '') : `a ${schema.format}`
