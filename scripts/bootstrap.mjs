@@ -9,7 +9,7 @@ import { printError, SetupError } from './progress.mjs'
 import { prepare, root } from './toolchain.mjs'
 
 const commands = {
-  start: ['examples/shop/start.ts'],
+  start: ['examples/start.ts'],
   test: ['scripts/test.ts'],
   bench: ['bench/run.ts'],
   check: ['scripts/check.ts'],

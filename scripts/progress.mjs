@@ -3,7 +3,7 @@
 import process from 'node:process'
 
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
-const isTerminal = Boolean(process.stderr.isTTY) && !process.env.CI && process.env.TERM !== 'dumb'
+const isTerminal = process.stderr.isTTY && !process.env.CI && process.env.TERM !== 'dumb'
 const hasColour = isTerminal && !process.env.NO_COLOR
 const paint = (code, text) => (hasColour ? `\x1b[${code}m${text}\x1b[0m` : text)
 

@@ -1,0 +1,66 @@
+// Makes self-signed certificates for trying things out: ECDSA P-256, DER by hand (RFC 5280), nothing but node:crypto.
+
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+
+export interface Certificate {
+  /** PEM. */
+  readonly cert: string
+  /** PEM, PKCS #8. */
+  readonly key: string
+}
+
+/** A certificate for these DNS names, valid for thirty days. */
+export function selfSigned(names: readonly string[], now = new Date()): Certificate {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const signatureType = sequence(objectId('2a8648ce3d040302')) // ecdsa-with-SHA256
+  const name = sequence(set(sequence(objectId('550403'), tlv(0x0c, Buffer.from(names[0] ?? 'localhost')))))
+  const until = new Date(now.getTime() + 30 * 86_400_000)
+  const from = new Date(now.getTime() - 3_600_000)
+  const body = sequence(
+    tlv(0xa0, integer(Buffer.from([2]))), // version 3
+    integer(Buffer.concat([Buffer.from([0x40]), randomBytes(15)])),
+    signatureType,
+    name,
+    sequence(time(from), time(until)),
+    name,
+    publicKey.export({ type: 'spki', format: 'der' }),
+    tlv(0xa3, sequence(basicConstraints(), subjectAltName(names))),
+  )
+  const signature = sign('sha256', body, privateKey)
+  const certificate = sequence(body, signatureType, tlv(0x03, Buffer.from([0]), signature))
+  return { cert: pem('CERTIFICATE', certificate), key: privateKey.export({ type: 'pkcs8', format: 'pem' }) }
+}
+
+function tlv(tag: number, ...parts: Buffer[]): Buffer {
+  const content = Buffer.concat(parts)
+  const { length } = content
+  const size = length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
+  return Buffer.concat([Buffer.from([tag, ...size]), content])
+}
+
+const sequence = (...parts: Buffer[]): Buffer => tlv(0x30, ...parts)
+const set = (...parts: Buffer[]): Buffer => tlv(0x31, ...parts)
+const integer = (bytes: Buffer): Buffer => tlv(0x02, bytes)
+const objectId = (hex: string): Buffer => tlv(0x06, Buffer.from(hex, 'hex'))
+
+/** UTCTime, which RFC 5280 asks for up to the year 2049. */
+function time(date: Date): Buffer {
+  const digits = date.toISOString().replaceAll(/\D/g, '').slice(2, 14)
+  return tlv(0x17, Buffer.from(`${digits}Z`))
+}
+
+/** Marks it as an authority, so that clients may trust it by itself. */
+function basicConstraints(): Buffer {
+  const isAuthority = tlv(0x01, Buffer.from([0xff]))
+  return sequence(objectId('551d13'), isAuthority, tlv(0x04, sequence(isAuthority)))
+}
+
+function subjectAltName(names: readonly string[]): Buffer {
+  const entries = names.map(name => tlv(0x82, Buffer.from(name)))
+  return sequence(objectId('551d11'), tlv(0x04, sequence(...entries)))
+}
+
+function pem(label: string, der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+}
