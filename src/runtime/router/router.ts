@@ -41,6 +41,8 @@ export function compileRouter(
   return {
     match(call) {
       const { method } = call
+      // `OPTIONS *` has no path.
+      if (call.path.charCodeAt(0) !== 0x2f) return notFound
       let entry = findByHost(hosts, call, method)
       if (method === 'OPTIONS' && (entry === null || !entry.namesMethods)) {
         const requested = preflightMethod(call)
