@@ -140,6 +140,12 @@ test('retry: a failure that says `no` is not tried again', async () => {
   assert.deepEqual(sent(), [1, 0])
 })
 
+test('retry: a POST that the upstream provably never saw is tried again', async () => {
+  const { send, sent } = setUp([[failure('upstream-reset', 'yes')], []], {})
+  assert.equal(await textOf(send(createCall({ method: 'POST' }))), '200 b')
+  assert.deepEqual(sent(), [1, 1])
+})
+
 test('retry: attempts bound the further tries; the last outcome is the caller’s', async () => {
   const { send, sent } = setUp([[reset], [reset], [503], []], { attempts: 2, on: ['reset', '503'] })
   assert.equal(await textOf(send(createCall())), '503 c')
@@ -353,4 +359,20 @@ test('after the reply the body goes on to its end, unrecorded', async () => {
   source.sink?.end(null)
   assert.equal(sink.text, 'late')
   assert.ok(sink.isEnded)
+})
+
+/** Answers before the body is there, and reads on. */
+const readOn: Act = async call => {
+  call.body.pipe(new FakeSink())
+  return Reply.text(200, 'early')
+}
+
+test('after the reply a cancelled body stops its source', async () => {
+  const { send } = setUp([[readOn]])
+  const source = new FakeSource()
+  const call = createCall({ method: 'PUT', body: new Body(-1, source) })
+  await send(call)
+  assert.equal(source.isCancelled, false)
+  call.body.cancel()
+  assert.ok(source.isCancelled)
 })
