@@ -17,7 +17,7 @@ const cells = new Int32Array(gauge)
 const counters = createSharedCounters({ memory, worker })
 
 for (let round = 0; round < rounds; round++) {
-  const key = (round * 7 + worker) % keys
+  const key = (round * 7) % keys
   const counter = counters.counter(`key/${key}`)
   const many = 1 + (round % 3)
   let taken = 0

@@ -109,7 +109,7 @@ const hammer = (memory: CounterMemory, worker: number, rounds: number, gauge: Sh
 
 for (const { keys, slots } of [
   { keys: 1, slots: 64 },
-  { keys: 48, slots: slotsPerSet },
+  { keys: 200, slots: slotsPerSet },
 ]) {
   test(`four threads over ${keys} key(s) and ${slots} slots never exceed a limit of 3`, async () => {
     const memory = createCounterMemory({ workers: 4, slots, seed })

@@ -32,6 +32,7 @@ function formatLine(event: FinishedCall, time: string, cut: number): string {
   if (call.query !== '') line += `,"query":${quote(redactQuery(call.query), cut)}`
   line += `,"status":${event.status}`
   if (code !== null) line += `,"code":"${code}"`
+  if (event.detail !== '') line += `,"detail":${quote(event.detail, cut)}`
   line += `,"route":${quote(call.route, cut)}`
   if (call.upstream !== '') line += `,"upstream":${quote(call.upstream, cut)}`
   line += `,"bytesIn":${event.bytesIn},"bytesOut":${event.bytesOut}`

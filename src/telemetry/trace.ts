@@ -85,17 +85,11 @@ function onlyValue(headers: Headers): string | undefined {
  * neither id all zero, version not `ff`. Section 4.3: a later version may have more after a further dash.
  */
 export function isTraceparent(text: string): boolean {
-  if (text.length < 55) return false
-  if (text.length > 55 && (text.startsWith('00') || text.charCodeAt(55) !== 0x2d)) return false
-  if (text.startsWith('ff')) return false
-  for (let i = 0; i < 55; i++) {
-    const code = text.charCodeAt(i)
-    if (i === 2 || i === 35 || i === 52) {
-      if (code !== 0x2d) return false
-    } else if (!(code >= 0x30 && code <= 0x39) && !(code >= 0x61 && code <= 0x66)) return false
-  }
-  return !text.startsWith(zeroTraceId, 3) && !text.startsWith(zeroSpanId, 36)
+  if (text.length !== 55 && (text.startsWith('00') || text.charAt(55) !== '-')) return false
+  return traceparentShape.test(text)
 }
+
+const traceparentShape = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/
 
 /** The flags `sampled` (bit 0) and `random-trace-id` (bit 1 of level 2) go on; bits without a meaning are written as 0. */
 function continuedFlags(traceparent: string): string {
