@@ -95,6 +95,8 @@ function readSpecialField(kind: number, name: string, value: string, facts: Fiel
       if (value === '') return 'empty Transfer-Encoding'
       facts.transferEncoding = value.toLowerCase()
       return null
+    case Kind.disguised:
+      return 'a framing field spelled with underscores'
     case Kind.upgrade:
       facts.upgrade = facts.upgrade === '' ? value : `${facts.upgrade}, ${value}`
       return null

@@ -19,12 +19,15 @@ export class HeadBuffer {
   start = 0
   end = 0
   readonly #bytesMax: number
+  readonly #skipsEmptyLine: boolean
   /** Room for a head in pieces: grows by doubling, so that dripping single bytes costs linear time. */
   #room: Buffer | null = null
   #filled = 0
 
-  constructor(bytesMax: number) {
+  /** RFC 9112 §2.2: an empty line before a request line is ignored, once; before a status line it is an error. */
+  constructor(bytesMax: number, precedes: 'request' | 'reply' = 'request') {
     this.#bytesMax = bytesMax
+    this.#skipsEmptyLine = precedes === 'request'
   }
 
   /** Whether some bytes of a head have come, but not all. */
@@ -36,8 +39,7 @@ export class HeadBuffer {
   take(chunk: Buffer, from: number): FoundNumber {
     if (this.#filled > 0) return this.#takePiece(chunk, from)
     let start = from
-    // RFC 9112 §2.2: an empty line before the request line is ignored, once.
-    if (chunk[start] === CR && chunk[start + 1] === LF) start += 2
+    if (this.#skipsEmptyLine && chunk[start] === CR && chunk[start + 1] === LF) start += 2
     const blank = chunk.indexOf(emptyLine, start)
     if (blank === -1) return this.#takePiece(chunk, from)
     return this.#found(chunk, start, blank + 4)
@@ -65,7 +67,7 @@ export class HeadBuffer {
     chunk.copy(room, before, from)
     this.#filled = before + added
     const filled = room.subarray(0, this.#filled)
-    const start = filled[0] === CR && filled[1] === LF ? 2 : 0
+    const start = this.#skipsEmptyLine && filled[0] === CR && filled[1] === LF ? 2 : 0
     const blank = filled.indexOf(emptyLine, Math.max(start, before - 3))
     if (blank !== -1) {
       this.#room = null

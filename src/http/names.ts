@@ -14,6 +14,8 @@ export const Kind = {
   dropped: 8,
   /** Says who called a proxy before us; kept, but noted, because only trusted proxies may say it. */
   forwarding: 9,
+  /** Another spelling of a framing field, which CGI-like upstreams would take for it: refused. */
+  disguised: 10,
 } as const
 
 export type KindNumber = (typeof Kind)[keyof typeof Kind]
@@ -75,5 +77,15 @@ export function nameOf(name: string): KnownName {
   const known = knownNames.get(name)
   if (known !== undefined) return known
   const key = name.toLowerCase()
-  return knownNames.get(key) ?? { key, kind: Kind.plain }
+  return knownNames.get(key) ?? { key, kind: key.includes('_') ? kindBehindUnderscores(key) : Kind.plain }
+}
+
+/**
+ * CGI, WSGI and Rack read `X_Forwarded_For` and `X-Forwarded-For` as one variable: what the gateway removes or refuses under
+ * its right name must not pass under the other (CVE-2015-0219 and its kin).
+ */
+function kindBehindUnderscores(key: string): KindNumber {
+  const { kind } = nameOf(key.replaceAll('_', '-'))
+  if (kind === Kind.contentLength || kind === Kind.transferEncoding) return Kind.disguised
+  return kind === Kind.plain ? Kind.plain : Kind.dropped
 }

@@ -43,11 +43,13 @@ export function decodeReplyHead(bytes: Buffer, start: number, end: number, limit
 
 function readStatusLine(bytes: Buffer, text: string, start: number, head: ReplyHead): number {
   const minor = text.charCodeAt(7) - 48
-  const status = Number(text.slice(9, 12))
+  const digits = text.slice(9, 12)
+  const status = Number(digits)
   if (!text.startsWith('HTTP/1.') || (minor !== 1 && minor !== 0) || text.charCodeAt(8) !== 32) {
     throw malformed('malformed status line')
   }
-  if (!(status >= 100 && status <= 599) || !Number.isInteger(status)) throw malformed('malformed status')
+  // Number also reads `2e2`.
+  if (!/^[1-5][0-9]{2}$/.test(digits)) throw malformed('malformed status')
   let i = start + 12
   while (valueOctets[bytes[i] as number] === 1) i++
   const lineEnd = i - start

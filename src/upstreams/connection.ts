@@ -31,7 +31,7 @@ export class UpstreamConnection implements Timed {
   constructor(pool: Pool, socket: Socket) {
     this.pool = pool
     this.socket = socket
-    this.#heads = new HeadBuffer(pool.headLimits.headBytes)
+    this.#heads = new HeadBuffer(pool.headLimits.headBytes, 'reply')
     socket.on('data', (chunk: Buffer) => this.#received(chunk))
     socket.on('drain', () => this.#exchange?.drained())
     socket.on('end', () => this.#ended())
