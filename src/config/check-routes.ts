@@ -54,7 +54,7 @@ function checkNames(routes: Found | null, findings: Finding[]): void {
 function checkMatch(match: Found, listeners: readonly string[], findings: Finding[]): void {
   for (const { value, span, isBroken } of partsOf(partOf(match, 'listeners'))) {
     if (isBroken || listeners.includes(String(value))) continue
-    const hint = suggest(String(value), listeners, 'The listeners are')
+    const hint = suggest(String(value), listeners, 'Known listeners')
     findings.push({ message: `there is no listener \`${String(value)}\``, hint, span })
   }
   for (const { value, span, isBroken } of partsOf(partOf(match, 'methods'))) {
@@ -75,7 +75,11 @@ function checkMatch(match: Found, listeners: readonly string[], findings: Findin
       continue
     }
     const message = isField ? `the header \`${name}\` is written twice` : `\`${name}\` is not the name of a header`
-    findings.push({ message, hint: isField ? 'Names of headers do not tell case apart.' : '', span: keySpan ?? span })
+    findings.push({
+      message,
+      hint: isField ? 'Names of headers do not tell case apart.' : 'Write letters, digits and `-`.',
+      span: keySpan ?? span,
+    })
   }
 }
 
@@ -99,8 +103,8 @@ function checkParams(templates: readonly Found[], matches: readonly Found[], fin
           ? 'Let the path end in `/**`, which binds `{rest}`.'
           : bound.length === 0
             ? `Name it in the path, such as \`/users/{${param}}\`.`
-            : `It binds ${listOf(bound)}.`
-      const message = `\`{${param}}\` is bound by no part of ${where}`
+            : `That path binds ${listOf(bound.map(name => `{${name}}`))}.`
+      const message = `\`{${param}}\` is not bound by ${where}`
       findings.push({ message, hint, span: placeOf(param, span) })
     }
   }

@@ -22,7 +22,7 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
     const connections = partOf(partOf(upstream, 'limits'), 'connections')
     const count = numberOf(connections)
     if (connections !== null && count !== null && count < workers) {
-      const message = `${count} ${count === 1 ? 'connection does' : 'connections do'} not reach for ${workers} workers`
+      const message = `${count} ${count === 1 ? 'connection is' : 'connections are'} too few for ${workers} workers`
       const hint = `The workers share them evenly: allow at least ${workers}, or run fewer \`workers\`.`
       findings.push({ message, hint, span: connections.span })
     }

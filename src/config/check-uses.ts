@@ -27,7 +27,7 @@ export function checkEnd(end: Found, language: Language, upstreams: readonly str
       const hint =
         upstreams.length === 0
           ? `Define it: \`upstreams: { ${name}: { targets: ["http://…"] } }\`.`
-          : suggest(name, upstreams, 'The upstreams are')
+          : suggest(name, upstreams, 'Known upstreams')
       const place = textWithin(options, name) ?? options
       findings.push({ message: `there is no upstream \`${name}\``, hint, span: place.span })
     }

@@ -49,13 +49,16 @@ export function shown(tree: Tree): string {
   if (tree.kind === 'map') return 'a map'
   if (tree.value === null) return 'empty'
   const text = tree.written.length > 40 ? `${tree.written.slice(0, 40)}…` : tree.written
-  return typeof tree.value === 'string' && text === '' ? 'an empty text' : `\`${text.replace(/\s+/g, ' ')}\``
+  if (tree.value === '' && text === '') return 'an empty text'
+  // Quotes tell the text "80" from the number 80.
+  const isQuoted = typeof tree.value === 'string' && /^(-?\d+(\.\d+)?|true|false|null)$/.test(text)
+  return isQuoted ? `the text \`"${text}"\`` : `\`${text.replace(/\s+/g, ' ')}\``
 }
 
 /** The message and hint for a value of the wrong kind. */
 export function mismatch(place: Place, expected: string, tree: Tree, hint: string): [message: string, hint: string] {
   if (tree.kind === 'scalar' && tree.value === null) {
-    return [`\`${place.name}\` has no value`, hint === '' ? `Write ${expected} behind it, or leave the key out.` : hint]
+    return [`\`${place.name}\` has no value`, hint === '' ? `Write ${expected} behind it.` : hint]
   }
   return [`\`${place.name}\` must be ${expected}, but is ${shown(tree)}`, hint]
 }

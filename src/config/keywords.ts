@@ -36,6 +36,8 @@ export interface Keywords {
 export interface Variants {
   /** What the keys are, with its article: `a policy`. */
   readonly noun: string
+  /** What an object without any of them lacks, as a sentence about it. */
+  readonly lack: string
   readonly of: Readonly<Record<string, Keywords>>
   /** The entries of the resolved object: the key chosen, and its value. */
   readonly into: readonly [string, string]

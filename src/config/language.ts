@@ -53,7 +53,12 @@ function policySchema(language: Language): TSchema {
   })
   return {
     ...Fields({ when: Maybe(when) }),
-    variants: { noun: 'a policy', of: tableOf(language.policies), into: ['policy', 'options'] },
+    variants: {
+      noun: 'a policy',
+      lack: 'names no policy',
+      of: tableOf(language.policies),
+      into: ['policy', 'options'],
+    },
   }
 }
 
@@ -70,7 +75,15 @@ function routeSchema(language: Language): TSchema {
       description: 'Protocols that a call may upgrade to; `[]` forbids all.',
     }),
   })
-  return { ...properties, variants: { noun: 'an end', of: tableOf(language.ends), into: ['end', 'options'] } }
+  return {
+    ...properties,
+    variants: {
+      noun: 'an end of a route',
+      lack: 'does not say how to answer',
+      of: tableOf(language.ends),
+      into: ['end', 'options'],
+    },
+  }
 }
 
 function tableOf(definitions: readonly (PolicyDefinition | EndDefinition)[]): Record<string, Keywords> {

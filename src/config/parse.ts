@@ -1,14 +1,14 @@
 // Text to tree: the only file that knows the YAML library. JSON is read as the YAML that it is.
 
-import { type Alias, isAlias, isMap, isScalar, isSeq, type Node, type Pair, parseDocument, type YAMLError } from 'yaml'
+import { type Alias, isAlias, isMap, isScalar, isSeq, type Node, type Pair, parseDocument } from 'yaml'
 import type { Finding, Source, Span } from './problem.ts'
 import { type Surroundings, substitute } from './substitute.ts'
+import { syntaxFinding } from './syntax.ts'
 import type { Entry, ScalarTree, Tree } from './tree.ts'
 
 /** Aliases may add this many values before the file counts as a bomb. */
 const aliasedValuesMax = 100_000
 const depthMax = 64
-const syntaxFindingsMax = 5
 
 interface Parsing {
   readonly source: Source
@@ -25,11 +25,12 @@ export function parse(source: Source, surroundings: Surroundings, findings: Find
   const options = { prettyErrors: false, uniqueKeys: false, version: '1.2', schema: 'core', merge: false } as const
   try {
     const document = parseDocument(source.text, options)
-    const faults = [...document.errors, ...document.warnings]
-    for (const fault of faults.slice(0, syntaxFindingsMax)) findings.push(syntaxFinding(fault, source))
-    if (faults.length > 0 || document.contents === null) return null
+    const fault = syntaxFinding(document, source)
+    if (fault !== null) findings.push(fault)
+    if (fault !== null || document.contents === null) return null
     const parsing = { source, surroundings, findings, anchors: new Map(), size: 0, aliasedSize: 0 }
-    return treeOfNode(document.contents, parsing, 0)
+    const tree = treeOfNode(document.contents, parsing, 0)
+    return parsing.aliasedSize > aliasedValuesMax ? null : tree
   } catch (error) {
     // The library descends recursively: thousands of nested brackets end its stack.
     const message =
@@ -41,7 +42,7 @@ export function parse(source: Source, surroundings: Surroundings, findings: Find
 
 function treeOfNode(node: Node, parsing: Parsing, depth: number): Tree {
   const span = spanOf(node, parsing)
-  const nothing: ScalarTree = { kind: 'scalar', value: null, written: '', isSubstituted: false, span }
+  const nothing: ScalarTree = { kind: 'scalar', value: null, written: '', isSubstituted: false, isFaulty: false, span }
   parsing.size++
   if (depth > depthMax) return report(parsing, nothing, 'this is nested too deeply', `At most ${depthMax} levels.`)
   if (isAlias(node)) return treeOfAlias(node, parsing, nothing)
@@ -88,7 +89,14 @@ function entriesOf(pairs: Pair<Node, Node | null>[], parsing: Parsing, depth: nu
     places.set(name, keySpan)
     const written = value ?? null
     const end = { source: parsing.source, start: keySpan.end, end: keySpan.end }
-    const nothing: ScalarTree = { kind: 'scalar', value: null, written: '', isSubstituted: false, span: end }
+    const nothing: ScalarTree = {
+      kind: 'scalar',
+      value: null,
+      written: '',
+      isSubstituted: false,
+      isFaulty: false,
+      span: end,
+    }
     entries.push({ key: name, keySpan, value: written === null ? nothing : treeOfNode(written, parsing, depth + 1) })
   }
   return entries
@@ -97,36 +105,28 @@ function entriesOf(pairs: Pair<Node, Node | null>[], parsing: Parsing, depth: nu
 function treeOfAlias(node: Alias, parsing: Parsing, nothing: ScalarTree): Tree {
   const anchor = parsing.anchors.get(node.source)
   if (anchor === null) return report(parsing, nothing, `\`*${node.source}\` stands inside what it names`, '')
-  if (anchor === undefined) return report(parsing, nothing, `there is no anchor \`&${node.source}\` before this`, '')
+  if (anchor === undefined) {
+    const hint = `If it is a text, put it in quotes: \`"*${node.source}"\`.`
+    return report(parsing, nothing, `\`*${node.source}\` refers to an anchor that is not defined before it`, hint)
+  }
+  if (parsing.aliasedSize > aliasedValuesMax) return nothing
   parsing.aliasedSize += anchor.size
   parsing.size += anchor.size
   if (parsing.aliasedSize <= aliasedValuesMax) return anchor.tree
-  return report(parsing, nothing, `aliases blow this file up past ${aliasedValuesMax} values`, 'Write fewer of them.')
+  return report(
+    parsing,
+    nothing,
+    `aliases make more than ${aliasedValuesMax} values of this file`,
+    'Write fewer of them.',
+  )
 }
 
 function report(parsing: Parsing, tree: ScalarTree, message: string, hint: string): ScalarTree {
   parsing.findings.push({ message, hint, span: tree.span })
-  return tree
+  return { ...tree, isFaulty: true }
 }
 
 function spanOf(node: Node, parsing: Parsing): Span {
   const [start, end] = node.range ?? [0, 0]
   return { source: parsing.source, start, end }
-}
-
-function syntaxFinding(fault: YAMLError, source: Source): Finding {
-  const [start, end] = fault.pos
-  const hint = syntaxHints[fault.code] ?? ''
-  const message = fault.code === 'MULTIPLE_DOCS' ? 'the file holds more than one document' : fault.message
-  return { message: `not valid YAML: ${message}`, hint, span: { source, start, end } }
-}
-
-const syntaxHints: Readonly<Record<string, string>> = {
-  BAD_INDENT: 'Check the indentation, and that every bracket and quote opened above is closed.',
-  TAB_AS_INDENT: 'Indent with spaces; YAML forbids tabs.',
-  MISSING_CHAR: 'Something is missing before this place: a closing bracket or quote, a comma, or a colon.',
-  BLOCK_AS_IMPLICIT_KEY: 'A value that holds `: ` must stand in quotes.',
-  MULTIPLE_DOCS: 'Keep one document to a file: remove the line `---`, or split the file and give the folder.',
-  BAD_ALIAS: 'A word that begins with `*` or `&` must stand in quotes.',
-  TAG_RESOLVE_FAILED: 'Tags such as `!name` are not used here; a text that begins with `!` must stand in quotes.',
 }

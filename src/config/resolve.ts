@@ -91,7 +91,7 @@ export function resolve(input: ResolveInput): Resolution {
   return { ok: true, blueprint, files, where, filesRead: [...filesRead] }
 }
 
-const emptyHint = 'Write at least one route, such as `routes: [{ match: { path: /ping }, reply: pong }]`.'
+const emptyHint = 'Write at least one route, such as `routes: [{ match: { path: /ping }, reply: { body: pong } }]`.'
 
 function startOf(sources: readonly Source[]): Span | null {
   const [source] = sources

@@ -16,8 +16,10 @@ const placeholder = /\$(\$\{)|\$\{([^}]*)\}?/g
 /** The scalar of a text. What cannot be brought in is among the findings, at its own place. */
 export function substitute(text: string, span: Span, surroundings: Surroundings, findings: Finding[]): ScalarTree {
   const raw = span.source.text.slice(span.start, span.end)
-  if (!text.includes('${')) return { kind: 'scalar', value: text, written: text, isSubstituted: false, span }
+  if (!text.includes('${'))
+    return { kind: 'scalar', value: text, written: text, isSubstituted: false, isFaulty: false, span }
   let isSubstituted = false
+  let isFaulty = false
   const value = text.replace(placeholder, (whole, escaped: string | undefined, name: string | undefined) => {
     if (escaped !== undefined) return escaped
     const at = raw.indexOf(whole)
@@ -28,9 +30,10 @@ export function substitute(text: string, span: Span, surroundings: Surroundings,
       return found
     }
     findings.push({ ...found, span: place })
+    isFaulty = true
     return ''
   })
-  return { kind: 'scalar', value, written: text, isSubstituted, span }
+  return { kind: 'scalar', value, written: text, isSubstituted, isFaulty, span }
 }
 
 function valueOf(name: string, span: Span, surroundings: Surroundings): string | { message: string; hint: string } {

@@ -1,11 +1,11 @@
 // Guesses which word was meant by one that is not known.
 
 /** A sentence naming the nearest known word, or all of them when none is near. */
-export function suggest(word: string, known: readonly string[], listIntro = 'Known here'): string {
+export function suggest(word: string, known: readonly string[], listIntro = 'Possible here'): string {
   const near = nearest(word, known)
   if (near !== null) return `Did you mean \`${near}\`?`
   if (known.length === 0) return ''
-  return `${listIntro}: ${listOf(known)}.`
+  return `${listIntro}: ${listOf(known, 'or')}.`
 }
 
 /** Words for a message: `a`, `b` and `c`, cut when there are very many. */

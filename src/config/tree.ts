@@ -11,6 +11,8 @@ export interface ScalarTree {
   readonly written: string
   /** The whole value came from the outside as text, so that it may stand for a number or a truth value too. */
   readonly isSubstituted: boolean
+  /** Already reported: whatever is wrong with the value is an echo. */
+  readonly isFaulty: boolean
   readonly span: Span
 }
 
@@ -40,7 +42,14 @@ export function treeOf(value: unknown, span: Span): Tree {
     return { kind: 'map', entries, span }
   }
   const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-  return { kind: 'scalar', value: isPlain ? value : null, written: String(value), isSubstituted: false, span }
+  return {
+    kind: 'scalar',
+    value: isPlain ? value : null,
+    written: String(value),
+    isSubstituted: false,
+    isFaulty: false,
+    span,
+  }
 }
 
 /** The value of a tree as plain JSON. */

@@ -70,8 +70,14 @@ function walkFormat(tree: Tree, schema: Keywords, name: string, place: Place, al
   if ('value' in outcome) {
     return withinBounds(outcome.value, tree, schema, place, along) ?? leaf(outcome.value, tree.span, place, name)
   }
-  if (outcome.isSentence) return broken(tree, place, along, outcome.expected, outcome.hint)
-  return broken(tree, place, along, ...mismatch(place, outcome.expected, tree, outcome.hint))
+  const hint = discreet(outcome.hint, tree)
+  if (outcome.isSentence) return broken(tree, place, along, discreet(outcome.expected, tree), hint)
+  return broken(tree, place, along, ...mismatch(place, outcome.expected, tree, hint))
+}
+
+/** A value that came from outside may be a secret: messages show what was written for it. */
+function discreet(text: string, { value, written }: ScalarTree): string {
+  return typeof value === 'string' && value !== '' && value !== written ? text.replaceAll(value, written) : text
 }
 
 function walkBoolean(tree: Tree, place: Place, along: Walk): Found {

@@ -9,6 +9,7 @@ import { walkScalar } from './walk-scalar.ts'
 
 export function walk(tree: Tree, schema: Keywords, place: Place, along: Walk): Found {
   if (tree.kind === 'scalar' && tree.value === null && schema.default === null) return leaf(null, tree.span, place)
+  if (tree.kind === 'scalar' && tree.isFaulty) return { ...leaf(undefined, tree.span, place), isBroken: true }
   if (schema.anyOf !== undefined) return walkAny(tree, schema.anyOf, place, along)
   if (schema.type === 'object' || schema.variants !== undefined) return walkObject(tree, schema, place, along)
   if (schema.type === 'array') return walkList(tree, schema, place, along)
@@ -69,8 +70,8 @@ function walkList(tree: Tree, schema: Keywords, place: Place, along: Walk): Foun
 function walkObject(tree: Tree, schema: Keywords, place: Place, along: Walk): Found {
   const map = asMap(tree, schema)
   if (map === null) {
-    const hint = nounHint(schema, place)
-    return broken(tree, place, along, ...mismatch(place, 'a map of keys and values', tree, hint))
+    const hint = nounHint(schema, place, tree)
+    return broken(tree, place, along, ...mismatch(place, 'a map of keys', tree, hint))
   }
   const variant = schema.variants === undefined ? null : chooseVariant(map, schema.variants, schema, place, along)
   const properties = schema.properties ?? {}
@@ -94,7 +95,7 @@ function walkObject(tree: Tree, schema: Keywords, place: Place, along: Walk): Fo
     if (found !== null) values.push([key, found])
     else if (schema.required?.includes(key)) {
       isBroken = true
-      const isMisspelt = unknown.some(word => nearest(word, Object.keys(properties)) === key)
+      const isMisspelt = unknown.some(word => word === mergeKey || nearest(word, Object.keys(properties)) === key)
       if (!isMisspelt) along.findings.push(missingKey(key, property, map, place))
     }
   }
@@ -118,9 +119,8 @@ function asMap(tree: Tree, schema: Keywords): MapTree | null {
   }
   // `- cors` is short for `- cors: {}`.
   if (tree.kind !== 'scalar' || typeof tree.value !== 'string' || schema.variants === undefined) return null
-  const variant = ownOf(schema.variants.of, tree.value)
-  if (variant === null || !acceptsNothing(variant)) return null
-  const entry = { key: tree.value, keySpan: tree.span, value: treeOf({}, tree.span) }
+  if (ownOf(schema.variants.of, tree.value) === null) return null
+  const entry = { key: tree.value, keySpan: tree.span, value: treeOf(null, tree.span) }
   return { kind: 'map', entries: [entry], span: tree.span }
 }
 
@@ -141,7 +141,11 @@ function chooseVariant(map: MapTree, variants: Variants, schema: Keywords, place
     const hint = `${upperFirst(noun)} is one of ${listOf(Object.keys(of), 'or')}.`
     // A misspelt key is reported as such; it is most likely the one that is missing.
     if (!hasUnknown) {
-      along.findings.push({ message: `\`${place.name}\` lacks ${noun}`, hint, span: place.keySpan ?? headOf(map.span) })
+      along.findings.push({
+        message: `\`${place.name}\` ${variants.lack}`,
+        hint,
+        span: place.keySpan ?? headOf(map.span),
+      })
     }
     return { keys, values: [], isBroken: true }
   }
@@ -162,9 +166,10 @@ function chooseVariant(map: MapTree, variants: Variants, schema: Keywords, place
 
 function walkEntry(entry: Entry, schema: Keywords, parent: Place, along: Walk): Found {
   const { key, keySpan, value } = entry
-  const name = parent.name === '' || /[[\]]$/.test(parent.name) ? key : `${parent.name}.${key}`
-  const isListKey = schema.type === 'array' || schema.additionalProperties !== undefined
-  return walk(value, schema, { name: isListKey ? key : name, keySpan }, along)
+  // Two levels say enough: the frame shows the rest.
+  const last = parent.name.replace(/^.*\./, '')
+  const name = last === '' || last.endsWith(']') ? key : `${last}.${key}`
+  return walk(value, schema, { name, keySpan }, along)
 }
 
 function propertyOf(schema: Keywords, key: string): Keywords | null {
@@ -184,9 +189,14 @@ function ownOf(table: Readonly<Record<string, Keywords>>, key: string): Keywords
 function unknownKey(entry: Entry, schema: Keywords, place: Place): Finding {
   const known = [...Object.keys(schema.variants?.of ?? {}), ...Object.keys(schema.properties ?? {})]
   const where = place.name === '' ? 'at the top of the config' : `in \`${place.name}\``
-  const hint = known.length === 0 ? 'No keys belong here.' : suggest(entry.key, known)
+  const hint =
+    entry.key === mergeKey ? mergeHint : known.length === 0 ? 'No keys belong here.' : suggest(entry.key, known)
   return { message: `the key \`${entry.key}\` is not known ${where}`, hint, span: entry.keySpan }
 }
+
+const mergeKey = '<<'
+const mergeHint =
+  'Merge keys are not part of this language: write the keys out, or let `*name` stand for a whole value.'
 
 function missingKey(key: string, property: Keywords, map: MapTree, place: Place): Finding {
   const about = property.description === undefined ? '' : ` – ${property.description}`
@@ -202,10 +212,14 @@ function listHint(tree: Tree, place: Place): string {
   return ''
 }
 
-function nounHint(schema: Keywords, place: Place): string {
-  if (schema.variants !== undefined)
-    return `Write one of ${listOf(Object.keys(schema.variants.of), 'or')} with its options.`
+function nounHint(schema: Keywords, place: Place, tree: Tree): string {
+  if (schema.variants !== undefined) {
+    const names = Object.keys(schema.variants.of)
+    const word = tree.kind === 'scalar' && typeof tree.value === 'string' ? tree.value : ''
+    return suggest(word, names, `Write ${schema.variants.noun} with its options`)
+  }
   const keys = Object.keys(schema.properties ?? {})
+  if (keys.length === 1) return `The key of \`${place.name}\` is ${listOf(keys)}.`
   return keys.length === 0 ? '' : `The keys of \`${place.name}\` are ${listOf(keys)}.`
 }
 
