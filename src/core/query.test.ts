@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { queryHas, queryValue } from './query.ts'
 
 const cases: readonly (readonly [query: string, name: string, value: string | undefined])[] = [

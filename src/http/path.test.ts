@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { PathsBlueprint } from '../core/blueprint.ts'
 import { readPath } from './path.ts'
 
