@@ -1,0 +1,22 @@
+// Every scenario, in the order of the report.
+
+import type { Scenario } from '../scenario.ts'
+import { idleConnections } from './idle-connections.ts'
+import { largeReplies } from './large-replies.ts'
+import { largeRequests } from './large-requests.ts'
+import { manyRoutes } from './many-routes.ts'
+import { plain } from './plain.ts'
+import { policies } from './policies.ts'
+import { tls } from './tls.ts'
+import { twoWorkers } from './two-workers.ts'
+
+export const scenarios: readonly Scenario[] = [
+  plain,
+  policies,
+  tls,
+  largeReplies,
+  largeRequests,
+  manyRoutes,
+  idleConnections,
+  twoWorkers,
+]
