@@ -48,7 +48,6 @@ export const forward = defineEnd({
 
 function check({ path, host }: Static<typeof options>): void {
   if (path !== null) {
-    compileTemplate(path)
     if (!path.startsWith('/') && !path.startsWith('{path}')) {
       throw new OptionsError(`the path \`${path}\` does not start with a slash`, ['path'], `Write \`/${path}\`.`)
     }

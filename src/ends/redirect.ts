@@ -28,12 +28,11 @@ const options = Shorthand(
         examples: ['/v2/{rest}'],
       }),
     ),
-    status: Type.Integer({
-      minimum: 301,
-      maximum: 308,
+    status: Type.Unsafe<301 | 302 | 303 | 307 | 308>({
+      type: 'integer',
+      enum: [301, 302, 303, 307, 308],
       default: 302,
-      description:
-        '301, 302, 303, 307 or 308. With 307 and 308 the client repeats method and body; 301 and 308 may be remembered.',
+      description: 'With 307 and 308 the client repeats method and body; 301 and 308 may be remembered for good.',
     }),
   }),
 )
@@ -60,10 +59,7 @@ export const redirect = defineEnd({
 /** A URL's origin, and the rest that may be empty. Placeholders may stand in both. */
 const url = /^([A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]+|\{scheme\}:\/\/[^/?#]+)(.*)$/
 
-function check({ to, scheme, host, port, path, status }: Options): void {
-  if (![301, 302, 303, 307, 308].includes(status)) {
-    throw new OptionsError(`${status} is not the status of a redirect`, ['status'], 'Use 301, 302, 303, 307 or 308.')
-  }
+function check({ to, scheme, host, port, path }: Options): void {
   const parts = { scheme, host, port, path }
   const written = Object.entries(parts).find(([, value]) => value !== null)?.[0]
   if (to === null && written === undefined) {
@@ -94,8 +90,7 @@ function check({ to, scheme, host, port, path, status }: Options): void {
 }
 
 function checkTo(to: string): void {
-  compileTemplate(to)
-  const [, origin, rest = ''] = url.exec(to) ?? []
+  const [, origin] = url.exec(to) ?? []
   if (origin === undefined) return checkPath(to, ['to'])
   if (!/^(?:https?|\{scheme\}):/i.test(origin)) {
     throw new OptionsError(`\`${to}\` is not an http URL`, ['to'], 'Write `https://…`, or a path on the same host.')
@@ -103,11 +98,11 @@ function checkTo(to: string): void {
   if (origin.includes('@')) {
     throw new OptionsError(`\`${to}\` holds user information`, ['to'], 'Remove what stands before the `@`.')
   }
-  if (rest.startsWith('/')) checkPath(rest, ['to'])
+  compileTo(to)
 }
 
 function checkPath(path: string, place: readonly string[]): void {
-  compileTemplate(path)
+  compilePath(path)
   if (path.startsWith('{path}') || /^\/(?![/\\])/.test(path)) return
   const hint = 'Start with one `/`, or with `https://` and a host.'
   throw new OptionsError(`\`${path}\` is neither a URL nor a path`, place, hint)

@@ -44,10 +44,7 @@ export const reply = defineEnd({
 const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 
 function check({ status, headers, body, json }: Static<typeof options>): void {
-  for (const [name, value] of Object.entries(headers)) {
-    checkFieldName(name, ['headers', name])
-    compileTemplate(value)
-  }
+  for (const name of Object.keys(headers)) checkFieldName(name, ['headers', name])
   if (body !== null && json !== null) {
     throw new OptionsError('a reply has either a `body` or `json`, not both', ['json'], 'Remove one of them.')
   }

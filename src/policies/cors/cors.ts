@@ -13,15 +13,15 @@ const options = Fields({
     description: 'Origins that may call: exact, with a wildcard for any name below a domain, or `*` for all.',
     examples: ['https://shop.acme.test', 'https://*.acme.test', '*'],
   }),
-  methods: Type.Array(Type.String(), {
+  methods: OneOrMany(Type.String(), {
     default: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     description: 'Methods that may be used; `*` for any.',
   }),
-  headers: Type.Array(Type.String(), {
+  headers: OneOrMany(Type.String(), {
     default: ['*'],
     description: 'Request header fields that may be sent; `*` for any, Authorization included.',
   }),
-  exposedHeaders: Type.Array(Type.String(), {
+  exposedHeaders: OneOrMany(Type.String(), {
     default: [],
     description:
       'Reply header fields that the page may read besides the safelisted ones; `*` only without credentials.',

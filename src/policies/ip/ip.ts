@@ -2,12 +2,12 @@
 
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
-import { Fields, type Static, Type } from '../../core/schema.ts'
+import { Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
 import { createAddressReader, readCidr } from './address.ts'
-import { createPrefixTrie, Verdict } from './prefix-trie.ts'
+import { createPrefixTrie, findVerdict, insertPrefix, Verdict } from './prefix-trie.ts'
 
 const addresses = (description: string) =>
-  Type.Array(Type.String({ format: 'cidr' }), { default: [], description, examples: [['10.0.0.0/8', '2001:db8::/32']] })
+  OneOrMany(Type.String({ format: 'cidr' }), { default: [], description, examples: [['10.0.0.0/8', '2001:db8::/32']] })
 
 const options = Fields({
   allow: addresses('Addresses and CIDRs that may call. Where any is written, addresses in no list may not.'),
@@ -49,7 +49,7 @@ function compileLists(allow: readonly string[], deny: readonly string[]): (addre
     for (const text of list) {
       const cidr = readCidr(text)
       if ('problem' in cidr) throw new OptionsError(`\`${text}\` ${cidr.problem}`, [], cidr.hint)
-      tries[cidr.family].insert(cidr.words, cidr.bits, verdict)
+      insertPrefix(tries[cidr.family], cidr.words, cidr.bits, verdict)
     }
   }
   insert(allow, Verdict.allow)
@@ -59,7 +59,7 @@ function compileLists(allow: readonly string[], deny: readonly string[]): (addre
   return address => {
     const family = reader.read(address)
     if (family === null) return false
-    const verdict = tries[family].find(reader.words)
+    const verdict = findVerdict(tries[family], reader.words)
     return (verdict === Verdict.none ? unlisted : verdict) === Verdict.allow
   }
 }

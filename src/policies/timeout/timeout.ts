@@ -10,6 +10,7 @@ export const timeout = definePolicy({
     'after',
     Fields({
       after: Duration({
+        minimum: 1,
         description: 'From when the call reaches this policy until its reply was sent whole.',
         examples: ['10s'],
       }),

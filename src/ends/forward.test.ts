@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Call } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
+import { OptionsError } from '../core/policy.ts'
+import { Reply } from '../core/reply.ts'
+import { type CallOptions, fakePorts, makeCall, makeNext } from '../../test/tools/call.ts'
+import { forward } from './forward.ts'
+
+const place = { route: 'r', key: 'r/end' }
+
+function build(options: { path?: string; host?: string }) {
+  const upstream = makeNext(() => Reply.empty(200))
+  const given = { to: 'catalog', path: null, host: null, ...options }
+  forward.check?.(given)
+  return { step: forward.build(given, fakePorts({ catalog: upstream }), place), upstream }
+}
+
+async function sent(options: { path?: string; host?: string }, call: CallOptions): Promise<Call> {
+  const { step, upstream } = build(options)
+  await step(makeCall(call))
+  const [received] = upstream.calls
+  assert.ok(received)
+  return received
+}
+
+test('without path and host the call goes on as it came', async () => {
+  const target = '/a%2Db/./x?b=%20&a'
+  const call = await sent({}, { target, host: 'API.acme.test:8080' })
+  assert.equal(call.target, target)
+  assert.equal(call.headers.get('host'), 'API.acme.test:8080')
+})
+
+test('path rewrites the path and keeps the query', async () => {
+  const options = { target: '/catalog/a%20b/c?x=1&y', pattern: '/catalog/**' }
+  assert.equal((await sent({ path: '/v2/{rest}' }, options)).target, '/v2/a%20b/c?x=1&y')
+})
+
+test('path with a question mark writes the query too', async () => {
+  const options = { target: '/users/7?x=1', pattern: '/users/{id}' }
+  assert.equal((await sent({ path: '/user?id={id}' }, options)).target, '/user?id=7')
+})
+
+test('the query value of a client cannot leave its segment', async () => {
+  const call = await sent({ path: '/files/{query.name}' }, { target: '/f?name=../admin%3Fa' })
+  assert.equal(call.target, '/files/..%2Fadmin%3Fa?name=../admin%3Fa')
+})
+
+test('a value that is a dot-segment rejects and does not throw', async () => {
+  const { step, upstream } = build({ path: '/files/{query.name}/x' })
+  const answer = step(makeCall({ target: '/f?name=..' }))
+  await assert.rejects(answer, (thrown: unknown) => thrown instanceof Failure && thrown.code === 'unsafe-path')
+  assert.equal(upstream.calls.length, 0)
+})
+
+test('host rewrites Host, at its place', async () => {
+  const call = await sent({ host: 'internal.acme.test:81' }, { headers: { accept: '*/*' } })
+  assert.deepEqual(
+    [...call.headers],
+    [
+      ['Host', 'internal.acme.test:81'],
+      ['accept', '*/*'],
+    ],
+  )
+})
+
+test('a host template that makes no host rejects', async () => {
+  const { step, upstream } = build({ host: '{header.x-tenant}' })
+  for (const tenant of ['a b', 'a/b', 'a@b', '']) {
+    const answer = step(makeCall({ headers: { 'x-tenant': tenant } }))
+    await assert.rejects(answer, (thrown: unknown) => thrown instanceof Failure && thrown.code === 'malformed-request')
+  }
+  await step(makeCall({ headers: { 'x-tenant': 'a.acme.test' } }))
+  assert.equal(upstream.calls[0]?.headers.get('host'), 'a.acme.test')
+})
+
+test('names its upstream for the check that it exists', () => {
+  assert.deepEqual(forward.upstreams?.({ to: 'catalog', path: null, host: null }), ['catalog'])
+})
+
+test('refuses what cannot be forwarded to', () => {
+  const cases = [
+    { path: 'v2/{rest}', at: 'path' },
+    { path: 'http://other/{rest}', at: 'path' },
+    { path: '/a#b', at: 'path' },
+    { host: 'http://internal', at: 'host' },
+    { host: 'a b', at: 'host' },
+    { host: '', at: 'host' },
+  ]
+  for (const { at, ...options } of cases) {
+    const given = { to: 'catalog', path: null, host: null, ...options }
+    assert.throws(
+      () => forward.check?.(given),
+      (thrown: unknown) => thrown instanceof OptionsError && thrown.path[0] === at && thrown.hint !== '',
+    )
+  }
+})

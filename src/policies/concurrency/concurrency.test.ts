@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { Failure } from '../../core/failure.ts'
+import { Headers } from '../../core/headers.ts'
+import { Reply } from '../../core/reply.ts'
+import type { Step } from '../../core/step.ts'
+import { fakePorts, makeCall, makeNext, ManualSource, RecordingSink } from '../../../test/tools/call.ts'
+import { concurrency } from './concurrency.ts'
+
+const place = { route: 'r', key: 'r/policies/0' }
+
+function build(next: Step, options: { limit?: number; by?: 'route' | 'client'; retryAfter?: number } = {}) {
+  const ports = fakePorts()
+  const given = { limit: 1, by: 'route' as const, retryAfter: 1000, ...options }
+  const step = concurrency.build(given, ports, place)(next)
+  return { step, taken: (key = place.key) => ports.taken.get(key) }
+}
+
+function neverAnswer(): Step {
+  return () => new Promise(() => {})
+}
+
+test('503 with Retry-After when the limit is reached', async () => {
+  const { step, taken } = build(neverAnswer(), { limit: 2, retryAfter: 2500 })
+  void step(makeCall())
+  void step(makeCall())
+  const refused = await step(makeCall())
+  assert.equal(refused.status, 503)
+  assert.equal(refused.code, 'concurrency-exceeded')
+  assert.equal(refused.headers.get('retry-after'), '3')
+  assert.equal(taken(), 2)
+})
+
+test('by client: each address has its own', async () => {
+  const { step, taken } = build(neverAnswer(), { by: 'client' })
+  void step(makeCall({ clientAddress: '192.0.2.1' }))
+  void step(makeCall({ clientAddress: '192.0.2.2' }))
+  assert.equal((await step(makeCall({ clientAddress: '192.0.2.1' }))).status, 503)
+  assert.equal(taken(`${place.key}/192.0.2.1`), 1)
+  assert.equal(taken(`${place.key}/192.0.2.2`), 1)
+})
+
+test('given back at once for a reply without body', async () => {
+  const { step, taken } = build(makeNext(() => Reply.empty(204)))
+  assert.equal((await step(makeCall())).status, 204)
+  assert.equal(taken(), 0)
+})
+
+test('given back when the call fails', async () => {
+  const failure = new Failure('upstream-timeout')
+  const { step, taken } = build(makeNext(() => Promise.reject(failure)))
+  await assert.rejects(step(makeCall()), failure)
+  assert.equal(taken(), 0)
+})
+
+test('given back when a step throws instead of rejecting', async () => {
+  const { step, taken } = build(() => {
+    throw new Failure('unsafe-path')
+  })
+  await assert.rejects(step(makeCall()))
+  assert.equal(taken(), 0)
+})
+
+async function startBody() {
+  const { body, source } = ManualSource.body(5)
+  const built = build(() => Promise.resolve(new Reply(200, new Headers(), body)))
+  const call = makeCall()
+  const reply = await built.step(call)
+  return { ...built, call, reply, source, sink: new RecordingSink() }
+}
+
+test('held while the reply body moves, given back at its end', async () => {
+  const { reply, source, sink, taken } = await startBody()
+  assert.equal(reply.body.length, 5)
+  reply.body.pipe(sink)
+  assert.equal(source.push('hello'), true)
+  assert.equal(taken(), 1)
+  const trailers = Headers.of({ 'x-sum': '1' })
+  source.sink?.end(trailers)
+  assert.equal(taken(), 0)
+  assert.equal(sink.text, 'hello')
+  assert.equal(sink.trailers, trailers)
+})
+
+test('given back when the reply body fails', async () => {
+  const { reply, source, sink, taken } = await startBody()
+  reply.body.pipe(sink)
+  const failure = new Failure('upstream-reply-cut-short')
+  source.sink?.fail(failure)
+  assert.equal(taken(), 0)
+  assert.equal(sink.failure, failure)
+})
+
+test('given back when the reply body is cancelled, before or while it moves', async () => {
+  for (const isPiped of [false, true]) {
+    const { reply, source, sink, taken } = await startBody()
+    if (isPiped) reply.body.pipe(sink)
+    reply.body.cancel()
+    assert.equal(taken(), 0)
+    assert.ok(source.isCancelled)
+  }
+})
+
+test('back-pressure passes through', async () => {
+  const { reply, source, sink } = await startBody()
+  reply.body.pipe(sink)
+  sink.hasRoom = false
+  assert.equal(source.push('he'), false)
+  reply.body.resume()
+  assert.equal(source.resumes, 1)
+})
+
+test('given back when the call is abandoned, waiting or with a body under way', async () => {
+  const waiting = build(neverAnswer())
+  const call = makeCall()
+  void waiting.step(call)
+  call.abandon(new Failure('client-closed'))
+  assert.equal(waiting.taken(), 0)
+
+  const moving = await startBody()
+  moving.call.abandon(new Failure('call-timeout'))
+  assert.equal(moving.taken(), 0)
+})
+
+test('a tunnel gives it back when its socket closes', async () => {
+  const socket = new PassThrough()
+  const reply = Reply.empty(101)
+  reply.tunnel = { socket, head: Buffer.alloc(0) }
+  const { step, taken } = build(makeNext(() => reply))
+  await step(makeCall())
+  assert.equal(taken(), 1)
+  const closed = new Promise(resolve => socket.once('close', resolve))
+  socket.destroy()
+  await closed
+  assert.equal(taken(), 0)
+})
+
+test('a tunnel that is closed already gives it back at once', async () => {
+  const socket = new PassThrough()
+  const closed = new Promise(resolve => socket.once('close', resolve))
+  socket.destroy()
+  await closed
+  const reply = Reply.empty(101)
+  reply.tunnel = { socket, head: Buffer.alloc(0) }
+  const { step, taken } = build(makeNext(() => reply))
+  await step(makeCall())
+  assert.equal(taken(), 0)
+})
+
+test('whatever ends a call and however often, what was taken is given back once', async () => {
+  const ends = fc.array(fc.constantFrom('end', 'fail', 'cancel', 'abandon'), { minLength: 1, maxLength: 5 })
+  await fc.assert(
+    fc.asyncProperty(ends, fc.boolean(), async (events, isPiped) => {
+      const { reply, source, sink, taken, call } = await startBody()
+      if (isPiped) reply.body.pipe(sink)
+      else events.push('cancel')
+      for (const event of events) {
+        if (event === 'end') source.sink?.end(null)
+        else if (event === 'fail') source.sink?.fail(new Failure('internal'))
+        else if (event === 'cancel') reply.body.cancel()
+        else call.abandon(new Failure('client-closed'))
+      }
+      assert.equal(taken(), 0)
+    }),
+  )
+})
+
+test('never more calls inside than the limit', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(fc.nat(9), { maxLength: 40 }), async (limit, script) => {
+      let inside = 0
+      const pending: (() => void)[] = []
+      const next = () => {
+        inside++
+        assert.ok(inside <= limit)
+        return new Promise<Reply>(resolve => {
+          pending.push(() => {
+            inside--
+            resolve(Reply.empty(200))
+          })
+        })
+      }
+      const { step, taken } = build(next, { limit })
+      for (const draw of script) {
+        const expected = inside < limit
+        if (draw >= 4) {
+          const before = inside
+          void step(makeCall())
+          assert.equal(inside > before, expected)
+        } else pending.shift()?.()
+        await new Promise(resolve => setImmediate(resolve))
+        assert.equal(taken(), inside)
+      }
+    }),
+    { numRuns: 50 },
+  )
+})
