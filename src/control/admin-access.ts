@@ -1,0 +1,34 @@
+// Keeps web pages out of the admin server: a browser can reach loopback, and any name can be made to resolve to it.
+
+import type { IncomingHttpHeaders } from 'node:http'
+import { BlockList, isIP } from 'node:net'
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/** Of an address to listen on. */
+export function isLoopback(host: string): boolean {
+  const version = isIP(host)
+  return version === 0 ? host === 'localhost' : loopback.check(host, version === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** An attacker can point their own name here (DNS rebinding), but neither an IP literal, `localhost` nor the configured name. */
+export function isHostAllowed(field: string | undefined, configuredHost: string): boolean {
+  const host = hostOf(field ?? '')
+  return (
+    isIP(host) !== 0 || host === 'localhost' || host.endsWith('.localhost') || host === configuredHost.toLowerCase()
+  )
+}
+
+/** Browsers send Origin with every POST. A page served from elsewhere must not reload or replace anything. */
+export function isOriginAllowed({ origin, host }: IncomingHttpHeaders): boolean {
+  return origin === undefined || origin.toLowerCase() === `http://${(host ?? '').toLowerCase()}`
+}
+
+/** The host of a Host field, without port and brackets. */
+function hostOf(field: string): string {
+  const text = field.toLowerCase()
+  if (text.startsWith('[')) return text.slice(1, Math.max(1, text.indexOf(']')))
+  return text.replace(/:\d*$/, '')
+}
