@@ -10,7 +10,18 @@ export interface ChunkedEvents {
   bodyChunk(chunk: Buffer): void
 }
 
-const State = { size: 0, extension: 1, quoted: 2, quotedPair: 3, sizeLf: 4, data: 5, dataCr: 6, dataLf: 7, trailer: 8, done: 9 } as const
+const State = {
+  size: 0,
+  extension: 1,
+  quoted: 2,
+  quotedPair: 3,
+  sizeLf: 4,
+  data: 5,
+  dataCr: 6,
+  dataLf: 7,
+  trailer: 8,
+  done: 9,
+} as const
 
 /** Thirteen hexadecimal digits stay below 2^52: exact in a number, and more than anyone sends. */
 const sizeDigitsMax = 13
@@ -173,6 +184,7 @@ export class ChunkedDecoder {
     const text = bytes.toString('latin1')
     const problem = readFields(bytes, text, 0, 0, bytes.length - 2, trailerFieldsMax, facts)
     if (problem !== null) return this.#refuse(`trailers: ${problem}`)
+    if (facts.contentLength !== -1 || facts.transferEncoding !== '') return this.#refuse('framing field in trailers')
     for (const key of forbiddenInTrailers) facts.headers.delete(key)
     if (facts.headers.size > 0) this.trailers = facts.headers
   }
@@ -188,7 +200,8 @@ export class ChunkedDecoder {
 }
 
 /** RFC 9110 §6.5.1: fields that say how a message is framed, routed, authenticated or read may not come late. */
-const forbiddenInTrailers = `host authorization cookie set-cookie content-encoding content-type content-range cache-control
+const forbiddenInTrailers =
+  `host authorization cookie set-cookie content-encoding content-type content-range cache-control
 max-forwards range if-match if-none-match if-modified-since if-unmodified-since if-range www-authenticate
 proxy-authenticate proxy-authorization age date expires location retry-after vary forwarded via x-forwarded-for
 x-forwarded-host x-forwarded-proto`.split(/\s+/)

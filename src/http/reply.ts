@@ -54,6 +54,8 @@ function readStatusLine(bytes: Buffer, text: string, start: number, head: ReplyH
   while (valueOctets[bytes[i] as number] === 1) i++
   const lineEnd = i - start
   if (!text.startsWith('\r\n', lineEnd)) throw malformed('control character in the status line')
+  // RFC 9110 §15.2: HTTP/1.0 has no interim replies; a peer that does not expect one would take it for the final one.
+  if (minor === 0 && status < 200) throw malformed('interim reply in HTTP/1.0')
   // The space behind the status is required, but servers that leave it out with an empty phrase mislead nobody.
   if (lineEnd > 12 && text.charCodeAt(12) !== 32) throw malformed('malformed status')
   head.status = status

@@ -159,6 +159,8 @@ export interface UnderstoodReply {
   readonly body: Buffer
   readonly trailers: Pairs
   readonly interim: readonly number[]
+  /** Bytes behind the end of the reply. */
+  readonly rest: number
   /** Keep-alive was agreed, and nothing stood behind the reply. */
   readonly isReusable: boolean
 }
@@ -179,6 +181,7 @@ class ReplyReader {
   #body: CollectedBody | null = null
   #is: UnderstoodReply['is'] = 'incomplete'
   #isReusable = false
+  #rest = 0
 
   constructor(method: string) {
     this.#method = method
@@ -194,6 +197,7 @@ class ReplyReader {
       if (!(thrown instanceof FailureClass)) throw thrown
       this.#is = this.#body === null ? 'refused' : 'cut'
     }
+    this.#rest += piece.length - from
     if (from < piece.length) this.#isReusable = false
   }
 
@@ -215,6 +219,7 @@ class ReplyReader {
       body: this.#is === 'whole' ? (this.#body?.content ?? Buffer.alloc(0)) : Buffer.alloc(0),
       trailers: this.#is === 'whole' ? (this.#body?.trailers ?? []) : [],
       interim: this.#interim,
+      rest: this.#is === 'whole' ? this.#rest : 0,
       isReusable: this.#isReusable,
     }
   }

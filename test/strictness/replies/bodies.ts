@@ -27,6 +27,7 @@ const brokenChunks: readonly (readonly [string, string])[] = [
   ['a bare LF in an extension', '2;a\nhi\r\n0\r\n\r\n'],
   ['an endless extension', `2;${'a'.repeat(30_000)}\r\nhi\r\n0\r\n\r\n`],
   ['a malformed trailer', '2\r\nhi\r\n0\r\nX : y\r\n\r\n'],
+  ['Content-Length in a trailer', '2\r\nhi\r\n0\r\nContent-Length: 2\r\n\r\n'],
   ['a folded trailer', '2\r\nhi\r\n0\r\nX: y\r\n z\r\n\r\n'],
   ['an endless trailer', `2\r\nhi\r\n0\r\nX: ${'y'.repeat(30_000)}\r\n\r\n`],
   ['bare LF at the end', '2\r\nhi\r\n0\n\n'],
@@ -130,7 +131,7 @@ export const replyBodies: readonly ReplyCase[] = [
   pass(
     'RFC 9110 §6.5.1',
     'a forbidden trailer is dropped',
-    chunked('2\r\nhi\r\n0\r\nSet-Cookie: a=b\r\nContent-Length: 9\r\n\r\n'),
+    chunked('2\r\nhi\r\n0\r\nSet-Cookie: a=b\r\nHost: x\r\n\r\n'),
     { body: 'hi' },
   ),
   pass(

@@ -273,6 +273,13 @@ export const replyHeads: readonly ReplyCase[] = [
     'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n',
     { by: 'edge' },
   ),
+  ...[100, 101, 103, 199].map(status =>
+    spoil(
+      interim,
+      `${status} on HTTP/1.0, which has no interim replies`,
+      `HTTP/1.0 ${status} X\r\n\r\n${ok(['Content-Length: 0'])}`,
+    ),
+  ),
   spoil(interim, 'a malformed interim reply', `HTTP/1.1 103 Early Hints\r\nX : y\r\n\r\n${ok(['Content-Length: 0'])}`),
   spoil(interim, 'a malformed reply behind 100', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 20 OK\r\n\r\n'),
 ]

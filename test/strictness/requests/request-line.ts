@@ -90,7 +90,6 @@ export const requestLine: readonly RequestCase[] = [
     'QUERY',
     'PROPFIND',
     'GETT',
-    'PRI',
     'toString',
     '__proto__',
   ].map(method =>
