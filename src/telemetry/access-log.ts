@@ -4,7 +4,7 @@ import type { FinishedCall } from '../core/finished-call.ts'
 import type { Clock, Deadlines, Log, Meter } from '../core/ports.ts'
 import { createLineFormat } from './access-line.ts'
 import { openLineFile } from './line-file.ts'
-import { createLineWriter, type LineFile } from './line-writer.ts'
+import { type LineFile, LineWriter } from './line-writer.ts'
 
 export interface AccessLogOptions {
   /** `stdout`, or the path of a file. */
@@ -38,7 +38,7 @@ export function createAccessLogOver(file: LineFile, options: AccessLogOptions): 
   const written = meter.counter('turnpike_access_log_lines', { outcome: 'written' })
   const dropped = meter.counter('turnpike_access_log_lines', { outcome: 'dropped' })
   let isLosing = false
-  const writer = createLineWriter({
+  const writer = new LineWriter({
     ...options,
     file,
     onWritten: lines => {
@@ -54,5 +54,5 @@ export function createAccessLogOver(file: LineFile, options: AccessLogOptions): 
       log.warn({ to: options.to, reason }, 'lines of the access log are being dropped')
     },
   })
-  return { write: event => writer.add(format(event)), reopen: writer.reopen, close: writer.close }
+  return { write: event => writer.add(format(event)), reopen: () => writer.reopen(), close: () => writer.close() }
 }

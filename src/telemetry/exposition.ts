@@ -52,8 +52,8 @@ function mergePages(pages: readonly MetricPage[]): Map<string, Map<string, Value
       const definition = definitions[metric]
       const cells = chunks[chunk]
       if (definition === undefined || cells === undefined) continue
-      let series = merged.get(metric)
-      if (series === undefined) merged.set(metric, (series = new Map()))
+      const series = merged.get(metric) ?? new Map<string, Values>()
+      merged.set(metric, series)
       const key = definition.merge === 'thread' ? joinLabels(labels, `thread="${page.thread}"`) : labels
       const values = cells.subarray(slot, slot + cellsOf(definition))
       const sum = series.get(key)

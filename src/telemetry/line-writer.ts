@@ -17,91 +17,99 @@ export interface LineWriterOptions {
   readonly bufferBytes: number
   readonly clock: Clock
   readonly deadlines: Deadlines
-  onWritten(lines: number): void
+  readonly onWritten: (lines: number) => void
   /** `cause` is null where the buffer was full, else what the file said. */
-  onDropped(lines: number, cause: unknown): void
-}
-
-/** Owns its file until `close`. */
-export interface LineWriter {
-  /** Takes one line of ASCII, its line feed included. */
-  add(line: string): void
-  /** Resolves once the file was opened anew; lines under way are in the old or the new file, never lost. */
-  reopen(): Promise<void>
-  /** Writes what is waiting, for two seconds at most, and closes the file. Lines added after that are dropped. */
-  close(): Promise<void>
+  readonly onDropped: (lines: number, cause: unknown) => void
 }
 
 const batchBytes = 65_536
 const batchMs = 100
 const closeMs = 2000
 
-export function createLineWriter(options: LineWriterOptions): LineWriter {
-  const { file, bufferBytes, clock, deadlines } = options
-  let waiting = ''
-  let waitingLines = 0
-  let writingBytes = 0
-  let work: Promise<void> | null = null
-  let isClosed = false
-  const beat: Timed = { dueMs: Infinity, slot: -1, due: () => flush() }
-  deadlines.add(beat)
+/** Owns its file until `close`. */
+export class LineWriter {
+  readonly #options: LineWriterOptions
+  readonly #beat: Timed = { dueMs: Infinity, slot: -1, due: () => this.#flush() }
+  #waiting = ''
+  #waitingLines = 0
+  #writingBytes = 0
+  /** One piece of work on the file at a time; null while there is none. */
+  #work: Promise<void> | null = null
+  #isClosed = false
 
-  const flush = (): void => {
-    beat.dueMs = Infinity
-    if (work !== null || waiting === '') return
-    const bytes = Buffer.from(waiting, 'latin1')
-    const lines = waitingLines
-    waiting = ''
-    waitingLines = 0
-    writingBytes = bytes.length
-    const written = file.write(bytes).then(
-      () => options.onWritten(lines),
-      (cause: unknown) => options.onDropped(lines, cause),
-    )
-    run(written)
+  constructor(options: LineWriterOptions) {
+    this.#options = options
+    options.deadlines.add(this.#beat)
   }
 
-  /** One piece of work on the file at a time. */
-  const run = (piece: Promise<void>): void => {
-    work = piece.finally(() => {
-      work = null
-      writingBytes = 0
-      if (waiting.length >= batchBytes || isClosed) flush()
-      else if (waiting !== '') beat.dueMs = clock.now() + batchMs
+  /** Takes one line of ASCII, its line feed included. */
+  add(line: string): void {
+    const { bufferBytes, onDropped } = this.#options
+    if (this.#isClosed || this.#waiting.length + this.#writingBytes + line.length > bufferBytes) {
+      return onDropped(1, null)
+    }
+    this.#waiting += line
+    this.#waitingLines++
+    if (this.#waiting.length >= batchBytes) this.#flush()
+    else this.#schedule()
+  }
+
+  /** Resolves once the file was opened anew; lines under way are in the old or the new file, never lost. */
+  async reopen(): Promise<void> {
+    await this.#idle()
+    if (this.#isClosed) return
+    const reopened = this.#options.file.reopen()
+    this.#run(reopened.catch(() => {}))
+    await reopened
+  }
+
+  /** Writes what is waiting, for two seconds at most, and closes the file. Lines added after that are dropped. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    const { file, clock, deadlines, onDropped } = this.#options
+    this.#isClosed = true
+    deadlines.remove(this.#beat)
+    this.#flush()
+    const isWritten = await beforeDue(this.#idle(), clock.now() + closeMs, deadlines)
+    // A write that hangs would keep the file from closing as well.
+    if (isWritten) return file.close()
+    onDropped(this.#waitingLines, new Error(`the log took no lines for ${closeMs} ms`))
+    this.#waiting = ''
+  }
+
+  #schedule(): void {
+    if (this.#beat.dueMs === Infinity && this.#work === null) this.#beat.dueMs = this.#options.clock.now() + batchMs
+  }
+
+  #flush(): void {
+    this.#beat.dueMs = Infinity
+    if (this.#work !== null || this.#waiting === '') return
+    const { file, onWritten, onDropped } = this.#options
+    const bytes = Buffer.from(this.#waiting, 'latin1')
+    const lines = this.#waitingLines
+    this.#waiting = ''
+    this.#waitingLines = 0
+    this.#writingBytes = bytes.length
+    this.#run(
+      file.write(bytes).then(
+        () => onWritten(lines),
+        (cause: unknown) => onDropped(lines, cause),
+      ),
+    )
+  }
+
+  #run(piece: Promise<void>): void {
+    this.#work = piece.finally(() => {
+      this.#work = null
+      this.#writingBytes = 0
+      if (this.#waiting.length >= batchBytes || this.#isClosed) this.#flush()
+      else if (this.#waiting !== '') this.#schedule()
     })
   }
 
-  const settle = async (): Promise<void> => {
-    flush()
-    while (work !== null) await work
-  }
-
-  return {
-    add: line => {
-      if (isClosed || waiting.length + writingBytes + line.length > bufferBytes) return options.onDropped(1, null)
-      waiting += line
-      waitingLines++
-      if (waiting.length >= batchBytes) flush()
-      else if (beat.dueMs === Infinity && work === null) beat.dueMs = clock.now() + batchMs
-    },
-    reopen: async () => {
-      while (work !== null) await work
-      if (isClosed) return
-      const reopened = file.reopen()
-      run(reopened.catch(() => {}))
-      await reopened
-    },
-    close: async () => {
-      if (isClosed) return
-      isClosed = true
-      deadlines.remove(beat)
-      const isSettled = await beforeDue(settle(), clock.now() + closeMs, deadlines)
-      if (!isSettled) options.onDropped(waitingLines, new Error(`the log took no lines for ${closeMs} ms`))
-      waiting = ''
-      waitingLines = 0
-      // A write that hangs would keep the close waiting as well.
-      if (isSettled) await file.close()
-    },
+  /** Resolves when no work is left. */
+  async #idle(): Promise<void> {
+    while (this.#work !== null) await this.#work
   }
 }
 
