@@ -72,6 +72,8 @@ export class Call {
   upstream = ''
   /** The pattern of the matched route, for its parameters. */
   pattern: PathPattern | null = null
+  /** Number of the runtime that the call started on, 0 before. */
+  epoch = 0
   /** Name of the matched route, empty before or without one. */
   route = ''
   /** Set by the edge: sends an interim reply (103; never 100 or 101) to a client that can take it. */

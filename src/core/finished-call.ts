@@ -9,6 +9,8 @@ export interface FinishedCall {
   readonly status: number
   /** Why the gateway itself denied, failed or gave up the call, else null. */
   readonly code: FailureCode | null
+  /** What went wrong, for the log only; empty when nothing did. */
+  readonly detail: string
   /** Bytes of the request body. */
   readonly bytesIn: number
   /** Bytes of the reply body. */

@@ -47,6 +47,8 @@ export class Connection implements Timed, IncomingBodyOwner {
   #lingeredBytes = -1
   #isBlocked = false
   #isClosed = false
+  /** When a body that should be moving has stood still for too long. */
+  #progressDueMs = Infinity
 
   constructor(socket: Socket, peer: Peer, gate: Gate) {
     this.socket = socket
@@ -71,7 +73,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     let from = 0
     const body = this.#body
     if (body !== null && !body.isReceived) {
-      this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+      this.#moved()
       try {
         from = body.read(chunk, 0)
       } catch (thrown) {
@@ -108,7 +110,7 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   drained(): void {
     this.#isBlocked = false
-    this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+    this.#moved()
     this.#turn?.drained()
   }
 
@@ -116,21 +118,20 @@ export class Connection implements Timed, IncomingBodyOwner {
   wrote(hasRoom: boolean): boolean {
     if (!hasRoom && !this.#isBlocked) {
       this.#isBlocked = true
-      this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+      this.#moved()
     }
     return hasRoom
   }
 
+  /** On every beat while a call is under way, because layers may set its deadline at any time; else when idle for too long. */
   due(nowMs: number): void {
     const turn = this.#turn
     if (turn === null) return this.#lingeredBytes === -1 ? this.#idleOrHeadDue() : void this.socket.destroy()
-    if (nowMs > turn.call.deadlineMs) return this.#callDue(turn, nowMs)
+    if (nowMs > turn.call.deadlineMs) return this.#callDue(turn)
+    if (nowMs <= this.#progressDueMs) return
     const body = this.#body
-    const isWaitedFor = this.#isBlocked || (body !== null && !body.isReceived && !body.isHeldBack && !body.isCancelled)
-    if (!isWaitedFor) {
-      this.dueMs = Math.min(nowMs + this.#gate.timeouts.body, turn.call.deadlineMs)
-      return
-    }
+    const awaitsBody = body !== null && !body.isReceived && !body.isHeldBack && !body.isCancelled
+    if (!awaitsBody && !this.#isBlocked) return
     if (this.#isBlocked || turn.status !== 0) return this.closed()
     const failure = new Failure('request-timeout', { detail: 'the request body stopped moving' })
     this.keepsAlive = false
@@ -215,6 +216,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     const held = this.#held
     this.#held = null
     if (reply.tunnel === null) return void socket.destroy()
+    this.#gate.connections.delete(this)
     this.#gate.tunnels.add(this)
     spliceTunnel(socket, held, reply.tunnel, this.#gate, moved => {
       this.#gate.tunnels.delete(this)
@@ -285,15 +287,14 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.#turn = turn
     this.#headStartedMs = 0
     const gate = this.#gate
-    this.dueMs = call.startedMs + gate.timeouts.body
+    this.dueMs = 0
+    this.#progressDueMs = call.startedMs + gate.timeouts.body
     if (this.minor === 1) call.inform = (status, headers) => this.#inform(turn, status, headers)
     gate.activeCalls++
     gate.answer(call).then(
       reply => turn.reply(reply),
       thrown => this.#failed(turn, thrown),
     )
-    // Deadlines set by layers on the way in are minded from here on.
-    if (call.deadlineMs < this.dueMs) this.dueMs = call.deadlineMs
     if (end < bytes.length) this.received(end === 0 ? bytes : bytes.subarray(end))
   }
 
@@ -334,6 +335,11 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.#readHead(held, 0)
   }
 
+  /** Bytes of a body have moved. */
+  #moved(): void {
+    this.#progressDueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+  }
+
   #hold(chunk: Buffer, from: number): void {
     const rest = from === 0 ? chunk : chunk.subarray(from)
     this.#held = this.#held === null ? rest : Buffer.concat([this.#held, rest])
@@ -371,13 +377,11 @@ export class Connection implements Timed, IncomingBodyOwner {
   }
 
   /** First the call is told, so that its layers can answer; a beat later it is answered here. */
-  #callDue(turn: Turn, nowMs: number): void {
+  #callDue(turn: Turn): void {
     const failure = new Failure('call-timeout')
     if (turn.status !== 0) return this.turnBroke(turn, failure)
-    if (turn.call.abandonReason === null) {
-      this.dueMs = nowMs
-      turn.call.abandon(failure)
-    } else this.#failed(turn, turn.call.abandonReason)
+    if (turn.call.abandonReason === null) turn.call.abandon(failure)
+    else this.#failed(turn, turn.call.abandonReason)
   }
 
   #linger(): void {

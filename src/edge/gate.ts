@@ -5,7 +5,7 @@ import { Body } from '../core/body.ts'
 import { Call, type Peer } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
-import type { FinishedCall } from '../core/finished.ts'
+import type { FinishedCall } from '../core/finished-call.ts'
 import { Headers } from '../core/headers.ts'
 import type { Clock, Deadlines, Log } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
@@ -97,6 +97,8 @@ export class Gate {
       bytesIn,
       bytesOut,
       totalMs: this.clock.now() - call.startedMs,
+      upstreamMs: call.upstreamMs,
+      endedMs: this.clock.wall(),
     })
   }
 

@@ -5,7 +5,7 @@ import tls from 'node:tls'
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
-import type { Clock, Counter, Deadlines, Gauge, Ports, Timed } from '../core/ports.ts'
+import type { Clock, Counter, Deadlines, Ports, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import { isIdempotent } from './conditions.ts'
@@ -19,13 +19,19 @@ export interface PoolShare {
   readonly connectionsMax: number
   readonly pendingMax: number
   connections: number
+  /** Connections without a call. */
+  idle: number
+  /** Calls that wait for a connection. */
   pending: number
-  readonly connectionGauge: Gauge
+  readonly opened: Counter
+  readonly connectFailures: Counter
   readonly connectionsHit: Counter
   readonly pendingHit: Counter
 }
 
 export interface PoolOptions {
+  /** Name of the upstream. */
+  readonly name: string
   readonly blueprint: UpstreamBlueprint
   /** PEM text of `tls.ca`, null for the system's authorities. */
   readonly ca: string | null
@@ -64,7 +70,6 @@ export class Pool implements Endpoint {
   readonly timeouts: UpstreamBlueprint['timeouts']
   readonly headLimits: HeadLimits = defaultLimits
   readonly #options: PoolOptions
-  readonly #open: Set<UpstreamConnection> = new Set()
   readonly #idle: UpstreamConnection[] = []
   readonly #waiting: Waiting[] = []
   #connecting = 0
@@ -98,7 +103,7 @@ export class Pool implements Endpoint {
 
   close(): void {
     this.#isClosed = true
-    for (const connection of this.#idle.splice(0)) connection.socket.destroy()
+    for (const connection of this.#idle) connection.socket.destroy()
   }
 
   /** An exchange is over, well or badly. */
@@ -114,14 +119,17 @@ export class Pool implements Endpoint {
     connection.idleSinceMs = this.clock.now()
     connection.dueMs = connection.idleSinceMs + this.timeouts.keepAlive
     this.#idle.push(connection)
+    this.#options.share.idle++
   }
 
   /** A connection is closed. */
   lost(connection: UpstreamConnection): void {
-    this.#open.delete(connection)
     const place = this.#idle.indexOf(connection)
-    if (place !== -1) this.#idle.splice(place, 1)
-    this.#count(-1)
+    if (place !== -1) {
+      this.#idle.splice(place, 1)
+      this.#options.share.idle--
+    }
+    this.#options.share.connections--
     this.#connectForWaiting()
   }
 
@@ -133,6 +141,7 @@ export class Pool implements Endpoint {
       if (connection === undefined) return undefined
       if (isOnce && this.clock.now() - connection.idleSinceMs > trustedIdleMs) return undefined
       idle.pop()
+      this.#options.share.idle--
       if (connection.isUsable) return connection
     }
   }
@@ -144,6 +153,7 @@ export class Pool implements Endpoint {
     reject: (failure: Failure) => void,
   ): void {
     this.active++
+    call.upstream = this.#options.name
     connection.begin(new Exchange(connection, call, resolve, reject))
   }
 
@@ -189,7 +199,8 @@ export class Pool implements Endpoint {
 
   /** Makes room under the ceiling for a call that needs a fresh connection. */
   #closeOneIdle(): boolean {
-    const oldest = this.#idle.shift()
+    const oldest = this.#idle[0]
+    // It leaves the table when it has closed; its place under the ceiling is free then.
     oldest?.socket.destroy()
     return oldest !== undefined
   }
@@ -207,7 +218,7 @@ export class Pool implements Endpoint {
 
   #connect(): void {
     this.#connecting++
-    this.#count(1)
+    this.#options.share.connections++
     const socket = this.scheme === 'https' ? this.#connectTls() : net.connect({ ...this.#target(), noDelay: true })
     const watch: Timed = {
       dueMs: this.clock.now() + this.timeouts.connect,
@@ -222,7 +233,8 @@ export class Pool implements Endpoint {
     const closed = () => {
       this.deadlines.remove(watch)
       this.#connecting--
-      this.#count(-1)
+      this.#options.share.connections--
+      this.#options.share.connectFailures.add(1)
       this.#connectFailed(error)
     }
     socket.on('error', failed)
@@ -238,7 +250,7 @@ export class Pool implements Endpoint {
 
   #connected(socket: Socket): void {
     const connection = new UpstreamConnection(this, socket)
-    this.#open.add(connection)
+    this.#options.share.opened.add(1)
     this.deadlines.add(connection)
     this.freed(connection)
   }
@@ -280,11 +292,6 @@ export class Pool implements Endpoint {
     return { host: this.address, port: this.port }
   }
 
-  #count(change: number): void {
-    const { share } = this.#options
-    share.connections += change
-    share.connectionGauge.set(share.connections)
-  }
 }
 
 function isTlsError(error: Error | null): boolean {

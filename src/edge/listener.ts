@@ -1,0 +1,213 @@
+// A port that accepts calls, in one worker.
+
+import net, { type Server, type Socket } from 'node:net'
+import tls from 'node:tls'
+import type { ListenerBlueprint, PathsBlueprint } from '../core/blueprint.ts'
+import type { Peer } from '../core/call.ts'
+import type { Counter, Gauge, Meter, SharedCounter, SharedCounters } from '../core/ports.ts'
+import { Connection } from './connection.ts'
+import { plainAddress } from './forwarded.ts'
+import { type EdgePorts, Gate } from './gate.ts'
+import { type Certificates, loadCertificates } from './tls.ts'
+import { compileTrust } from './trust.ts'
+
+export interface ListenerPorts extends EdgePorts {
+  readonly meter: Meter
+  readonly shared: SharedCounters
+  /** Keys of TLS session tickets, the same in every worker, so that a session resumes on any of them; 48 bytes. */
+  readonly ticketKeys: Buffer
+}
+
+/** All that a listener is made of, prepared from a blueprint; making it finds the mistakes, using it cannot fail. */
+export interface ListenerSettings {
+  readonly blueprint: ListenerBlueprint
+  readonly paths: PathsBlueprint
+  readonly certificates: Certificates | null
+  readonly isTrusted: (address: string) => boolean
+}
+
+/** Throws an Error where a certificate cannot be used. */
+export function prepareListener(
+  blueprint: ListenerBlueprint,
+  paths: PathsBlueprint,
+  files: Readonly<Record<string, string>>,
+): ListenerSettings {
+  return {
+    blueprint,
+    paths,
+    certificates: blueprint.tls === null ? null : loadCertificates(blueprint.tls, files),
+    isTrusted: compileTrust(blueprint.trustedProxies),
+  }
+}
+
+/** What makes two listeners the same socket: a change of anything else is taken over while it is open. */
+export function listenerKey({ host, port, tls: secure }: ListenerBlueprint): string {
+  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : 'tls'}`
+}
+
+/** Accepts nothing before `start`: connections that come earlier wait. */
+export class Listener {
+  readonly gate: Gate
+  readonly #ports: ListenerPorts
+  readonly #server: Server
+  readonly #openSockets: SharedCounter
+  readonly #gauges: Gauges
+  readonly #opened: Counter
+  readonly #ceilingHits: Counter
+  #settings: ListenerSettings
+  #early: Socket[] | null = []
+
+  constructor(settings: ListenerSettings, ports: ListenerPorts) {
+    const { blueprint } = settings
+    this.#settings = settings
+    this.#ports = ports
+    this.gate = new Gate(blueprint, settings.paths, settings.isTrusted, ports)
+    this.#openSockets = ports.shared.counter(`listener ${listenerKey(blueprint)}`)
+    const listener = blueprint.name
+    this.#opened = ports.meter.counter('turnpike_downstream_connections_opened', { listener })
+    this.#ceilingHits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'connections', name: listener })
+    this.#gauges = createGauges(ports.meter, listener)
+    this.#server = this.#createServer()
+  }
+
+  /** Binds the port. Rejects where it cannot be bound. */
+  listen(): Promise<void> {
+    const { host, port } = this.#settings.blueprint
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ port, ...(host !== null && { host }), reusePort: process.platform === 'linux', backlog: 4096 }, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', error => this.#ports.log.error({ err: error }, 'a listener failed'))
+        resolve()
+      })
+    })
+  }
+
+  /** Serves the connections that waited, and from now on all. */
+  start(): void {
+    const early = this.#early ?? []
+    this.#early = null
+    for (const socket of early) if (!socket.destroyed) this.#serve(socket)
+  }
+
+  /** Takes over changed settings of the same socket. */
+  adopt(settings: ListenerSettings): void {
+    this.#settings = settings
+    this.gate.adopt(settings.blueprint, settings.paths, settings.isTrusted)
+    if (this.#server instanceof tls.Server && settings.certificates !== null) {
+      this.#server.setSecureContext(settings.certificates.fallbackPem)
+    }
+  }
+
+  /** Stops accepting; idle connections close, the others after their call. Resolves when all are gone. */
+  drain(): Promise<void> {
+    this.gate.isDraining = true
+    for (const socket of this.#early ?? []) socket.destroy()
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    for (const connection of this.gate.connections) connection.drain()
+    return closed
+  }
+
+  /** Ends what is still open. */
+  destroy(): void {
+    this.#server.close()
+    for (const connection of [...this.gate.connections, ...this.gate.tunnels]) connection.closed()
+  }
+
+  /** Brings the gauges up to date; called every second or so. */
+  report(): void {
+    const { connections, tunnels, activeCalls } = this.gate
+    let idle = 0
+    for (const connection of connections) if (connection.isIdle) idle++
+    this.#gauges.idle.set(idle)
+    this.#gauges.active.set(connections.size - idle)
+    this.#gauges.upgraded.set(tunnels.size)
+    this.#gauges.calls.set(activeCalls)
+  }
+
+  #createServer(): Server {
+    const { certificates, blueprint } = this.#settings
+    const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false }
+    if (certificates === null) {
+      const server = net.createServer(options, socket => this.#accepted(socket))
+      return server
+    }
+    const server = tls.createServer(
+      {
+        ...options,
+        ALPNProtocols: ['http/1.1'],
+        SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
+        minVersion: blueprint.tls?.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+        handshakeTimeout: blueprint.timeouts.head,
+        ticketKeys: this.#ports.ticketKeys,
+        ...certificates.fallbackPem,
+      },
+      socket => this.#accepted(socket),
+    )
+    // A handshake that fails is the client's affair; without a listener it would end the worker.
+    server.on('tlsClientError', (_, socket) => socket.destroy())
+    return server
+  }
+
+  #certificatesNow(): Certificates {
+    const { certificates } = this.#settings
+    if (certificates === null) throw new Error('a TLS listener without certificates')
+    return certificates
+  }
+
+  #accepted(socket: Socket): void {
+    socket.on('error', ignore)
+    if (!this.#openSockets.tryTake(this.#settings.blueprint.limits.connections)) {
+      this.#ceilingHits.add(1)
+      socket.destroy()
+      return
+    }
+    this.#opened.add(1)
+    socket.on('close', () => this.#openSockets.give())
+    if (this.#early === null) this.#serve(socket)
+    else this.#early.push(socket)
+  }
+
+  #serve(socket: Socket): void {
+    const { gate } = this
+    const address = plainAddress(socket.remoteAddress)
+    const peer: Peer = {
+      address,
+      port: socket.remotePort ?? 0,
+      isTrusted: gate.isTrusted(address),
+      scheme: this.#settings.certificates === null ? 'http' : 'https',
+      listener: gate.name,
+    }
+    const connection = new Connection(socket, peer, gate)
+    gate.connections.add(connection)
+    gate.deadlines.add(connection)
+    socket.on('data', (chunk: Buffer) => connection.received(chunk))
+    socket.on('end', () => connection.ended())
+    socket.on('drain', () => connection.drained())
+    socket.on('close', () => {
+      gate.connections.delete(connection)
+      gate.deadlines.remove(connection)
+      connection.closed()
+    })
+    if (gate.isDraining) connection.drain()
+  }
+}
+
+interface Gauges {
+  readonly idle: Gauge
+  readonly active: Gauge
+  readonly upgraded: Gauge
+  readonly calls: Gauge
+}
+
+function createGauges(meter: Meter, listener: string): Gauges {
+  const connections = (state: string) => meter.gauge('turnpike_downstream_connections', { listener, state })
+  return {
+    idle: connections('idle'),
+    active: connections('active'),
+    upgraded: connections('upgraded'),
+    calls: meter.gauge('http_server_active_requests', { listener }),
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,66 @@
+// TLS of a listener: one context per certificate, chosen by the name the client asks for.
+
+import { X509Certificate } from 'node:crypto'
+import tls, { type SecureContext } from 'node:tls'
+import type { TlsBlueprint } from '../core/blueprint.ts'
+
+/** Contexts of one listener; replaced whole when the config changes. */
+export interface Certificates {
+  /** For clients that ask for no name, or an unknown one: the first certificate. */
+  readonly fallbackPem: { readonly cert: string; readonly key: string }
+  contextFor(serverName: string): SecureContext
+}
+
+/** Throws an Error that names the file where a certificate or key cannot be used. `files` holds PEM texts by path. */
+export function loadCertificates(blueprint: TlsBlueprint, files: Readonly<Record<string, string>>): Certificates {
+  const byName = new Map<string, SecureContext>()
+  let fallback: SecureContext | null = null
+  for (const { cert, key } of blueprint.certificates) {
+    const context = createContext(cert, key, blueprint, files)
+    fallback ??= context
+    for (const name of namesOf(cert, files)) if (!byName.has(name)) byName.set(name, context)
+  }
+  if (fallback === null) throw new Error('a TLS listener without certificates')
+  const first = fallback
+  const [{ cert, key } = { cert: '', key: '' }] = blueprint.certificates
+  return {
+    fallbackPem: { cert: files[cert] ?? '', key: files[key] ?? '' },
+    contextFor(serverName) {
+      const name = serverName.toLowerCase()
+      const dot = name.indexOf('.')
+      return byName.get(name) ?? (dot === -1 ? undefined : byName.get(`*${name.slice(dot)}`)) ?? first
+    },
+  }
+}
+
+function createContext(
+  cert: string,
+  key: string,
+  blueprint: TlsBlueprint,
+  files: Readonly<Record<string, string>>,
+): SecureContext {
+  try {
+    return tls.createSecureContext({
+      cert: files[cert] ?? '',
+      key: files[key] ?? '',
+      minVersion: blueprint.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+      honorCipherOrder: true,
+    })
+  } catch (error) {
+    throw new Error(`the certificate ${cert} with the key ${key} cannot be used: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function namesOf(cert: string, files: Readonly<Record<string, string>>): string[] {
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(files[cert] ?? '')
+  } catch (error) {
+    throw new Error(`${cert} holds no PEM certificate: ${(error as Error).message}`, { cause: error })
+  }
+  const alternative = certificate.subjectAltName ?? ''
+  const names = [...alternative.matchAll(/DNS:([^,\s]+)/g)].map(match => (match[1] as string).toLowerCase())
+  if (names.length > 0) return names
+  const common = /^CN=(.+)$/m.exec(certificate.subject)?.[1]
+  return common === undefined ? [] : [common.toLowerCase()]
+}

@@ -1,0 +1,81 @@
+// The command line of Turnpike.
+
+import { Command, Option } from 'commander'
+import { check, explain, reference, schema } from './cli/config-commands.ts'
+import { ExitCode } from './cli/exit-codes.ts'
+import { run } from './cli/run.ts'
+import { version } from './threads/version.ts'
+
+process.exitCode = await main(process.argv)
+
+async function main(argv: readonly string[]): Promise<number> {
+  let exitCode: number = ExitCode.ok
+  const end = (code: number) => {
+    exitCode = code
+  }
+  const program = new Command('turnpike')
+    .description('A fast, strict, live-reloadable HTTP gateway.')
+    .version(version(), '-V, --version')
+    .exitOverride()
+    .addHelpText('after', exitCodesHelp)
+  const configArgument = ['<config>', 'the config: a YAML or JSON file, or a folder of them'] as const
+
+  program
+    .command('run')
+    .description('run the gateway in the foreground')
+    .argument(...configArgument)
+    .addOption(extensionOption())
+    .addOption(new Option('--log-level <level>', 'what the log says').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addOption(new Option('--log-format <format>', 'pretty on a terminal, else json').choices(['pretty', 'json']))
+    .option('--no-watch', 'reload on SIGHUP or by the admin API only, not when the config changes')
+    .action(async (config, options) => end(await run(config, options)))
+  program
+    .command('check')
+    .description('say what is wrong with a config')
+    .argument(...configArgument)
+    .addOption(extensionOption())
+    .action(async (config, options) => end(await check(config, options)))
+  program
+    .command('explain')
+    .description('print the blueprint: the config with every default written out')
+    .argument(...configArgument)
+    .addOption(extensionOption())
+    .action(async (config, options) => end(await explain(config, options)))
+  program
+    .command('schema')
+    .description('print the JSON Schema of the config, for editors')
+    .addOption(extensionOption())
+    .action(async options => end(await schema(options)))
+  program
+    .command('reference')
+    .description('print the reference page of the config, in Markdown')
+    .addOption(extensionOption())
+    .action(async options => end(await reference(options)))
+
+  try {
+    await program.parseAsync([...argv])
+  } catch (error) {
+    return explainUsage(error)
+  }
+  return exitCode
+}
+
+function extensionOption(): Option {
+  return new Option('--extension <file...>', 'modules that add policies and ends').default([], 'none')
+}
+
+const exitCodesHelp = `
+Exit codes:
+  0  done
+  1  something failed
+  2  the command was not understood
+  3  the config has mistakes
+  4  a port cannot be listened on`
+
+/** Commander has said what is wrong; help and version are no mistakes. */
+function explainUsage(error: unknown): number {
+  const { exitCode, code } = error as { exitCode?: number; code?: string }
+  if (code?.startsWith('commander.')) return exitCode === 0 ? ExitCode.ok : ExitCode.usage
+  process.stderr.write(`turnpike: ${error instanceof Error ? error.message : String(error)}\n`)
+  return ExitCode.failed
+}

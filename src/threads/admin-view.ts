@@ -1,0 +1,23 @@
+// What the admin server sees of a running gateway.
+
+import type { AdminView } from '../control/admin-view.ts'
+import { chooseMetricsFormat, metricsContentType, renderMetrics } from '../telemetry/exposition.ts'
+import type { Fleet } from './fleet.ts'
+import type { Gateway } from './gateway.ts'
+import type { MainMetrics } from './main-metrics.ts'
+
+export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMetrics): AdminView {
+  return {
+    metrics(accept) {
+      const format = chooseMetricsFormat(accept)
+      metrics.refresh(fleet.status)
+      const pages = [metrics.page, ...fleet.pages.filter(page => page !== undefined)]
+      return { contentType: metricsContentType[format], text: renderMetrics(pages, format) }
+    },
+    readiness: () => fleet.readiness,
+    config: () => gateway.configStatus,
+    workers: () => fleet.status,
+    reload: () => gateway.reload(),
+    replaceWorker: id => fleet.replace(id, 'asked for'),
+  }
+}

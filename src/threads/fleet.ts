@@ -1,0 +1,223 @@
+// The worker threads as the main thread sees them: started, brought from config to config as one, replaced, drained.
+
+import { randomBytes } from 'node:crypto'
+import type { Readiness, WorkerStatus } from '../control/admin-view.ts'
+import type { Blueprint } from '../core/blueprint.ts'
+import type { Log } from '../core/ports.ts'
+import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
+import { createPage, type MetricPage } from '../telemetry/page.ts'
+import { Crew, type CrewPorts } from './crew.ts'
+import type { Edition } from './messages.ts'
+
+export interface FleetOptions {
+  readonly log: Log
+  readonly extensions: readonly string[]
+  /** Threads where the config names no number. */
+  readonly cores: number
+  /** Told when a worker was replaced, and why. */
+  onReplaced?(reason: string): void
+}
+
+/** Why the workers would not take a config; the config in force goes on. */
+export class EditionRefused extends Error {
+  constructor(reason: string) {
+    super(reason)
+    this.name = 'EditionRefused'
+  }
+}
+
+/** Of dead workers in a row, before starting new ones slows down. */
+const quickRestarts = 3
+const restartMsMax = 5_000
+/** Places in the shared tables beyond one per worker: a replacement and its predecessor live side by side. */
+const sparePlaces = 66
+
+/** Owns the worker threads. Changes run one after the other. */
+export class Fleet {
+  readonly pages: MetricPage[] = []
+  readonly #options: FleetOptions
+  readonly #counters: CounterMemory
+  readonly #ticketKeys = randomBytes(48)
+  readonly #crew = new Set<Crew>()
+  #edition: Edition | null = null
+  #queue: Promise<unknown> = Promise.resolve()
+  #isDraining = false
+  #deathsInARow = 0
+  #nextId = 1
+
+  constructor(options: FleetOptions) {
+    this.#options = options
+    this.#counters = createCounterMemory({
+      workers: options.cores + sparePlaces,
+      seed: [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()],
+    })
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** Whether every worker serves by the config in force. */
+  get readiness(): Readiness {
+    const serving = [...this.#crew].filter(({ state }) => state === 'serving').length
+    const expected = this.#edition === null ? 0 : this.#sizeOf(this.#edition.blueprint)
+    const counts = { workersServing: serving, workersExpected: expected }
+    if (this.#isDraining) return { isReady: false, state: 'draining', reason: 'the gateway is shutting down', ...counts }
+    if (this.#edition === null) return { isReady: false, state: 'starting', reason: 'no config is in force yet', ...counts }
+    if (serving < expected) {
+      return { isReady: false, state: 'starting', reason: `${serving} of ${expected} workers serve`, ...counts }
+    }
+    return { isReady: true, state: 'serving', reason: '', ...counts }
+  }
+
+  get status(): WorkerStatus[] {
+    return [...this.#crew].map(({ id, state, version, startedMs }) => {
+      return { id, state, configVersion: version, startedAt: new Date(startedMs).toISOString() }
+    })
+  }
+
+  /** Puts a config in force on every worker, or on none: rejects with `EditionRefused` and nothing changed. */
+  apply(edition: Edition): Promise<void> {
+    return this.#enqueue(() => this.#apply(edition))
+  }
+
+  /** Puts a new worker in the place of one; it starts to serve before the other stops. False for an unknown id. */
+  async replace(id: number, reason: string): Promise<boolean> {
+    const crew = [...this.#crew].find(member => member.id === id && member.state === 'serving')
+    if (crew === undefined) return false
+    await this.#enqueue(() => this.#replace(crew, reason))
+    return true
+  }
+
+  /** Opens access logs anew after rotation. */
+  reopenLogs(): void {
+    for (const crew of this.#crew) crew.send({ kind: 'reopen-log' })
+  }
+
+  /** Ends one worker at once, as a crash would. For tests of what survives it. */
+  kill(id: number): void {
+    for (const crew of this.#crew) if (crew.id === id) void crew.terminate()
+  }
+
+  /** Stops accepting, finishes calls for so long, ends the threads. Resolves with the number of connections cut. */
+  async drain(drainMs: number): Promise<number> {
+    this.#isDraining = true
+    const cuts = await Promise.all([...this.#crew].map(crew => crew.drain(drainMs)))
+    return cuts.reduce((sum, cut) => sum + cut, 0)
+  }
+
+  async #apply(edition: Edition): Promise<void> {
+    const size = this.#sizeOf(edition.blueprint)
+    const serving = [...this.#crew].filter(({ state }) => state === 'serving')
+    const staying = serving.slice(0, size)
+    const joining: Crew[] = []
+    try {
+      while (staying.length + joining.length < size) joining.push(await this.#start())
+      const all = [...staying, ...joining]
+      await settleAll(all.map((crew, ordinal) => crew.prepare(edition, ordinal, size)))
+    } catch (error) {
+      for (const crew of staying) crew.send({ kind: 'abort', version: edition.version })
+      for (const crew of joining) void crew.terminate()
+      throw error instanceof EditionRefused ? error : new EditionRefused((error as Error).message)
+    }
+    this.#edition = edition
+    await Promise.all([...staying, ...joining].map(crew => crew.commit(edition.version)))
+    for (const crew of serving.slice(size)) void crew.drain(edition.blueprint.drainMs)
+  }
+
+  async #replace(old: Crew, reason: string): Promise<void> {
+    const edition = this.#edition
+    if (edition === null || this.#isDraining || old.state !== 'serving') return
+    this.#options.log.warn({ worker: old.id, reason }, 'replacing a worker')
+    await this.#join(edition, old.ordinal)
+    this.#options.onReplaced?.(reason)
+    void old.drain(edition.blueprint.drainMs)
+  }
+
+  /** A new worker on the config in force. */
+  async #join(edition: Edition, ordinal: number): Promise<void> {
+    const crew = await this.#start()
+    await crew.prepare(edition, ordinal, this.#sizeOf(edition.blueprint))
+    await crew.commit(edition.version)
+  }
+
+  async #start(): Promise<Crew> {
+    const index = this.#freePlace()
+    const page = (this.pages[index] ??= createPage(String(index)))
+    const ports: CrewPorts = {
+      log: this.#options.log,
+      page,
+      onSick: (crew, reason) => void this.replace(crew.id, reason),
+      onExit: (crew, isExpected) => this.#exited(crew, isExpected),
+    }
+    const crew = new Crew(
+      this.#nextId++,
+      {
+        index,
+        counters: this.#counters,
+        page,
+        ticketKeys: this.#ticketKeys,
+        extensions: this.#options.extensions,
+      },
+      ports,
+    )
+    this.#crew.add(crew)
+    await crew.started
+    return crew
+  }
+
+  /** What the dead one held is given back; another takes its place. */
+  #exited(crew: Crew, isExpected: boolean): void {
+    this.#crew.delete(crew)
+    releaseWorker(this.#counters, crew.index)
+    if (isExpected || this.#isDraining) return
+    this.#options.log.error({ worker: crew.id }, 'a worker died; starting another')
+    void this.#enqueue(() => this.#refill(crew.ordinal))
+  }
+
+  async #refill(ordinal: number): Promise<void> {
+    const edition = this.#edition
+    if (edition === null || this.#isDraining) return
+    const serving = [...this.#crew].filter(({ state }) => state === 'serving').length
+    if (serving >= this.#sizeOf(edition.blueprint)) return
+    this.#deathsInARow++
+    if (this.#deathsInARow > quickRestarts) {
+      const waitMs = Math.min(restartMsMax, 100 * 2 ** (this.#deathsInARow - quickRestarts))
+      await new Promise(resolve => setTimeout(resolve, waitMs))
+    }
+    try {
+      await this.#join(edition, ordinal)
+      this.#options.onReplaced?.('died')
+      setTimeout(() => (this.#deathsInARow = 0), restartMsMax * 2).unref()
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'a worker could not be started')
+      void this.#enqueue(() => this.#refill(ordinal))
+    }
+  }
+
+  #freePlace(): number {
+    const taken = new Set([...this.#crew].map(crew => crew.index))
+    let place = 0
+    while (taken.has(place)) place++
+    if (place >= this.#counters.workers) throw new Error('too many worker threads')
+    return place
+  }
+
+  #sizeOf(blueprint: Blueprint): number {
+    // Without SO_REUSEPORT only one thread can have a port.
+    if (process.platform !== 'linux') return 1
+    return blueprint.workers === 0 ? this.#options.cores : Math.min(blueprint.workers, this.#options.cores + 64)
+  }
+
+  #enqueue<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(change)
+    this.#queue = done.catch(() => {})
+    return done
+  }
+}
+
+/** Waits for all before it rejects with the first failure, so that nothing is under way when it is handled. */
+async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(promises)
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}

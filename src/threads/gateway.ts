@@ -1,0 +1,270 @@
+// A whole gateway in the main thread: config in, worker threads out, admin port beside them.
+
+import { createHash } from 'node:crypto'
+import os from 'node:os'
+import { resolve as resolvePath } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { readConfig } from '../config/config.ts'
+import { formatProblems, type Problem } from '../config/problem.ts'
+import type { ExtraProblem, Resolved } from '../config/resolve.ts'
+import { ConfigWatch } from '../config/watch.ts'
+import { type AdminServer, startAdmin } from '../control/admin.ts'
+import type { ConfigStatus, ReloadOutcome } from '../control/admin-view.ts'
+import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
+import type { Log } from '../core/ports.ts'
+import { listenerKey } from '../edge/listener.ts'
+import { checkBlueprint, checkNames, namesOf, probePort } from './check.ts'
+import { Fleet } from './fleet.ts'
+import { extensionUrls, type Language, loadLanguage } from './language.ts'
+import { MainMetrics } from './main-metrics.ts'
+import { createAdminView } from './admin-view.ts'
+
+export interface GatewayOptions {
+  /** Path of the config: a file, or a folder of files. */
+  readonly config: string
+  /** Paths of modules that add policies and ends: each exports `policies`, `ends` or both. */
+  readonly extensions?: readonly string[]
+  /** For `${env:NAME}` in the config; the environment of the process by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly log: Log
+  /** Whether a change of the config's files reloads; true by default. */
+  readonly watch?: boolean
+}
+
+/** The config has mistakes; `message` shows them all, each with its place. */
+export class ConfigRefused extends Error {
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(formatProblems(problems))
+    this.name = 'ConfigRefused'
+    this.problems = problems
+  }
+}
+
+/** Where a listener listens. */
+export interface Address {
+  readonly name: string
+  readonly host: string | null
+  readonly port: number
+  readonly isTls: boolean
+}
+
+/** A running gateway. Owns its threads and ports until `close`. */
+export class Gateway {
+  readonly #options: GatewayOptions
+  readonly #language: Language
+  readonly #fleet: Fleet
+  readonly #metrics: MainMetrics
+  #watch: ConfigWatch | null = null
+  #admin: AdminServer | null = null
+  #resolved: Resolved | null = null
+  #blueprint: Blueprint | null = null
+  #version = 0
+  #loadedMs = 0
+  #lastReload: ConfigStatus['lastReload'] = null
+  #reloading: Promise<ReloadOutcome> | null = null
+  #isAgain = false
+  #closing: Promise<number> | null = null
+  /** Ports that the system chose for `port: 0`, by the name of the listener. */
+  readonly #chosenPorts = new Map<string, number>()
+
+  private constructor(options: GatewayOptions, language: Language, extensions: readonly string[]) {
+    this.#options = options
+    this.#language = language
+    this.#metrics = new MainMetrics()
+    this.#fleet = new Fleet({
+      log: options.log,
+      extensions,
+      cores: os.availableParallelism(),
+      onReplaced: reason => this.#metrics.replaced(reason),
+    })
+  }
+
+  /** Starts a gateway; resolves when it serves. Rejects with `ConfigRefused`, `PortRefused` or another Error. */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const extensions = extensionUrls(options.extensions ?? [])
+    const gateway = new Gateway(options, await loadLanguage(extensions), extensions)
+    try {
+      await gateway.#load()
+      await gateway.#startAdmin()
+      if (options.watch !== false) await gateway.#startWatch()
+    } catch (error) {
+      await gateway.close(0)
+      throw error
+    }
+    return gateway
+  }
+
+  get blueprint(): Blueprint {
+    if (this.#blueprint === null) throw new Error('the gateway has not started')
+    return this.#blueprint
+  }
+
+  get version(): number {
+    return this.#version
+  }
+
+  get addresses(): Address[] {
+    return this.blueprint.listeners.map(({ name, host, port, tls }) => ({ name, host, port, isTls: tls !== null }))
+  }
+
+  /** Where the admin server listens, null without one. */
+  get adminAddress(): { readonly host: string; readonly port: number } | null {
+    return this.#admin
+  }
+
+  get fleet(): Fleet {
+    return this.#fleet
+  }
+
+  /** What is in force, since when, and how the last reload went. */
+  get configStatus(): ConfigStatus {
+    return {
+      version: this.#version,
+      hash: createHash('sha256').update(JSON.stringify([this.#blueprint, this.#resolved?.files])).digest('hex').slice(0, 16),
+      loadedAt: new Date(this.#loadedMs).toISOString(),
+      source: resolvePath(this.#options.config),
+      lastReload: this.#lastReload,
+    }
+  }
+
+  /** Reads the config again and puts it in force, or changes nothing and says why. Reloads asked for meanwhile become one. */
+  reload(): Promise<ReloadOutcome> {
+    if (this.#reloading !== null) {
+      this.#isAgain = true
+      return this.#reloading
+    }
+    this.#reloading = this.#reloadUntilQuiet().finally(() => {
+      this.#reloading = null
+    })
+    return this.#reloading
+  }
+
+  reopenLogs(): void {
+    this.#fleet.reopenLogs()
+  }
+
+  /** Stops accepting, finishes calls for `drainMs` (the config's by default), ends. Resolves with the connections cut. */
+  close(drainMs: number = this.#blueprint?.drainMs ?? 0): Promise<number> {
+    this.#closing ??= this.#close(drainMs)
+    return this.#closing
+  }
+
+  async #close(drainMs: number): Promise<number> {
+    this.#watch?.close()
+    await this.#reloading
+    const cut = await this.#fleet.drain(drainMs)
+    await this.#admin?.close()
+    return cut
+  }
+
+  async #reloadUntilQuiet(): Promise<ReloadOutcome> {
+    do {
+      this.#isAgain = false
+      this.#lastReload = { ...(await this.#reloadOnce()), at: new Date().toISOString() }
+    } while (this.#isAgain)
+    return this.#lastReload
+  }
+
+  async #reloadOnce(): Promise<ReloadOutcome> {
+    const { log } = this.#options
+    const started = performance.now()
+    if (this.#closing !== null) return refused(this.#version, 'the gateway is stopping')
+    try {
+      const isChanged = await this.#load()
+      const result = isChanged ? 'taken' : 'unchanged'
+      this.#metrics.reloaded(result, this.#version)
+      if (isChanged) log.info({ version: this.#version, ms: Math.round(performance.now() - started) }, 'config reloaded')
+      return { result, version: this.#version, problems: [] }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#metrics.reloaded('refused', this.#version)
+      // The same mistake is said once, not at every look at the file.
+      if (this.#lastReload?.problems[0] !== reason) {
+        log.error({ version: this.#version }, `the config was not reloaded; the one in force goes on\n${reason}`)
+      }
+      return refused(this.#version, reason)
+    }
+  }
+
+  /** Reads, checks and applies the config. False when it is the one in force. */
+  async #load(): Promise<boolean> {
+    const { config, env = process.env } = this.#options
+    const resolution = await readConfig(config, { language: this.#language, extraChecks: checkBlueprint, env })
+    this.#watch?.watchFiles(resolution.filesRead)
+    if (!resolution.ok) throw new ConfigRefused(resolution.problems)
+    if (this.#isInForce(resolution)) return false
+    const known = this.#blueprint === null ? new Set<string>() : namesOf(this.#blueprint)
+    const unresolved = await checkNames(resolution.blueprint, known)
+    if (unresolved.length > 0) throw new ConfigRefused(unresolved.map(problem => placed(problem, resolution)))
+    const blueprint = await this.#choosePorts(resolution.blueprint)
+    const version = this.#version + 1
+    await this.#fleet.apply({ version, blueprint, files: resolution.files })
+    this.#warnOfAdminChange(blueprint)
+    this.#version = version
+    this.#resolved = resolution
+    this.#blueprint = blueprint
+    this.#loadedMs = Date.now()
+    this.#metrics.applied(version)
+    return true
+  }
+
+  #isInForce(resolution: Resolved): boolean {
+    const now = this.#resolved
+    return (
+      now !== null &&
+      JSON.stringify(now.blueprint) === JSON.stringify(resolution.blueprint) &&
+      JSON.stringify(now.files) === JSON.stringify(resolution.files)
+    )
+  }
+
+  /** Finds out whether new ports can be had, before any worker is asked, and settles ports that the system may choose. */
+  async #choosePorts(blueprint: Blueprint): Promise<Blueprint> {
+    const open = new Set((this.#blueprint?.listeners ?? []).map(portKey))
+    const listeners: ListenerBlueprint[] = []
+    for (const listener of blueprint.listeners) {
+      const chosen = listener.port === 0 ? this.#chosenPorts.get(listener.name) : undefined
+      const wanted = { ...listener, port: chosen ?? listener.port }
+      const port = open.has(portKey(wanted)) ? wanted.port : await probePort(wanted)
+      if (listener.port === 0) this.#chosenPorts.set(listener.name, port)
+      listeners.push({ ...listener, port })
+    }
+    return { ...blueprint, listeners }
+  }
+
+  #warnOfAdminChange(blueprint: Blueprint): void {
+    if (this.#blueprint === null || JSON.stringify(this.#blueprint.admin) === JSON.stringify(blueprint.admin)) return
+    this.#options.log.warn({}, 'a change of `admin` takes effect with the next start')
+  }
+
+  async #startAdmin(): Promise<void> {
+    const { admin } = this.blueprint
+    if (admin === null) return
+    const view = createAdminView(this, this.#fleet, this.#metrics)
+    this.#admin = await startAdmin({ ...admin, view, log: this.#options.log })
+  }
+
+  async #startWatch(): Promise<void> {
+    this.#watch = new ConfigWatch({
+      path: this.#options.config,
+      files: this.#resolved?.filesRead ?? [],
+      changed: () => void this.reload(),
+    })
+    await this.#watch.ready()
+  }
+}
+
+function refused(version: number, reason: string): ReloadOutcome {
+  return { result: 'refused', version, problems: [reason] }
+}
+
+function portKey(listener: ListenerBlueprint): string {
+  // TLS and plain on the same port are two sockets to the workers, but one port to the system.
+  return listenerKey({ ...listener, tls: null })
+}
+
+function placed({ path, message, hint }: ExtraProblem, resolved: Resolved): Problem {
+  return { message, hint, position: resolved.where(path), frame: '' }
+}
+

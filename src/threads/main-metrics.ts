@@ -1,0 +1,54 @@
+// Metrics of the main thread: config, workers, and the process as a whole.
+
+import type { WorkerStatus } from '../control/admin-view.ts'
+import type { Counter, Gauge, Meter } from '../core/ports.ts'
+import { createMeter } from '../telemetry/meter.ts'
+import { createPage, type MetricPage } from '../telemetry/page.ts'
+import { version } from './version.ts'
+
+/** Owns the page of the main thread. */
+export class MainMetrics {
+  readonly page: MetricPage = createPage('main')
+  readonly #meter: Meter = createMeter({ page: this.page })
+  readonly #version: Gauge = this.#meter.gauge('turnpike_config_version', {})
+  readonly #successful: Gauge = this.#meter.gauge('turnpike_config_last_reload_successful', {})
+  readonly #reloadedAt: Gauge = this.#meter.gauge('turnpike_config_last_reload_timestamp_seconds', {})
+  readonly #cpu: Counter = this.#meter.counter('process_cpu_seconds', {})
+  readonly #memory: Gauge = this.#meter.gauge('process_resident_memory_bytes', {})
+  #cpuSeconds = 0
+
+  constructor() {
+    this.#meter.gauge('turnpike_build_info', { version: version(), node_version: process.versions.node }).set(1)
+    this.#meter.gauge('process_start_time_seconds', {}).set(Date.now() / 1000 - process.uptime())
+  }
+
+  /** A config came into force. */
+  applied(configVersion: number): void {
+    this.#version.set(configVersion)
+    this.#successful.set(1)
+    this.#reloadedAt.set(Date.now() / 1000)
+  }
+
+  reloaded(result: 'taken' | 'unchanged' | 'refused', configVersion: number): void {
+    this.#meter.counter('turnpike_config_reloads', { result }).add(1)
+    this.#version.set(configVersion)
+    this.#successful.set(result === 'refused' ? 0 : 1)
+  }
+
+  replaced(reason: string): void {
+    this.#meter.counter('turnpike_worker_replacements', { reason }).add(1)
+  }
+
+  /** Brings up to date what is only looked at when somebody asks. */
+  refresh(workers: readonly WorkerStatus[]): void {
+    for (const state of ['starting', 'serving', 'draining'] as const) {
+      const count = workers.filter(worker => worker.state === state).length
+      this.#meter.gauge('turnpike_workers', { state }).set(count)
+    }
+    const { user, system } = process.cpuUsage()
+    const seconds = (user + system) / 1e6
+    this.#cpu.add(seconds - this.#cpuSeconds)
+    this.#cpuSeconds = seconds
+    this.#memory.set(process.memoryUsage.rss())
+  }
+}

@@ -1,0 +1,48 @@
+// What the main thread and its workers say to each other.
+
+import type { Blueprint } from '../core/blueprint.ts'
+import type { CounterMemory } from '../stores/counter-memory.ts'
+import type { RemoteLogLine } from '../telemetry/log.ts'
+import type { MetricPage, PageNews } from '../telemetry/page.ts'
+
+/** Handed to a worker when it starts. */
+export interface WorkerStart {
+  /** Place in the shared tables; a replacement gets another one while its predecessor lives. */
+  readonly index: number
+  readonly counters: CounterMemory
+  readonly page: MetricPage
+  readonly ticketKeys: Uint8Array
+  /** URLs of modules that add policies and ends. */
+  readonly extensions: readonly string[]
+}
+
+/** A config on its way into force. */
+export interface Edition {
+  readonly version: number
+  readonly blueprint: Blueprint
+  /** Texts of the files that the blueprint names. */
+  readonly files: Readonly<Record<string, string>>
+}
+
+export type ToWorker =
+  /** Build it and bind its new ports, but serve on as before. */
+  | { readonly kind: 'prepare'; readonly edition: Edition; readonly ordinal: number; readonly workers: number }
+  /** Serve by what was prepared. */
+  | { readonly kind: 'commit'; readonly version: number }
+  /** Forget what was prepared. */
+  | { readonly kind: 'abort'; readonly version: number }
+  /** Stop accepting, finish calls for so long, exit. */
+  | { readonly kind: 'drain'; readonly drainMs: number }
+  | { readonly kind: 'reopen-log' }
+
+export type FromWorker =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'prepared'; readonly version: number }
+  | { readonly kind: 'refused'; readonly version: number; readonly reason: string }
+  | { readonly kind: 'committed'; readonly version: number }
+  /** All calls are over, the worker exits. */
+  | { readonly kind: 'drained'; readonly cut: number }
+  /** Something was thrown that nothing caught; the worker serves on but wants to be replaced. */
+  | { readonly kind: 'sick'; readonly reason: string }
+  | { readonly kind: 'metrics'; readonly news: PageNews }
+  | { readonly kind: 'log'; readonly line: RemoteLogLine }

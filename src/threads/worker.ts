@@ -1,0 +1,216 @@
+// The inside of a worker thread: its listeners, its runtime and its upstreams, brought from one config to the next.
+
+import { randomFillSync } from 'node:crypto'
+import type { Blueprint, TelemetryBlueprint } from '../core/blueprint.ts'
+import type { Call } from '../core/call.ts'
+import { DeadlineTable } from '../core/deadlines.ts'
+import type { FinishedCall } from '../core/finished-call.ts'
+import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
+import { Listener, type ListenerPorts, listenerKey, prepareListener } from '../edge/listener.ts'
+import { compileRuntime, type Runtime } from '../runtime/compile.ts'
+import { Epochs } from '../runtime/epochs.ts'
+import { Kept } from '../runtime/kept.ts'
+import { type AccessLog, createAccessLog } from '../telemetry/access-log.ts'
+import { createCallObserver } from '../telemetry/observe.ts'
+import { createIds, createTracing } from '../telemetry/trace.ts'
+import { createHttpUpstream, type HttpUpstream, type WorkerShare } from '../upstreams/http-upstream.ts'
+import type { Language } from './language.ts'
+import type { Edition } from './messages.ts'
+
+export interface WorkerPorts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly meter: Meter
+  readonly shared: SharedCounters
+  readonly language: Language
+  readonly ticketKeys: Buffer
+}
+
+/** A config that is built and waits to be put in force. */
+interface Prepared {
+  readonly edition: Edition
+  readonly epoch: number
+  readonly runtime: Runtime
+  readonly settings: ReadonlyMap<string, ReturnType<typeof prepareListener>>
+  readonly opened: ReadonlyMap<string, Listener>
+  /** Undefined: as it was. */
+  readonly accessLog: AccessLog | null | undefined
+}
+
+/** Everything one worker owns. */
+export class WorkerCore {
+  readonly deadlines: DeadlineTable = new DeadlineTable()
+  readonly #ports: WorkerPorts
+  readonly #inner: Ports
+  readonly #edge: ListenerPorts
+  readonly #epochs = new Epochs()
+  readonly #upstreams = new Kept<HttpUpstream>()
+  readonly #openUpstreams = new Set<HttpUpstream>()
+  readonly #listeners = new Map<string, Listener>()
+  readonly #ids = createIds(bytes => void randomFillSync(bytes))
+  #prepared: Prepared | null = null
+  #blueprint: Blueprint | null = null
+  #accessLog: AccessLog | null = null
+
+  constructor(ports: WorkerPorts) {
+    this.#ports = ports
+    this.#inner = { ...ports, deadlines: this.deadlines, random: Math.random }
+    const count = createCallObserver(ports.meter)
+    this.#edge = {
+      ...ports,
+      deadlines: this.deadlines,
+      answer: call => this.#epochs.answer(call),
+      observe: event => this.#observe(event, count),
+    }
+  }
+
+  /** Builds everything of a config and binds its new ports. Rejects, with nothing changed, where something cannot be built. */
+  async prepare(edition: Edition, share: WorkerShare): Promise<void> {
+    this.abort()
+    const { blueprint, files } = edition
+    const settings = new Map(
+      blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint.paths, files)]),
+    )
+    const runtime = this.#compile(edition, share)
+    const opened = new Map<string, Listener>()
+    let accessLog: AccessLog | null | undefined
+    try {
+      accessLog = this.#prepareAccessLog(blueprint.telemetry)
+      for (const [key, setting] of settings) {
+        if (this.#listeners.has(key)) continue
+        const listener = new Listener(setting, this.#edge)
+        await listener.listen()
+        opened.set(key, listener)
+      }
+      await runtime.ready()
+    } catch (error) {
+      for (const listener of opened.values()) listener.destroy()
+      runtime.release()
+      await accessLog?.close()
+      throw error
+    }
+    this.#prepared = { edition, epoch: this.#epochs.next(), runtime, settings, opened, accessLog }
+  }
+
+  /** Puts the prepared config in force, between two calls. Cannot fail. */
+  commit(version: number): void {
+    const prepared = this.#prepared
+    if (prepared?.edition.version !== version) throw new Error(`version ${version} was not prepared`)
+    this.#prepared = null
+    this.#blueprint = prepared.edition.blueprint
+    this.#epochs.swap(prepared.epoch, prepared.runtime)
+    this.#swapAccessLog(prepared.accessLog)
+    for (const [key, listener] of this.#listeners) {
+      const settings = prepared.settings.get(key)
+      if (settings !== undefined) listener.adopt(settings)
+      else {
+        this.#listeners.delete(key)
+        void this.#retire(listener, prepared.edition.blueprint.drainMs)
+      }
+    }
+    for (const [key, listener] of prepared.opened) {
+      this.#listeners.set(key, listener)
+      listener.start()
+    }
+  }
+
+  /** Forgets what was prepared. */
+  abort(): void {
+    const prepared = this.#prepared
+    if (prepared === null) return
+    this.#prepared = null
+    for (const listener of prepared.opened.values()) listener.destroy()
+    prepared.runtime.release()
+    void prepared.accessLog?.close()
+  }
+
+  /** Stops accepting and finishes calls; resolves with the number of connections that had to be cut. */
+  async drain(drainMs: number): Promise<number> {
+    this.abort()
+    const cuts = await Promise.all([...this.#listeners.values()].map(listener => this.#retire(listener, drainMs)))
+    this.#listeners.clear()
+    await this.#accessLog?.close()
+    return cuts.reduce((sum, cut) => sum + cut, 0)
+  }
+
+  async reopenLog(): Promise<void> {
+    await this.#accessLog?.reopen()
+  }
+
+  /** Brings gauges up to date. */
+  report(): void {
+    for (const listener of this.#listeners.values()) listener.report()
+    for (const upstream of this.#openUpstreams) upstream.report()
+  }
+
+  #compile(edition: Edition, share: WorkerShare): Runtime {
+    const { blueprint, files } = edition
+    return compileRuntime(blueprint, {
+      ...this.#ports.language,
+      ports: this.#inner,
+      upstreams: this.#upstreams,
+      makeUpstream: (name, definition) => {
+        const ca = definition.tls.ca === null ? null : (files[definition.tls.ca] ?? null)
+        return this.#trackUpstream(createHttpUpstream(name, definition, ca, share, this.#inner))
+      },
+      files,
+      identify: this.#createIdentify(blueprint.telemetry),
+    })
+  }
+
+  #trackUpstream(upstream: HttpUpstream): HttpUpstream {
+    const { close } = upstream
+    this.#openUpstreams.add(upstream)
+    return Object.assign(upstream, {
+      close: () => {
+        this.#openUpstreams.delete(upstream)
+        close()
+      },
+    })
+  }
+
+  #createIdentify(telemetry: TelemetryBlueprint): (call: Call) => void {
+    const trace = createTracing(telemetry.trace, this.#ids)
+    if (!telemetry.requestId) return call => trace(call.headers)
+    return call => {
+      const given = call.peer.isTrusted ? call.headers.get('x-request-id') : undefined
+      call.id = given ?? this.#ids.requestId()
+      if (given === undefined) call.headers.set('x-request-id', call.id)
+      trace(call.headers)
+    }
+  }
+
+  #prepareAccessLog(telemetry: TelemetryBlueprint): AccessLog | null | undefined {
+    const before = this.#blueprint?.telemetry.accessLog ?? null
+    const { accessLog } = telemetry
+    if (this.#blueprint !== null && JSON.stringify(before) === JSON.stringify(accessLog)) return undefined
+    if (accessLog === null) return null
+    const { clock, meter, log } = this.#ports
+    return createAccessLog({ ...accessLog, clock, meter, log, deadlines: this.deadlines })
+  }
+
+  #swapAccessLog(accessLog: AccessLog | null | undefined): void {
+    if (accessLog === undefined) return
+    void this.#accessLog?.close()
+    this.#accessLog = accessLog
+  }
+
+  #observe(event: FinishedCall, count: (event: FinishedCall) => void): void {
+    this.#epochs.finished(event.call)
+    count(event)
+    this.#accessLog?.write(event)
+  }
+
+  /** Drains a listener within its time; then cuts what is left and says how much that was. */
+  async #retire(listener: Listener, drainMs: number): Promise<number> {
+    const { gate } = listener
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<number>(resolve => {
+      timer = setTimeout(() => resolve(gate.connections.size + gate.tunnels.size), drainMs)
+    })
+    const cut = await Promise.race([listener.drain().then(() => 0), late])
+    clearTimeout(timer)
+    if (cut > 0) listener.destroy()
+    return cut
+  }
+}

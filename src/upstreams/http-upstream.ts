@@ -1,0 +1,79 @@
+// An upstream of HTTP/1.1 targets as one worker sees it: endpoints with pools under one share of the ceilings.
+
+import type { UpstreamBlueprint } from '../core/blueprint.ts'
+import type { Gauge, Ports } from '../core/ports.ts'
+import { lookupAll } from './lookup.ts'
+import { Pool, type PoolShare } from './pool.ts'
+import { createUpstream, type OwnedUpstream } from './upstream.ts'
+
+/** Which part of the ceilings a worker has. */
+export interface WorkerShare {
+  /** From 0 to `workers - 1`. */
+  readonly ordinal: number
+  readonly workers: number
+}
+
+export interface HttpUpstream extends OwnedUpstream {
+  /** Brings the gauges up to date; called every second or so. */
+  report(): void
+}
+
+/** `ca` is the PEM text of the blueprint's `tls.ca`. */
+export function createHttpUpstream(
+  name: string,
+  blueprint: UpstreamBlueprint,
+  ca: string | null,
+  worker: WorkerShare,
+  ports: Ports,
+): HttpUpstream {
+  const share = createShare(name, blueprint, worker, ports)
+  const upstream = createUpstream(name, blueprint, ports, {
+    lookup: lookupAll,
+    open: (address, weight) => new Pool(address, weight, { name, blueprint, ca, share }, ports),
+  })
+  const gauges = createGauges(name, ports)
+  return {
+    name,
+    send: upstream.send,
+    ready: upstream.ready,
+    get unresolved() {
+      return upstream.unresolved
+    },
+    close: upstream.close,
+    report() {
+      gauges.idle.set(share.idle)
+      gauges.active.set(share.connections - share.idle)
+      gauges.pending.set(share.pending)
+    },
+  }
+}
+
+function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerShare, ports: Ports): PoolShare {
+  const { meter } = ports
+  const { connections, pending } = blueprint.limits
+  return {
+    // With more workers than connections each worker still needs one to get anywhere.
+    connectionsMax: Math.max(1, evenShare(connections, worker)),
+    pendingMax: evenShare(pending, worker),
+    connections: 0,
+    idle: 0,
+    pending: 0,
+    opened: meter.counter('turnpike_upstream_connections_opened', { upstream: name }),
+    connectFailures: meter.counter('turnpike_upstream_connect_failures', { upstream: name }),
+    connectionsHit: meter.counter('turnpike_ceiling_hits', { ceiling: 'upstream-connections', name }),
+    pendingHit: meter.counter('turnpike_ceiling_hits', { ceiling: 'upstream-pending', name }),
+  }
+}
+
+/** Shares of all workers add up to the whole. */
+function evenShare(whole: number, { ordinal, workers }: WorkerShare): number {
+  return Math.floor(whole / workers) + (ordinal < whole % workers ? 1 : 0)
+}
+
+function createGauges(upstream: string, { meter }: Ports): { idle: Gauge; active: Gauge; pending: Gauge } {
+  return {
+    idle: meter.gauge('turnpike_upstream_connections', { upstream, state: 'idle' }),
+    active: meter.gauge('turnpike_upstream_connections', { upstream, state: 'active' }),
+    pending: meter.gauge('turnpike_upstream_pending', { upstream }),
+  }
+}
