@@ -146,10 +146,6 @@ async function surroundings({ rounds, seconds }: Effort): Promise<Surroundings> 
 }
 
 function commit(): string {
-  const git = (...args: string[]): string =>
-    execFileSync('git', args, { cwd: import.meta.dirname })
-      .toString()
-      .trim()
   try {
     const isDirty = git('status', '--porcelain', '--untracked-files=no', '--', '../src') !== ''
     return git('rev-parse', '--short', 'HEAD') + (isDirty ? ' with uncommitted changes' : '')

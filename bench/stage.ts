@@ -1,6 +1,6 @@
 // The stage of one scenario: a temporary folder, the upstream and the candidates, all started, all surely stopped.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -35,6 +35,8 @@ export class Stage {
 
   /** Starts the upstream, then every candidate that can do the scenario. */
   async start(candidates: readonly Candidate[]): Promise<void> {
+    // Workers of nginx give up root, and still have to read and write in here.
+    chmodSync(this.folder, 0o755)
     await this.#startUpstream()
     for (const candidate of candidates) await this.#startCandidate(candidate)
   }
