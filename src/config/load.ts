@@ -16,7 +16,6 @@ export class SourceError extends Error {
 }
 
 const sourceBytesMax = 64 * 1024 * 1024
-const isSourceName = (name: string) => !name.startsWith('.') && /\.(ya?ml|json)$/i.test(name)
 
 /** Reads a file, or all `*.yaml`, `*.yml` and `*.json` of a folder by name. Rejects with a `SourceError`. */
 export async function loadSources(path: string): Promise<Source[]> {
@@ -34,6 +33,11 @@ export async function loadSources(path: string): Promise<Source[]> {
     throw new SourceError(`${path} holds no config`, 'Put a file into it whose name ends in .yaml, .yml or .json.')
   }
   return Promise.all(files.map(readSource))
+}
+
+/** Whether a file of a config folder belongs to the config. */
+export function isSourceName(name: string): boolean {
+  return !name.startsWith('.') && /\.(ya?ml|json)$/i.test(name)
 }
 
 async function readSource(path: string): Promise<Source> {

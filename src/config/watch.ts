@@ -2,8 +2,9 @@
 
 import { createHash } from 'node:crypto'
 import { type FSWatcher, watch as watchFolder } from 'node:fs'
-import { readdir, readFile, realpath } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { isSourceName } from './load.ts'
 
 export interface WatchInput {
   /** The config: a file or a folder. */
@@ -18,14 +19,23 @@ export interface WatchInput {
   readonly pollMs?: number
 }
 
-/** Watches a config. Owns its watchers and timers until `close()`. */
+interface Snapshot {
+  /** The names and contents that make up the config itself. */
+  readonly config: string
+  /** Contents of the further files, by path. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+/** Watches a config. Owns its watchers and timers until `close()`. Make it before the config is read, so that no change is missed. */
 export class ConfigWatch {
   readonly #input: WatchInput
+  /** By folder and inode: a folder that was replaced needs a new watcher. */
   readonly #watchers = new Map<string, FSWatcher>()
   readonly #poll: NodeJS.Timeout
   #files: readonly string[]
+  #names: ReadonlySet<string> = new Set()
   #quiet: NodeJS.Timeout | null = null
-  #fingerprint: string | null = null
+  #known: Snapshot | null = null
   #looking: Promise<void> | null = null
   #isAgain = false
   #isClosed = false
@@ -43,10 +53,9 @@ export class ConfigWatch {
     while (this.#looking !== null) await this.#looking
   }
 
-  /** Replaces the further files, after a reload that read others. What they hold now is taken as known. */
+  /** Replaces the further files, after a reload that read others. What new ones hold now is taken as known. */
   watchFiles(files: readonly string[]): void {
     this.#files = files
-    this.#fingerprint = null
     this.#look()
   }
 
@@ -58,7 +67,9 @@ export class ConfigWatch {
     this.#watchers.clear()
   }
 
-  #notice(): void {
+  #notice(event: string, name: string | null): void {
+    // Something else may be written into the same folder all the time, such as a log.
+    if (event === 'change' && name !== null && !this.#names.has(name)) return
     if (this.#isClosed) return
     if (this.#quiet !== null) clearTimeout(this.#quiet)
     this.#quiet = setTimeout(() => this.#look(), this.#input.quietMs ?? 100)
@@ -80,72 +91,80 @@ export class ConfigWatch {
   }
 
   async #compare(): Promise<void> {
-    const files = this.#files
-    const folders = new Set<string>()
     const path = resolve(this.#input.path)
     const members = await membersOf(path)
-    for (const file of [path, ...members, ...files]) await addFolders(file, folders)
-    if (members.length > 0) folders.add(path)
+    const own = [path, ...members]
+    const all = [...own, ...this.#files]
+    this.#names = new Set(all.map(file => basename(file)))
     // The watchers come first, so that no change falls between looking and watching.
-    this.#watch(folders)
-    const fingerprint = await fingerprintOf([path, ...members, ...files])
-    if (this.#isClosed || files !== this.#files) return
-    const before = this.#fingerprint
-    this.#fingerprint = fingerprint
-    if (before !== null && before !== fingerprint) this.#input.changed()
+    this.#watch(await foldersOf(all, members.length > 0 ? [path] : []))
+    const config = createHash('sha256')
+    for (const file of own) config.update(`${file}\0${await digestOf(file)}\0`)
+    const files = new Map<string, string>()
+    for (const file of this.#files) files.set(file, await digestOf(file))
+    if (this.#isClosed) return
+    const before = this.#known
+    const now: Snapshot = { config: config.digest('hex'), files }
+    this.#known = now
+    if (before !== null && isChanged(before, now)) this.#input.changed()
   }
 
-  #watch(folders: ReadonlySet<string>): void {
+  #watch(folders: ReadonlyMap<string, string>): void {
     if (this.#isClosed) return
-    for (const [folder, watcher] of this.#watchers) {
-      if (folders.has(folder)) continue
-      watcher.close()
-      this.#watchers.delete(folder)
-    }
-    for (const folder of folders) {
-      if (this.#watchers.has(folder)) continue
+    for (const key of this.#watchers.keys()) if (!folders.has(key)) this.#forget(key)
+    for (const [key, folder] of folders) {
+      if (this.#watchers.has(key)) continue
       try {
-        const watcher = watchFolder(folder, { persistent: false }, () => this.#notice())
-        // A watched folder that is removed ends its watcher; the next look makes another one.
-        watcher.on('error', () => this.#forget(folder))
-        this.#watchers.set(folder, watcher)
+        const watcher = watchFolder(folder, { persistent: false }, (event, name) => this.#notice(event, name))
+        watcher.on('error', () => this.#forget(key))
+        this.#watchers.set(key, watcher)
       } catch {
-        // The folder does not exist, or the system has no watchers left: the poll still looks.
+        // The folder has just gone, or the system has no watchers left: the poll still looks.
       }
     }
   }
 
-  #forget(folder: string): void {
-    this.#watchers.get(folder)?.close()
-    this.#watchers.delete(folder)
-    this.#notice()
+  #forget(key: string): void {
+    this.#watchers.get(key)?.close()
+    this.#watchers.delete(key)
   }
 }
 
-/** The files of a folder by name; empty for a file. */
+function isChanged(before: Snapshot, now: Snapshot): boolean {
+  if (before.config !== now.config) return true
+  for (const [file, digest] of now.files) {
+    const known = before.files.get(file)
+    if (known !== undefined && known !== digest) return true
+  }
+  return false
+}
+
+/** The sources of a folder; none for a file. */
 async function membersOf(path: string): Promise<string[]> {
   const names = await readdir(path).catch(() => [])
-  const isSource = (name: string) => !name.startsWith('.') && /\.(ya?ml|json)$/i.test(name)
   return names
-    .filter(isSource)
+    .filter(isSourceName)
     .sort()
     .map(name => join(path, name))
 }
 
-/** The folder of a file, and that of the file it stands for when symlinks lead elsewhere. */
-async function addFolders(path: string, folders: Set<string>): Promise<void> {
-  folders.add(dirname(path))
-  const real = await realpath(path).catch(() => path)
-  folders.add(dirname(real))
+/** The folders of files, and those of what they stand for when symlinks lead elsewhere, by name and inode. */
+async function foldersOf(files: readonly string[], more: readonly string[]): Promise<Map<string, string>> {
+  const folders = new Set(more)
+  for (const file of files) {
+    folders.add(dirname(file))
+    folders.add(dirname(await realpath(file).catch(() => file)))
+  }
+  const found = new Map<string, string>()
+  for (const folder of folders) {
+    const info = await stat(folder).catch(() => null)
+    if (info !== null) found.set(`${folder}:${info.ino}`, folder)
+  }
+  return found
 }
 
-/** One text for all that the config consists of. A missing file is part of it. */
-async function fingerprintOf(paths: readonly string[]): Promise<string> {
-  const hash = createHash('sha256')
-  for (const path of paths) {
-    const content = await readFile(path).catch(() => null)
-    hash.update(`${path}\0${content === null ? -1 : content.length}\0`)
-    if (content !== null) hash.update(content)
-  }
-  return hash.digest('hex')
+/** Stands for the content of a file; a missing file has one too. */
+async function digestOf(path: string): Promise<string> {
+  const content = await readFile(path).catch(() => null)
+  return content === null ? 'none' : createHash('sha256').update(content).digest('hex')
 }
