@@ -28,7 +28,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   typebox: ['core', 'config'],
   yaml: ['config'],
   'ipaddr.js': ['core', 'policies', 'edge'],
-  commander: ['cli'],
+  commander: ['cli', '.'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
 }
@@ -41,7 +41,7 @@ export const guardedModules: Readonly<Record<string, readonly string[]>> = {
   'node:https': [],
   'node:http2': ['edge', 'upstreams'],
   'node:dgram': [],
-  'node:dns': ['upstreams'],
+  'node:dns': ['upstreams', 'threads'],
   'node:child_process': [],
   'node:cluster': [],
   'node:worker_threads': ['threads', 'telemetry', '.'],
@@ -50,6 +50,9 @@ export const guardedModules: Readonly<Record<string, readonly string[]>> = {
 
 /** Plain functions of guarded modules that anyone may use. */
 export const pureNames: readonly string[] = ['isIP', 'isIPv4', 'isIPv6', 'checkServerIdentity']
+
+/** Tests, and what tests run in threads of their own. They may import anything. */
+export const testFile: RegExp = /\.(test|hammer)\.ts$/
 
 export const fileLinesMax = 400
 

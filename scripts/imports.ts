@@ -2,7 +2,16 @@
 
 import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { fileLinesMax, folders, guardedModules, longFiles, packages, pureNames, separateUnits } from './import-rules.ts'
+import {
+  fileLinesMax,
+  folders,
+  guardedModules,
+  longFiles,
+  packages,
+  pureNames,
+  separateUnits,
+  testFile,
+} from './import-rules.ts'
 
 export interface Import {
   /** Path from the root of the repository, with `/`. */
@@ -30,7 +39,7 @@ export function readSources(root: string): Sources {
 
 /** Every breach of the table, one line each, naming the edge that broke it. Empty when all is well. */
 export function findBreaches(sources: Sources): string[] {
-  const code = new Map([...sources].filter(([file]) => !file.endsWith('.test.ts')))
+  const code = new Map([...sources].filter(([file]) => !testFile.test(file)))
   const edges = [...code].flatMap(([file, text]) => importsOf(file, text))
   return [...edges.flatMap(breachOf), ...findCycles(edges), ...findSideEffects(code), ...findLongFiles(sources)]
 }
