@@ -6,6 +6,7 @@ import { OptionsError } from './policy.ts'
 const ownFields: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
+  'expect',
   'keep-alive',
   'proxy-connection',
   'te',

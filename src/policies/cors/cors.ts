@@ -99,8 +99,8 @@ function namesIn(call: Call, key: string): string {
 }
 
 function addVary(headers: Headers, name: string): void {
+  if (!headers.has('vary')) return headers.add('vary', name)
   const values = headers.all('vary')
-  if (values.length === 0) return headers.add('vary', name)
   const names = values.flatMap(value => value.toLowerCase().split(',')).map(part => part.trim())
   if (names.includes('*') || names.includes(name.toLowerCase())) return
   headers.set('vary', [...values, name].join(', '))

@@ -102,6 +102,7 @@ test('no value of a client ends its field', async () => {
 test('refuses fields that are not the config’s to write', () => {
   const own = [
     'Connection',
+    'Expect',
     'transfer-encoding',
     'Content-Length',
     'keep-alive',
