@@ -27,7 +27,6 @@ export const separateUnits: readonly string[] = ['policies', 'ends', 'joins', 's
 export const packages: Readonly<Record<string, readonly string[]>> = {
   typebox: ['core', 'config'],
   yaml: ['config'],
-  'ipaddr.js': ['core', 'policies', 'edge'],
   commander: ['cli', '.'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
