@@ -27,7 +27,7 @@ export function languageSchema(language: Language): Keywords {
         default: [{ port: 8080 }],
         description: 'Ports that accept calls; port 8080 where none is written.',
       }),
-      admin: Maybe(adminSchema),
+      admin: Maybe({ ...adminSchema, description: 'Metrics, health and the admin API; none where it is not written.' }),
       workers: Type.Integer({
         minimum: 0,
         maximum: 512,
