@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import { createLineFormat, lineBytesMax } from './access-line.ts'
+import { fakeFinished } from './fakes.ts'
+
+const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
+test('a line holds the whole call', () => {
+  const event = fakeFinished({
+    path: '/items/7',
+    query: '?page=2&api_key=s3cret',
+    headers: { 'User-Agent': 'curl/8', Referer: 'https://a.test/?token=s3cret', traceparent, Authorization: 's3cret' },
+    upstream: 'stock',
+    status: 502,
+    code: 'upstream-reset',
+    detail: 'read ECONNRESET',
+    bytesIn: 10,
+    totalMs: 12.34567,
+    upstreamMs: 11,
+  })
+  const line = createLineFormat()(event)
+  assert.ok(line.endsWith('}\n'))
+  assert.doesNotMatch(line, /s3cret/)
+  assert.deepEqual(JSON.parse(line), {
+    time: '2026-11-23T07:08:09.042Z',
+    id: 'id-1',
+    client: '10.0.0.1',
+    listener: '8080',
+    scheme: 'http',
+    method: 'GET',
+    host: 'api.acme.test',
+    path: '/items/7',
+    query: '?page=2&api_key=[redacted]',
+    status: 502,
+    code: 'upstream-reset',
+    detail: 'read ECONNRESET',
+    route: 'catalog',
+    upstream: 'stock',
+    bytesIn: 10,
+    bytesOut: 5,
+    durationMs: 12.346,
+    upstreamMs: 11,
+    userAgent: 'curl/8',
+    referer: 'https://a.test/?token=[redacted]',
+    traceId: '0af7651916cd43dd8448eb211c80319c',
+  })
+})
+
+test('the time is right across seconds, and for every fraction', () => {
+  const format = createLineFormat()
+  for (const endedMs of [0, 999, 1000, 1_700_000_000_123, 1_700_000_000_999.9, 1_700_000_001_000, 1_700_000_000_001]) {
+    const { time } = JSON.parse(format(fakeFinished({ endedMs }))) as { time: string }
+    assert.equal(time, new Date(endedMs).toISOString())
+  }
+})
+
+test('whatever a client sends, a line is one line of ASCII that reads back as it was', () => {
+  const format = createLineFormat()
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.string({ unit: 'grapheme' }), (agent, path) => {
+      const line = format(fakeFinished({ path, headers: { 'user-agent': agent } }))
+      assert.match(line, /^[ -~]+\n$/)
+      const read = JSON.parse(line) as Record<string, unknown>
+      assert.equal(read.userAgent, agent)
+      assert.equal(read.path, path)
+    }),
+  )
+})
+
+for (const [what, character] of [
+  ['plain', 'a'],
+  ['escaped', '\u0001'],
+  ['foreign', '\u00ff'],
+] as const) {
+  test(`a line of huge ${what} fields is cut to what a pipe takes in one piece, and says so`, () => {
+    const long = character.repeat(30_000)
+    const event = fakeFinished({ path: long, query: `?${long}`, headers: { 'user-agent': long, referer: long } })
+    const line = createLineFormat()(event)
+    assert.ok(line.length <= lineBytesMax)
+    const read = JSON.parse(line) as Record<string, unknown>
+    assert.equal(read.cut, true)
+    assert.equal(read.status, 200)
+  })
+}
