@@ -42,7 +42,7 @@ export interface Resolved {
   /** Texts of the files that the blueprint names, by absolute path. */
   readonly files: Readonly<Record<string, string>>
   /** Where a part of the blueprint is written; the nearest place around it for a default. */
-  where(path: readonly (string | number)[]): Position
+  readonly where: (path: readonly (string | number)[]) => Position
   /** Absolute paths of all files that were read. */
   readonly filesRead: readonly string[]
 }

@@ -45,6 +45,7 @@ const words: readonly (readonly [string, string, string, string])[] = [
   ['BLOCK_AS_IMPLICIT_KEY', 'Nested mappings', 'this line holds two keys', colonHint()],
   ['BLOCK_AS_IMPLICIT_KEY', '', 'a list cannot begin on the line of its key', 'Write `- ` on the next line.'],
   ['BLOCK_IN_FLOW', '', 'there are two keys in one place', colonHint()],
+  ['UNEXPECTED_TOKEN', '-start at node end', 'a text with brackets or braces must stand in quotes here', bracesHint()],
   ['BAD_SCALAR_START', '', 'a plain text cannot begin with this sign', 'Put the text in quotes.'],
   ['BAD_DQ_ESCAPE', '', 'this escape does not exist', 'Write `\\\\` for a backslash, or use single quotes.'],
   [
@@ -58,6 +59,10 @@ const words: readonly (readonly [string, string, string, string])[] = [
 
 function indentHint(): string {
   return 'Keys of one map, and the `-` of one list, stand below each other.'
+}
+
+function bracesHint(): string {
+  return 'Write `{ path: "/users/{id}" }`: inside brackets and braces, others need quotes.'
 }
 
 function colonHint(): string {
