@@ -7,11 +7,12 @@ import { fakeFinished, fakeTime } from './fakes.ts'
 import { createMeter } from './meter.ts'
 import { createPage } from './page.ts'
 
+const silent = () => {}
+
 test('calls are written in order; trouble is said once and counted always', async () => {
   const time = fakeTime()
   const page = createPage('0')
   const warnings: object[] = []
-  const silent = () => {}
   const log = { debug: silent, info: silent, warn: (fields: object) => warnings.push(fields), error: silent }
   const written: string[] = []
   let isBroken = false

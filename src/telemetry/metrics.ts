@@ -68,7 +68,7 @@ export const metrics = {
   turnpike_downstream_connections: {
     type: 'gauge',
     unit: '',
-    help: 'Open connections from clients; idle ones have no call under way, upgraded ones are tunnels.',
+    help: 'Open connections from clients by state.',
     labels: ['listener', 'state'],
   },
   turnpike_downstream_connections_opened: {
@@ -93,7 +93,7 @@ export const metrics = {
     type: 'counter',
     unit: '',
     help: 'Connections to upstreams that could not be opened.',
-    labels: ['upstream', 'error_type'],
+    labels: ['upstream'],
   },
   turnpike_upstream_pending: {
     type: 'gauge',

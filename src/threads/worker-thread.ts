@@ -1,11 +1,12 @@
 // Entry of a worker thread: messages in, messages out, and what happens when something throws that nothing caught.
 
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import type { Clock, Log, Meter } from '../core/ports.ts'
+import type { Clock, Log } from '../core/ports.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
 import { createMeter } from '../telemetry/meter.ts'
+import { startThreadGauges } from '../telemetry/thread-gauges.ts'
 import { loadLanguage } from './language.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { WorkerCore } from './worker.ts'
@@ -13,7 +14,6 @@ import { WorkerCore } from './worker.ts'
 /** How often deadlines are looked at, milliseconds; the most that a timeout can come late. */
 const beatMs = 100
 const reportMs = 1_000
-const delayWindowMs = 10_000
 
 const clock: Clock = { now: () => performance.now(), wall: () => Date.now() }
 
@@ -35,7 +35,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   })
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
-  watchEventLoop(meter)
+  startThreadGauges({ meter, clock, deadlines: core.deadlines })
   port.on('message', (message: ToWorker) => void obey(core, message, post, log))
   post({ kind: 'started' })
 }
@@ -77,23 +77,4 @@ function surviveThrown(post: (message: FromWorker) => void, log: Log): void {
   }
   process.on('uncaughtException', thrown)
   process.on('unhandledRejection', thrown)
-}
-
-function watchEventLoop(meter: Meter): void {
-  const histogram = monitorEventLoopDelay({ resolution: 20 })
-  histogram.enable()
-  const p50 = meter.gauge('turnpike_event_loop_delay_seconds', { quantile: '0.5' })
-  const p99 = meter.gauge('turnpike_event_loop_delay_seconds', { quantile: '0.99' })
-  const utilization = meter.gauge('turnpike_event_loop_utilization_ratio', {})
-  const heap = meter.gauge('turnpike_thread_heap_used_bytes', {})
-  let last = performance.eventLoopUtilization()
-  setInterval(() => {
-    p50.set(histogram.percentile(50) / 1e9)
-    p99.set(histogram.percentile(99) / 1e9)
-    histogram.reset()
-    const now = performance.eventLoopUtilization()
-    utilization.set(performance.eventLoopUtilization(now, last).utilization)
-    last = now
-    heap.set(process.memoryUsage().heapUsed)
-  }, delayWindowMs).unref()
 }

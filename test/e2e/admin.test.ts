@@ -183,7 +183,6 @@ test('403: a web page from elsewhere cannot reload, one of the admin port itself
   }))
 
 test('500: a view that fails says nothing of why', () => {
-  const reload = () => Promise.reject(new Error('s3cret'))
   return withAdmin(
     async ask => {
       const got = await ask('POST', '/reload')
@@ -191,7 +190,7 @@ test('500: a view that fails says nothing of why', () => {
       assert.doesNotMatch(got.text, /s3cret/)
     },
     '127.0.0.1',
-    { reload },
+    { reload: () => Promise.reject(new Error('s3cret')) },
   )
 })
 

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import test from 'node:test'
+import { createLineFormat } from './access-line.ts'
+import { fakeFinished } from './fakes.ts'
+import { type MetricDefinition, metrics } from './metrics.ts'
+
+const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
+
+test('docs/metrics.md has a row for every metric, in order, and for no other', () => {
+  const rows = read('metrics.md')
+    .split('\n')
+    .filter(line => line.startsWith('| `'))
+  const expected = Object.entries<MetricDefinition>(metrics).map(([name, { type, labels, help }]) => {
+    const shown = type === 'counter' ? `${name}_total` : name
+    return `| \`${shown}\` | ${type} | ${labels.map(label => `\`${label}\``).join(', ')} | ${help} |`
+  })
+  assert.deepEqual(rows, expected)
+})
+
+test('docs/logs.md names every field of a line of the access log', () => {
+  const event = fakeFinished({
+    query: '?a=1',
+    path: '/'.repeat(5000),
+    headers: { 'user-agent': 'a', referer: 'b', traceparent: '0'.repeat(55) },
+    upstream: 'stock',
+    code: 'internal',
+    detail: 'it broke',
+  })
+  const documented = read('logs.md')
+    .split('\n')
+    .filter(line => line.startsWith('| `'))
+    .flatMap(line => [...(line.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name))
+  assert.deepEqual(Object.keys(JSON.parse(createLineFormat()(event)) as object), documented)
+})
