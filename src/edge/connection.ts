@@ -257,6 +257,10 @@ export class Connection implements Timed, IncomingBodyOwner {
     const gate = this.#gate
     this.minor = head.minor
     this.keepsAlive &&= head.keepsAlive
+    // RFC 9110 §7.4: what is asked for as https must come over TLS, here or at a proxy that is trusted to say so.
+    if (head.claimsHttps && this.peer.scheme !== 'https' && !this.peer.isTrusted) {
+      throw new Failure('malformed-request', { detail: 'an https target on a connection without TLS' })
+    }
     const path = head.target === '*' ? serverWide : readPath(head.target, gate.paths)
     if (!path.isSafe) {
       const publicText = `The path of the request is ambiguous: ${path.detail}.`

@@ -11,6 +11,8 @@ export class RequestHead implements FieldFacts {
   method = ''
   /** Origin-form (or `*`), as received; of an absolute-form target the part behind the authority. */
   target = ''
+  /** The target was in absolute-form for https. */
+  claimsHttps = false
   /** Minor version of HTTP/1. */
   minor = 1
   readonly headers: Headers = new Headers()
@@ -97,6 +99,7 @@ function readUnusualTarget(head: RequestHead): void {
   if (authority === undefined) throw malformed('the request target is neither a path nor an http URL')
   // Replaced or not, a Host that breaks the rules is refused (RFC 9112 §3.2).
   checkHost(head)
+  head.claimsHttps = /^https/i.test(head.target)
   const rest = parts?.[2] ?? '/'
   head.target = rest.startsWith('?') ? `/${rest}` : rest
   head.host = authority

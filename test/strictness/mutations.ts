@@ -1,6 +1,6 @@
 // Valid messages, and fast-check arbitraries that damage them the way attackers do.
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { chunked, get, latin1, post } from './case.ts'
 import { ok } from './reply-case.ts'
 

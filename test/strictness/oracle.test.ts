@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Message, Pairs } from './case.ts'
 import { singles, type Understood, understandReply, understandRequests } from './drive.ts'
 import { damagedReply, damagedRequests } from './mutations.ts'
