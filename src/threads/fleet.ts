@@ -5,7 +5,7 @@ import type { Readiness, WorkerStatus } from '../control/admin-view.ts'
 import type { Blueprint } from '../core/blueprint.ts'
 import type { Log } from '../core/ports.ts'
 import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
-import { createPage, type MetricPage } from '../telemetry/page.ts'
+import { clearGauges, createPage, type MetricPage } from '../telemetry/page.ts'
 import { Crew, type CrewPorts } from './crew.ts'
 import type { Edition } from './messages.ts'
 
@@ -170,6 +170,8 @@ export class Fleet {
   #exited(crew: Crew, isExpected: boolean): void {
     this.#crew.delete(crew)
     releaseWorker(this.#counters, crew.index)
+    const page = this.pages[crew.index]
+    if (page !== undefined) clearGauges(page)
     if (isExpected || this.#isDraining) return
     this.#options.log.error({ worker: crew.id }, 'a worker died; starting another')
     void this.#enqueue(() => this.#refill(crew.ordinal))
