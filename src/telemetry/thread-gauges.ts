@@ -46,7 +46,7 @@ export function startThreadGauges({ meter, clock, deadlines }: ThreadGaugesOptio
     },
   }
   delay.enable()
-  measure()
+  heapUsed.set(process.memoryUsage().heapUsed)
   deadlines.add(beat)
   return () => {
     deadlines.remove(beat)
