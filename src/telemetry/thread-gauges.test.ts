@@ -4,6 +4,8 @@ import type { Meter } from '../core/ports.ts'
 import { fakeTime } from './fakes.ts'
 import { startThreadGauges } from './thread-gauges.ts'
 
+const unused = () => assert.fail('only gauges are made')
+
 test('gauges change every ten seconds, until stopped', async () => {
   const values = new Map<string, number[]>()
   const gauge: Meter['gauge'] = (name, { quantile = '' }) => {
@@ -11,7 +13,6 @@ test('gauges change every ten seconds, until stopped', async () => {
     values.set(name + quantile, list)
     return { set: value => list.push(value) }
   }
-  const unused = () => assert.fail('only gauges are made')
   const { clock, deadlines, pass, watched } = fakeTime()
   const stop = startThreadGauges({ meter: { gauge, counter: unused, histogram: unused }, clock, deadlines })
   await pass(9_999)
