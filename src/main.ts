@@ -6,8 +6,6 @@ import { ExitCode } from './cli/exit-codes.ts'
 import { run } from './cli/run.ts'
 import { version } from './threads/version.ts'
 
-process.exitCode = await main(process.argv)
-
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.ok
   const end = (code: number) => {
@@ -79,3 +77,6 @@ function explainUsage(error: unknown): number {
   process.stderr.write(`turnpike: ${error instanceof Error ? error.message : String(error)}\n`)
   return ExitCode.failed
 }
+
+// Last, when everything above is defined.
+process.exitCode = await main(process.argv)
