@@ -113,7 +113,7 @@ for (const { keys, slots } of [
 ]) {
   test(`four threads over ${keys} key(s) and ${slots} slots never exceed a limit of 3`, async () => {
     const memory = createCounterMemory({ workers: 4, slots, seed })
-    const gauge = new SharedArrayBuffer(4 * (2 + keys))
+    const gauge = new SharedArrayBuffer(4 * (3 + keys))
     const threads = [0, 1, 2, 3].map(worker => hammer(memory, worker, 20_000, gauge, keys))
     const ends = await Promise.all(threads.map(thread => once(thread, 'exit')))
     assert.deepEqual(ends.flat(), [0, 0, 0, 0])
@@ -123,6 +123,29 @@ for (const { keys, slots } of [
     for (let key = 0; key < keys; key++) assert.equal(countersOf(memory, 0).counter(`key/${key}`).taken(), 0)
   })
 }
+
+test('a key that another thread added meanwhile is not added twice', async () => {
+  const memory = createCounterMemory({ workers: 2, slots: slotsPerSet, seed })
+  const cells = viewCells(memory)
+  // Another thread that has just written the key: its slot is made in a memory of its own, then put here under the lock.
+  const twin = createCounterMemory({ workers: 2, slots: slotsPerSet, seed })
+  for (let index = 0; index < 3; index++) countersOf(twin, 1).counter('key/0').tryTake(3)
+  cells.locks[0] = 2
+  const gauge = new SharedArrayBuffer(16)
+  const thread = hammer(memory, 0, 1, gauge, 1)
+  // The thread says that it begins, finds no key and waits for the lock.
+  Atomics.wait(new Int32Array(gauge), 2, 0, 5000)
+  Atomics.wait(new Int32Array(gauge), 2, 1, 10)
+  const { words, lows, highs, held } = viewCells(twin)
+  cells.lows.set(lows)
+  cells.highs.set(highs)
+  cells.held.set(held)
+  cells.words.set(words)
+  Atomics.store(cells.locks, 0, 0)
+  await once(thread, 'exit')
+  assert.equal(new Int32Array(gauge)[1], 0, 'the limit of 3 was taken already')
+  assert.equal(countersOf(memory, 1).counter('key/0').taken(), 3)
+})
 
 test('what a terminated thread held comes back', async () => {
   const memory = createCounterMemory({ workers: 2, slots: 64, seed })
