@@ -96,7 +96,7 @@ function readOptions(): Options {
   const isWhole = names.length === 0 && only.length === 0 && !values.quick
   const out = values.out ?? (isWhole ? path.join(import.meta.dirname, 'RESULTS.md') : null)
   const chosen = names.length === 0 ? scenarios : scenarios.filter(({ name }) => names.includes(name))
-  return { chosen, only, effort: { rounds, seconds, warmUpSeconds: Math.min(3, seconds) }, out }
+  return { chosen, only, effort: { rounds, seconds, warmUpSeconds: Math.max(3, seconds) }, out }
 }
 
 /** Without these nothing can be measured; the other proxies may be missing. */

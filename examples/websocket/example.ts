@@ -16,6 +16,10 @@ export const example: Example = {
       command: `${say}/chat/kitchen 'dinner is ready'`,
       expect: /^someone joined kitchen, 1 here\ndinner is ready\n$/,
     },
-    { title: 'A route that does not allow upgrades.', command: `${say}/plain hello`, expect: /^refused with 403\n$/ },
+    {
+      title: 'A route without upgrades: the service gets a plain call, and says that it wanted an upgrade.',
+      command: `${say}/plain hello`,
+      expect: /^refused with 426\n$/,
+    },
   ],
 }
