@@ -279,7 +279,9 @@ export class Connection implements Timed, IncomingBodyOwner {
       peer: this.peer,
       startedMs: this.#headStartedMs,
     })
-    if (head.upgrade !== '' && head.connectionUpgrade && head.minor === 1) call.upgrade = head.upgrade.toLowerCase()
+    // With a body the request would not be over when the protocol changes (RFC 9110 §7.8); no handshake in use has one.
+    const mayUpgrade = head.connectionUpgrade && head.minor === 1 && this.#body === null
+    if (head.upgrade !== '' && mayUpgrade) call.upgrade = head.upgrade.toLowerCase()
     if (head.expect !== '' && head.minor === 1 && this.#body !== null) call.expectsContinue = true
     call.acceptsTrailers = head.acceptsTrailers
     applyForwarding(call, head.host, head.hasForwarding, gate.isTrusted)
