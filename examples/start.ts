@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Example } from './example.ts'
 import { Family } from './family.ts'
 import { isAnswering, requireFree } from './ports.ts'
@@ -41,6 +42,8 @@ async function start(example: Example): Promise<void> {
   }
   family.spawn('gateway', ['src/main.ts', 'run', example.config])
   for (const port of example.ports) await waitFor(family, 'gateway', port)
+  // The gateway says that it is ready just after its ports answer; what to do next should stand last.
+  await delay(300)
   if (!family.isStopping) printCalls(example)
 }
 

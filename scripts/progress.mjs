@@ -24,7 +24,9 @@ export function startStep(title) {
   const timer = isTerminal
     ? setInterval(() => {
         frame = (frame + 1) % frames.length
-        process.stderr.write(`\r\x1b[K${paint(36, frames[frame])} ${title} ${paint(2, seconds())}`)
+        // A line that wraps could not be written over.
+        const short = title.slice(0, Math.max(10, (process.stderr.columns || 80) - 12))
+        process.stderr.write(`\r\x1b[K${paint(36, frames[frame])} ${short} ${paint(2, seconds())}`)
       }, 100)
     : null
   const end = (mark, colour, words) => {

@@ -80,7 +80,7 @@ async function installDependencies() {
   requireNpm()
   const count =
     Object.values(JSON.parse(readRequired('package-lock.json')).packages).filter(e => !e.optional).length - 1
-  const step = startStep(`Installing ${count} packages from the lockfile, Node ${nodeMajor} among them (about 250 MB)`)
+  const step = startStep(`Installing Node ${nodeMajor} and ${count - 1} packages from the lockfile`)
   const result = await npm(['ci', '--include=dev', '--include=optional'])
   if (result.code !== 0) {
     step.fail()
