@@ -1,5 +1,6 @@
 // `turnpike run`: a gateway in the foreground, with its signals.
 
+import { AdminPortRefused } from '../control/admin.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
 import { PortRefused } from '../threads/check.ts'
 import { ConfigRefused, Gateway } from '../threads/gateway.ts'
@@ -45,5 +46,5 @@ function explainStart(error: unknown): number {
     return ExitCode.config
   }
   process.stderr.write(`turnpike: ${error instanceof Error ? error.message : String(error)}\n`)
-  return error instanceof PortRefused ? ExitCode.port : ExitCode.failed
+  return error instanceof PortRefused || error instanceof AdminPortRefused ? ExitCode.port : ExitCode.failed
 }

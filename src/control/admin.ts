@@ -79,7 +79,10 @@ const endpoints: readonly Endpoint[] = [
 const requestTimeoutMs = 5000
 const closeMs = 1000
 
-/** Rejects with an Error that says what is wrong with the address where it cannot be bound. */
+/** The address of the admin server cannot be listened on; the message says why. */
+export class AdminPortRefused extends Error {}
+
+/** Rejects with `AdminPortRefused` where the address cannot be bound. */
 export async function startAdmin({ host, port, view, log }: AdminOptions): Promise<AdminServer> {
   const server = createServer(
     { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
@@ -158,7 +161,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const reason = cause.code === 'EADDRINUSE' ? 'another program listens there' : cause.message
       const hint = 'choose another admin.port or admin.host'
-      reject(new Error(`the admin server cannot listen on ${host}:${port}: ${reason}; ${hint}`, { cause }))
+      reject(new AdminPortRefused(`the admin server cannot listen on ${host}:${port}: ${reason}; ${hint}`, { cause }))
     })
     server.listen(port, host, () => {
       server.removeAllListeners('error')

@@ -1,0 +1,230 @@
+// The gateway as users run it: a process of its own, with its config in a file, watched from outside.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { type Exposition, readExposition } from '../../src/telemetry/exposition-reader.ts'
+import { until } from './until.ts'
+
+const root = path.join(import.meta.dirname, '..', '..')
+const startMsMax = 30_000
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the command line to its end. */
+export async function runTurnpike(args: readonly string[], cwd: string = root): Promise<Ended> {
+  const child = spawn(process.execPath, [path.join(root, 'src/main.ts'), ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = gather(child)
+  const timer = setTimeout(() => child.kill('SIGKILL'), startMsMax)
+  const [code] = (await once(child, 'close')) as [number | null]
+  clearTimeout(timer)
+  return { code, ...output }
+}
+
+/** The labels that a sample must have; it may have more. */
+export type Wanted = Readonly<Record<string, string>>
+
+/** Owns the process and the folder of its config. */
+export class Program implements AsyncDisposable {
+  readonly folder: string
+  readonly configFile: string
+  readonly #child: ChildProcess
+  readonly #output: { stdout: string; stderr: string }
+  #ports: readonly number[] = []
+  #adminPort = 0
+
+  private constructor(folder: string, configFile: string, more: readonly string[]) {
+    this.folder = folder
+    this.configFile = configFile
+    const args = [path.join(root, 'src/main.ts'), 'run', configFile, '--log-format', 'json', ...more]
+    this.#child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#output = gather(this.#child)
+  }
+
+  /**
+   * Starts a gateway with this config and resolves when it serves. Where the config says nothing of them, it has one listener
+   * on a free loopback port, an admin port and one worker. `files` are put beside the config, `args` behind `run CONFIG`.
+   */
+  static async start(
+    config: object,
+    files: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+  ): Promise<Program> {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-'))
+    for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text)
+    const configFile = path.join(folder, 'turnpike.json')
+    await writeFile(configFile, render(config))
+    return Program.open(folder, configFile, args)
+  }
+
+  /** Starts a gateway with a config that lies somewhere in `folder`, which is removed at the end. */
+  static async open(folder: string, config: string, args: readonly string[] = []): Promise<Program> {
+    const program = new Program(folder, config, args)
+    try {
+      await program.#ready()
+    } catch (error) {
+      await program.stop()
+      throw error
+    }
+    return program
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  /** Port of the first listener. */
+  get port(): number {
+    return this.portOf(0)
+  }
+
+  get adminPort(): number {
+    return this.#adminPort
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  get stdout(): string {
+    return this.#output.stdout
+  }
+
+  /** The program's own log. */
+  get stderr(): string {
+    return this.#output.stderr
+  }
+
+  /** Port of a listener by its place in the config. */
+  portOf(index: number): number {
+    return this.#ports[index] ?? 0
+  }
+
+  file(name: string): string {
+    return path.join(this.folder, name)
+  }
+
+  /** Writes another config; the gateway notices by itself. */
+  async rewrite(config: object): Promise<void> {
+    await writeFile(this.configFile, render(config))
+  }
+
+  admin(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.#adminPort}${path}`, init)
+  }
+
+  async metrics(accept = 'text/plain'): Promise<Exposition> {
+    return readExposition(await (await this.admin('/metrics', { headers: { accept } })).text())
+  }
+
+  /** Sum of all samples of this name with these labels, over all threads; 0 without any. */
+  async total(name: string, labels: Wanted = {}): Promise<number> {
+    return sumOf(await this.metrics(), name, labels)
+  }
+
+  /** Waits until a metric has this value: what threads report comes up to a second late. */
+  async untilTotal(name: string, labels: Wanted, wanted: number): Promise<void> {
+    let seen = NaN
+    await until(
+      async () => {
+        seen = await this.total(name, labels)
+        return seen === wanted
+      },
+      () => `${name} ${JSON.stringify(labels)} to be ${wanted}; it is ${seen}`,
+    )
+  }
+
+  /** Waits until there is no call and no connection of a client, and none to an upstream but idle ones. */
+  async untilQuiet(): Promise<void> {
+    await this.untilTotal('http_server_active_requests', {}, 0)
+    await this.untilTotal('turnpike_downstream_connections', {}, 0)
+    await this.untilTotal('turnpike_upstream_connections', { state: 'active' }, 0)
+    await this.untilTotal('turnpike_upstream_pending', {}, 0)
+  }
+
+  /** Resident memory of the process now. */
+  async residentBytes(): Promise<number> {
+    const pages = (await readFile(`/proc/${this.pid}/statm`, 'latin1')).split(' ')[1]
+    return Number(pages) * 4096
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name)
+  }
+
+  /** Whether the process has ended. */
+  get isOver(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** Resolves with the exit code when the process has ended; null where a signal ended it. */
+  async exited(): Promise<number | null> {
+    if (!this.isOver) await once(this.#child, 'exit')
+    return this.#child.exitCode
+  }
+
+  /** Stops it by SIGTERM; resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    if (!this.isOver) {
+      const exited = once(this.#child, 'exit')
+      this.#child.kill('SIGTERM')
+      const timer = setTimeout(() => this.#child.kill('SIGKILL'), startMsMax)
+      await exited
+      clearTimeout(timer)
+    }
+    await rm(this.folder, { recursive: true, force: true })
+    return this.#child.exitCode
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #ready(): Promise<void> {
+    const line = () => this.#output.stderr.split('\n').find(text => text.includes('"turnpike is ready"'))
+    await until(
+      () => line() !== undefined || this.isOver,
+      () => `the gateway to start; it printed ${this.stderr}`,
+      startMsMax,
+    )
+    const text = line()
+    if (text === undefined) throw new Error(`the gateway ended: ${this.stderr}`)
+    const ready = JSON.parse(text) as { listeners: string[]; admin: string | null }
+    this.#ports = ready.listeners.map(url => Number(/:(\d+)(?: |$)/.exec(url)?.[1]))
+    this.#adminPort = Number(/:(\d+)$/.exec(ready.admin ?? '')?.[1] ?? 0)
+  }
+}
+
+export function sumOf({ samples }: Exposition, name: string, labels: Wanted = {}): number {
+  const wanted = Object.entries(labels)
+  return samples
+    .filter(sample => sample.name === name && wanted.every(([key, value]) => sample.labels[key] === value))
+    .reduce((sum, { value }) => sum + value, 0)
+}
+
+/** The text of a config, with what `Program.start` adds. */
+export function render(config: object): string {
+  const defaults = { listeners: [{ port: 0, host: '127.0.0.1' }], admin: { port: 0 }, workers: 1, drain: '1s' }
+  return JSON.stringify({ ...defaults, ...config }, null, 2)
+}
+
+function gather(child: ChildProcess): { stdout: string; stderr: string } {
+  const output = { stdout: '', stderr: '' }
+  child.stdout?.on('data', (chunk: Buffer) => {
+    output.stdout += chunk.toString('utf8')
+  })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    output.stderr += chunk.toString('utf8')
+  })
+  return output
+}

@@ -1,0 +1,16 @@
+// Waits for what must become true, and says what it waited for in vain.
+
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** Looks every 20 ms until `isSo`. Rejects after `withinMs`. */
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what: () => string,
+  withinMs = 10_000,
+): Promise<void> {
+  const endMs = performance.now() + withinMs
+  while (!(await isSo())) {
+    if (performance.now() > endMs) throw new Error(`waited ${withinMs} ms for ${what()}`)
+    await pause(20)
+  }
+}
