@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import * as fc from 'fast-check'
 import type { Message, Pairs, RequestCase } from './case.ts'
-import { understandReply } from './drive.ts'
+import { understandReply, understandRequests } from './drive.ts'
+import { damagedRequests } from './mutations.ts'
 import { replies } from './replies.ts'
 import type { ReplyCase } from './reply-case.ts'
 import { requests } from './requests.ts'
@@ -51,6 +53,13 @@ describe('requests through a gateway', { concurrency: false }, () => {
 
   it('whole', async () => await check(wholeOf(requests), 32))
   it('cut at every byte boundary', async () => await check(cutsOf(requests), 96))
+  it('damaged at random: the upstream receives what the codec alone understands', async () => {
+    const seed = Date.now() % 1_000_000
+    const damaged = fc
+      .sample(damagedRequests, { numRuns: 3_000, seed })
+      .filter(bytes => !/https|OPTIONS \*/i.test(bytes.toString('latin1')))
+    await check(wholeOf(damaged.map((bytes, n) => asUnderstood(bytes, `seed ${seed}, number ${n}`))), 64)
+  })
   it('reach the upstream well-formed', () => assert.deepEqual(recorder.raw.problems, []))
   it('leave no connection and no call behind', async () => {
     await pause(1_500)
@@ -119,6 +128,20 @@ describe('replies through a gateway', { concurrency: false }, () => {
     assert.deepEqual(gateway.logged, [])
   })
 })
+
+/** The case that these bytes make, by the codec that the tables and Node's parser vouch for. */
+function asUnderstood(bytes: Buffer, name: string): RequestCase {
+  const { messages, ending } = understandRequests([bytes])
+  const full = ending.is === 'refused' ? { ...ending, statuses: [ending.status] } : ending
+  return {
+    name: `${name}: ${JSON.stringify(bytes.toString('latin1'))}`,
+    section: 'fuzz',
+    bytes,
+    messages,
+    ending: full,
+    by: 'edge',
+  }
+}
 
 function sendCase(port: number, from: string, { bytes, messages, ending }: RequestCase, cut: number): Promise<Saw> {
   const pieces = cut === 0 ? [bytes] : [bytes.subarray(0, cut), bytes.subarray(cut)]
