@@ -55,17 +55,16 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.peer = peer
     this.#gate = gate
     this.#heads = new HeadBuffer(gate.limits.headBytes)
-    this.dueMs = gate.clock.now() + gate.timeouts.idle
+    this.dueMs = gate.idleDueMs
   }
 
   get isIdle(): boolean {
     return this.#turn === null && !this.#heads.isPartial
   }
 
-  /** Finishes the call at hand, if any, and closes. */
+  /** To be called when the gate drains: the next reply says that it is the last, and without one the connection soon closes. */
   drain(): void {
-    this.keepsAlive = false
-    if (this.isIdle && this.#lingeredBytes === -1) this.#linger()
+    if (this.isIdle && this.#lingeredBytes === -1) this.dueMs = Math.min(this.dueMs, this.#gate.idleDueMs)
   }
 
   received(chunk: Buffer): void {
@@ -333,7 +332,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (!this.keepsAlive) return this.#linger()
     if (body !== null && !body.isReceived) return
     this.#body = null
-    this.dueMs = this.#gate.clock.now() + this.#gate.timeouts.idle
+    this.dueMs = this.#gate.idleDueMs
     const held = this.#held
     if (held === null) return
     this.#held = null

@@ -24,6 +24,12 @@ export interface EdgePorts {
   observe(event: FinishedCall): void
 }
 
+/**
+ * How long an idle connection stays open when its listener drains: the client may just have sent a call. A client that was
+ * quiet for so long most likely has not.
+ */
+const partingMs = 500
+
 /** Shared by all connections of one listener in one worker. */
 export class Gate {
   readonly name: string
@@ -67,6 +73,18 @@ export class Gate {
     this.paths = paths
     this.isTrusted = isTrusted
     this.tunnelIdleMs = blueprint.timeouts.tunnel
+  }
+
+  /** When a connection that becomes idle now is closed. */
+  get idleDueMs(): number {
+    return this.clock.now() + (this.isDraining ? partingMs : this.timeouts.idle)
+  }
+
+  /** Connections with a call, tunnels included. */
+  get busyConnections(): number {
+    let busy = this.tunnels.size
+    for (const connection of this.connections) if (!connection.isIdle) busy++
+    return busy
   }
 
   answer(call: Call): Promise<Reply> {

@@ -45,6 +45,10 @@ export function listenerKey({ host, port, tls: secure }: ListenerBlueprint): str
   return `${host ?? '*'} ${port} ${secure === null ? 'plain' : 'tls'}`
 }
 
+/** Turns of the event loop in which the queue of a port that closes is looked at; and a turn without other work, milliseconds. */
+const queueTurnsMax = 400
+const calmTurnMs = 0.1
+
 /** Accepts nothing before `start`: connections that come earlier wait. */
 export class Listener {
   readonly gate: Gate
@@ -68,6 +72,10 @@ export class Listener {
     this.#ceilingHits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'connections', name: listener })
     this.#gauges = createGauges(ports.meter, listener)
     this.#server = this.#createServer()
+  }
+
+  get isBound(): boolean {
+    return this.#server.listening
   }
 
   /** Binds the port. Rejects where it cannot be bound. */
@@ -95,22 +103,23 @@ export class Listener {
     this.#settings = settings
     this.gate.adopt(settings.blueprint, settings.paths, settings.isTrusted)
     if (this.#server instanceof tls.Server && settings.certificates !== null) {
-      this.#server.setSecureContext(settings.certificates.fallbackPem)
+      this.#server.setSecureContext(secureOptions(settings, this.#ports.ticketKeys))
     }
   }
 
   /** Stops accepting; idle connections close, the others after their call. Resolves when all are gone. */
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
     this.gate.isDraining = true
     for (const socket of this.#early ?? []) socket.destroy()
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     for (const connection of this.gate.connections) connection.drain()
-    return closed
+    await this.#acceptQueued()
+    await new Promise<void>(resolve => this.#server.close(() => resolve()))
   }
 
   /** Ends what is still open. */
   destroy(): void {
     this.#server.close()
+    for (const socket of this.#early ?? []) socket.destroy()
     for (const connection of [...this.gate.connections, ...this.gate.tunnels]) connection.closed()
   }
 
@@ -125,6 +134,26 @@ export class Listener {
     this.#gauges.calls.set(activeCalls)
   }
 
+  /**
+   * Closing a port resets the connections that the system has queued for it, so they are taken first, one in each turn of the
+   * event loop. After a turn without a connection and without other work hardly any time is left for another to queue.
+   */
+  async #acceptQueued(): Promise<void> {
+    if (!this.isBound) return
+    let isQueueEmpty = false
+    const taken = () => {
+      isQueueEmpty = false
+    }
+    this.#server.on('connection', taken)
+    for (let turn = 0; turn < queueTurnsMax; turn++) {
+      isQueueEmpty = turn > 0
+      const startedMs = performance.now()
+      await new Promise(resolve => setImmediate(resolve))
+      if (isQueueEmpty && performance.now() - startedMs < calmTurnMs) break
+    }
+    this.#server.off('connection', taken)
+  }
+
   #createServer(): Server {
     const { certificates, blueprint } = this.#settings
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false }
@@ -137,10 +166,8 @@ export class Listener {
         ...options,
         ALPNProtocols: ['http/1.1'],
         SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
-        minVersion: blueprint.tls?.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
         handshakeTimeout: blueprint.timeouts.head,
-        ticketKeys: this.#ports.ticketKeys,
-        ...certificates.fallbackPem,
+        ...secureOptions(this.#settings, this.#ports.ticketKeys),
       },
       socket => this.#accepted(socket),
     )
@@ -191,6 +218,11 @@ export class Listener {
     })
     if (gate.isDraining) connection.drain()
   }
+}
+
+function secureOptions({ blueprint, certificates }: ListenerSettings, ticketKeys: Buffer): tls.SecureContextOptions {
+  const minVersion = blueprint.tls?.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2'
+  return { ...certificates?.fallbackPem, minVersion, ticketKeys }
 }
 
 interface Gauges {

@@ -21,6 +21,8 @@ export interface Kit {
   /** Upstreams kept over reloads. */
   readonly upstreams: Kept<KeptUpstream>
   makeUpstream(name: string, blueprint: UpstreamBlueprint): KeptUpstream
+  /** Which part of the ceilings of upstreams this worker has; an upstream with another part is another one. */
+  readonly share: { readonly ordinal: number; readonly workers: number }
   /** Texts of the files that blueprints name; they are part of what makes two upstreams the same. */
   readonly files: Readonly<Record<string, string>>
   /** Called on each call before it is routed, to give it its id and trace; null for nothing. */
@@ -46,7 +48,7 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
   try {
     for (const [name, definition] of Object.entries(blueprint.upstreams)) {
       const ca = definition.tls.ca
-      const key = JSON.stringify([name, definition, ca === null ? null : kit.files[ca]])
+      const key = JSON.stringify([name, definition, ca === null ? null : kit.files[ca], kit.share])
       held.set(name, { key, upstream: kit.upstreams.acquire(key, () => kit.makeUpstream(name, definition)) })
     }
     const upstream = (name: string): Upstream => {

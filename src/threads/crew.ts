@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { Log } from '../core/ports.ts'
 import { writeRemoteLine } from '../telemetry/log.ts'
 import { applyPageNews, type MetricPage } from '../telemetry/page.ts'
-import type { Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import type { Berth, Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
 
 export interface CrewPorts {
   readonly log: Log
@@ -69,9 +69,9 @@ export class Crew {
   }
 
   /** Rejects with the reason where the worker cannot build it. */
-  prepare(edition: Edition, ordinal: number, workers: number): Promise<void> {
-    this.ordinal = ordinal
-    this.send({ kind: 'prepare', edition, ordinal, workers })
+  prepare(edition: Edition, berth: Berth): Promise<void> {
+    this.ordinal = berth.ordinal
+    this.send({ kind: 'prepare', edition, ...berth })
     return this.#answer('prepared')
   }
 
@@ -90,6 +90,12 @@ export class Crew {
 
   async terminate(): Promise<void> {
     await this.#thread.terminate()
+  }
+
+  /** Ends a worker that never came to serve. */
+  async discard(): Promise<void> {
+    this.state = 'draining'
+    await this.terminate()
   }
 
   async #drain(drainMs: number): Promise<number> {

@@ -4,10 +4,11 @@ import { randomBytes } from 'node:crypto'
 import type { Readiness, WorkerStatus } from '../control/admin-view.ts'
 import type { Blueprint } from '../core/blueprint.ts'
 import type { Log } from '../core/ports.ts'
+import { listenerKey } from '../edge/listener.ts'
 import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
 import { clearGauges, createPage, type MetricPage } from '../telemetry/page.ts'
 import { Crew, type CrewPorts } from './crew.ts'
-import type { Edition } from './messages.ts'
+import type { Berth, Edition } from './messages.ts'
 
 export interface FleetOptions {
   readonly log: Log
@@ -108,20 +109,21 @@ export class Fleet {
 
   async #apply(edition: Edition): Promise<void> {
     const size = this.#sizeOf(edition.blueprint)
-    const serving = [...this.#crew].filter(({ state }) => state === 'serving')
+    const serving = [...this.#crew].filter(({ state }) => state === 'serving').sort((a, b) => a.ordinal - b.ordinal)
     const staying = serving.slice(0, size)
     const joining: Crew[] = []
     try {
       while (staying.length + joining.length < size) joining.push(await this.#start())
       const all = [...staying, ...joining]
-      await settleAll(all.map((crew, ordinal) => crew.prepare(edition, ordinal, size)))
+      await settleAll(all.map((crew, ordinal) => crew.prepare(edition, this.#berth(ordinal, size))))
     } catch (error) {
       for (const crew of staying) crew.send({ kind: 'abort', version: edition.version })
-      for (const crew of joining) void crew.terminate()
+      for (const crew of joining) void crew.discard()
       throw error instanceof EditionRefused ? error : new EditionRefused((error as Error).message)
     }
     this.#edition = edition
-    await Promise.all([...staying, ...joining].map(crew => crew.commit(edition.version)))
+    // One that dies now is replaced by one that has this edition.
+    await Promise.allSettled([...staying, ...joining].map(crew => crew.commit(edition.version)))
     for (const crew of serving.slice(size)) void crew.drain(edition.blueprint.drainMs)
   }
 
@@ -137,17 +139,32 @@ export class Fleet {
   /** A new worker on the config in force. */
   async #join(edition: Edition, ordinal: number): Promise<void> {
     const crew = await this.#start()
-    await crew.prepare(edition, ordinal, this.#sizeOf(edition.blueprint))
-    await crew.commit(edition.version)
+    try {
+      await crew.prepare(edition, this.#berth(ordinal, this.#sizeOf(edition.blueprint)))
+      if (this.#isDraining) throw new Error('the gateway is shutting down')
+      await crew.commit(edition.version)
+    } catch (error) {
+      await crew.discard()
+      throw error
+    }
+  }
+
+  #berth(ordinal: number, workers: number): Berth {
+    return { ordinal, workers, open: (this.#edition?.blueprint.listeners ?? []).map(listenerKey) }
   }
 
   async #start(): Promise<Crew> {
+    if (this.#isDraining) throw new Error('the gateway is shutting down')
     const index = this.#freePlace()
     const page = (this.pages[index] ??= createPage(String(index)))
     const ports: CrewPorts = {
       log: this.#options.log,
       page,
-      onSick: (crew, reason) => void this.replace(crew.id, reason),
+      onSick: (crew, reason) => {
+        this.replace(crew.id, reason).catch((error: unknown) => {
+          this.#options.log.error({ err: error, worker: crew.id }, 'a worker could not be replaced and goes on')
+        })
+      },
       onExit: (crew, isExpected) => this.#exited(crew, isExpected),
     }
     const crew = new Crew(
@@ -162,7 +179,12 @@ export class Fleet {
       ports,
     )
     this.#crew.add(crew)
-    await crew.started
+    try {
+      await crew.started
+    } catch (error) {
+      await crew.discard()
+      throw error
+    }
     return crew
   }
 

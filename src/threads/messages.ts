@@ -24,9 +24,21 @@ export interface Edition {
   readonly files: Readonly<Record<string, string>>
 }
 
+/** Where a worker stands among the others. */
+export interface Berth {
+  /** From 0 to `workers - 1`. */
+  readonly ordinal: number
+  readonly workers: number
+  /**
+   * Keys of the listeners that are open already. A worker that joins binds them only when it commits: connections that the
+   * system gave to a worker that is then turned away would be lost.
+   */
+  readonly open: readonly string[]
+}
+
 export type ToWorker =
   /** Build it and bind its new ports, but serve on as before. */
-  | { readonly kind: 'prepare'; readonly edition: Edition; readonly ordinal: number; readonly workers: number }
+  | ({ readonly kind: 'prepare'; readonly edition: Edition } & Berth)
   /** Serve by what was prepared. */
   | { readonly kind: 'commit'; readonly version: number }
   /** Forget what was prepared. */

@@ -53,7 +53,13 @@ async function obey(core: WorkerCore, message: ToWorker, post: (message: FromWor
       return
     }
     case 'commit':
-      core.commit(message.version)
+      try {
+        await core.commit(message.version)
+      } catch (error) {
+        // A worker without its ports is of no use: another one tries again.
+        log.error({ err: error }, 'a worker that joined cannot listen')
+        return process.exit(1)
+      }
       return post({ kind: 'committed', version: message.version })
     case 'abort':
       return core.abort()

@@ -13,9 +13,9 @@ import { Kept } from '../runtime/kept.ts'
 import { type AccessLog, createAccessLog } from '../telemetry/access-log.ts'
 import { createCallObserver } from '../telemetry/observe.ts'
 import { createIds, createTracing } from '../telemetry/trace.ts'
-import { createHttpUpstream, type HttpUpstream, type WorkerShare } from '../upstreams/http-upstream.ts'
+import { createHttpUpstream, type HttpUpstream } from '../upstreams/http-upstream.ts'
 import type { Language } from './language.ts'
-import type { Edition } from './messages.ts'
+import type { Berth, Edition } from './messages.ts'
 
 export interface WorkerPorts {
   readonly clock: Clock
@@ -65,24 +65,24 @@ export class WorkerCore {
   }
 
   /** Builds everything of a config and binds its new ports. Rejects, with nothing changed, where something cannot be built. */
-  async prepare(edition: Edition, share: WorkerShare): Promise<void> {
+  async prepare(edition: Edition, berth: Berth): Promise<void> {
     this.abort()
     const { blueprint, files } = edition
     const settings = new Map(
       blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint.paths, files)]),
     )
-    const runtime = this.#compile(edition, share)
+    const runtime = this.#compile(edition, berth)
     const opened = new Map<string, Listener>()
     let accessLog: AccessLog | null | undefined
     try {
       accessLog = this.#prepareAccessLog(blueprint.telemetry)
+      await runtime.ready()
       for (const [key, setting] of settings) {
         if (this.#listeners.has(key)) continue
         const listener = new Listener(setting, this.#edge)
-        await listener.listen()
         opened.set(key, listener)
+        if (!berth.open.includes(key)) await listener.listen()
       }
-      await runtime.ready()
     } catch (error) {
       for (const listener of opened.values()) listener.destroy()
       runtime.release()
@@ -92,8 +92,8 @@ export class WorkerCore {
     this.#prepared = { edition, epoch: this.#epochs.next(), runtime, settings, opened, accessLog }
   }
 
-  /** Puts the prepared config in force, between two calls. Cannot fail. */
-  commit(version: number): void {
+  /** Puts the prepared config in force, between two calls. Rejects only where a port that other workers have cannot be bound. */
+  async commit(version: number): Promise<void> {
     const prepared = this.#prepared
     if (prepared?.edition.version !== version) throw new Error(`version ${version} was not prepared`)
     this.#prepared = null
@@ -112,6 +112,7 @@ export class WorkerCore {
       this.#listeners.set(key, listener)
       listener.start()
     }
+    for (const listener of prepared.opened.values()) if (!listener.isBound) await listener.listen()
   }
 
   /** Forgets what was prepared. */
@@ -143,15 +144,16 @@ export class WorkerCore {
     for (const upstream of this.#openUpstreams) upstream.report()
   }
 
-  #compile(edition: Edition, share: WorkerShare): Runtime {
+  #compile(edition: Edition, { ordinal, workers }: Berth): Runtime {
     const { blueprint, files } = edition
     return compileRuntime(blueprint, {
       ...this.#ports.language,
       ports: this.#inner,
       upstreams: this.#upstreams,
+      share: { ordinal, workers },
       makeUpstream: (name, definition) => {
         const ca = definition.tls.ca === null ? null : (files[definition.tls.ca] ?? null)
-        return this.#trackUpstream(createHttpUpstream(name, definition, ca, share, this.#inner))
+        return this.#trackUpstream(createHttpUpstream(name, definition, ca, { ordinal, workers }, this.#inner))
       },
       files,
       identify: this.#createIdentify(blueprint.telemetry),
@@ -206,11 +208,12 @@ export class WorkerCore {
     const { gate } = listener
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<number>(resolve => {
-      timer = setTimeout(() => resolve(gate.connections.size + gate.tunnels.size), drainMs)
+      timer = setTimeout(() => resolve(gate.busyConnections), drainMs)
     })
     const cut = await Promise.race([listener.drain().then(() => 0), late])
     clearTimeout(timer)
-    if (cut > 0) listener.destroy()
+    listener.destroy()
+    listener.report()
     return cut
   }
 }

@@ -39,7 +39,10 @@ export function createHttpUpstream(
     get unresolved() {
       return upstream.unresolved
     },
-    close: upstream.close,
+    close() {
+      upstream.close()
+      for (const gauge of Object.values(gauges)) gauge.set(0)
+    },
     report() {
       gauges.idle.set(share.idle)
       gauges.active.set(share.connections - share.idle)
