@@ -98,8 +98,9 @@ export class Connection implements Timed, IncomingBodyOwner {
     const turn = this.#turn
     const failure = new Failure('client-closed')
     if (turn !== null && !turn.isOver) {
-      turn.call.abandon(failure)
+      // First the turn, for it would take the end of the body that the abandoned call brings as its own end.
       turn.cut()
+      turn.call.abandon(failure)
       this.#finish(turn, turn.status, failure)
     }
     this.#body?.fail(failure)
