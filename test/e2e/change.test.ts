@@ -1,0 +1,248 @@
+// The config changes under load, two hundred times, and nobody who did not ask for the change notices.
+
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { rename, writeFile } from 'node:fs/promises'
+import net, { type AddressInfo } from 'node:net'
+import { describe, test } from 'node:test'
+import tls from 'node:tls'
+import { selfSigned } from '../../examples/tls/certificate.ts'
+import { ask, codeOf } from '../tools/ask.ts'
+import { Line, Load } from '../tools/load.ts'
+import { Origin } from '../tools/origin.ts'
+import { Program, render } from '../tools/program.ts'
+import { Carriers, carry, Listening, startStreamOrigin, Talk } from '../tools/streams.ts'
+import { until } from '../tools/until.ts'
+
+/** A port that nobody listens on now. */
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const main = { port: 0, host: '127.0.0.1', name: 'main' }
+
+/** Puts the file in place whole: a reload may be reading it for the change before. */
+async function replaceConfig(program: Program, config: object): Promise<void> {
+  const whole = program.file('turnpike.json.new')
+  await writeFile(whole, render(config))
+  await rename(whole, program.configFile)
+}
+
+async function reload(program: Program, config: object): Promise<{ result: string; version: number }> {
+  await replaceConfig(program, config)
+  const reply = await program.admin('/reload', { method: 'POST' })
+  const outcome = (await reply.json()) as { result: string; version: number; problems: string[] }
+  assert.equal(reply.status, 200, outcome.problems.join('\n'))
+  return outcome
+}
+
+test('two hundred reloads under load lose nothing on untouched routes, and leave nothing behind', {
+  timeout: 80_000,
+}, async t => {
+  const reloads = 200
+  await using stable = await startStreamOrigin()
+  await using other = await Origin.start((_, response) => response.end('other'))
+  const spare = { port: await freePort(), host: '127.0.0.1', name: 'spare' }
+  const config = (round: number) => {
+    const name = `extra-${round % 7}`
+    const stamp = { headers: { reply: { set: { 'x-round': String(round) } } } }
+    return {
+      listeners: round % 2 === 0 ? [main] : [main, spare],
+      workers: 2,
+      drain: '2s',
+      upstreams: { stable: { targets: [stable.url] }, ...(round > 0 && { [name]: { targets: [other.url] } }) },
+      routes: [
+        ...(round > 0 ? [{ match: { path: `/${name}/${round}` }, forward: name }] : []),
+        { match: { path: '/**' }, policies: [stamp], forward: 'stable' },
+      ],
+    }
+  }
+  await using program = await Program.start(config(0))
+  const { port } = program
+  const talk = await Talk.start(port)
+  const listening = await Listening.start(port)
+  await using carriers = new Carriers(port, 2, 700)
+  await using load = new Load({ port, keepAlive: 6, fresh: 3 })
+  let warmBytes = 0
+  for (let round = 1; round <= reloads; round++) {
+    const path = `/extra-${round % 7}/${round}`
+    if (round % 5 === 0) {
+      await replaceConfig(program, config(round))
+      await until(
+        async () => (await ask(port, { path })).text === 'other',
+        () => `the watch to take reload ${round}`,
+      )
+    } else {
+      await reload(program, config(round))
+      assert.equal((await ask(port, { path })).text, 'other', `a new route is there at once, round ${round}`)
+    }
+    if (round === reloads / 4) warmBytes = await program.residentBytes()
+  }
+  await reload(program, config(0))
+  const grownBytes = (await program.residentBytes()) - warmBytes
+  await until(
+    () => other.open === 0,
+    () => `removed upstreams to close their ${other.open} connections`,
+  )
+  await load.stop()
+  await carriers.stop()
+  t.diagnostic(
+    `${load.keepAlive.answered} calls on ${load.keepAlive.opened} kept connections, ${load.fresh.answered} on fresh ones, ` +
+      `${carriers.whole} long bodies, ${talk.echoed} WebSocket messages, ${listening.events} events; grown by ${grownBytes >> 20} MB`,
+  )
+  assert.deepEqual([load.lost, carriers.lost, talk.broken, listening.broken], [{}, [], null, null])
+  assert.equal(load.keepAlive.opened, 6, 'kept connections live on')
+  assert.ok(talk.isOpen && talk.echoed > 100 && listening.events > 100)
+  // Each of three threads may fill its nursery of 64 MB before the collector looks at it.
+  assert.ok(grownBytes < 192 << 20, `${grownBytes} bytes more than after ${reloads / 4} reloads`)
+  await talk.stop()
+  listening.stop()
+  await program.untilQuiet()
+  await program.untilTotal('turnpike_upstream_connections', { upstream: 'extra-1' }, 0)
+  assert.deepEqual(program.stderr.match(/^.*"level":"error".*$/gm), null)
+})
+
+describe('a reload', { timeout: 60_000 }, () => {
+  test('removes a route at once, but not from under its calls', async () => {
+    let release = () => {}
+    const released = new Promise<void>(resolve => {
+      release = resolve
+    })
+    await using origin = await Origin.start(async (_, response) => {
+      response.write('first half, ')
+      await released
+      response.end('second half')
+    })
+    const kept = { match: { path: '/ping' }, reply: { body: 'pong' } }
+    const slow = { match: { path: '/slow' }, forward: 'slow' }
+    await using program = await Program.start({
+      workers: 2,
+      upstreams: { slow: { targets: [origin.url] } },
+      routes: [kept, slow],
+    })
+    const underWay = Array.from({ length: 6 }, () => ask(program.port, { path: '/slow' }))
+    await until(
+      () => origin.calls === 6,
+      () => 'six calls to be under way',
+    )
+    await reload(program, { workers: 2, routes: [kept] })
+    for (let i = 0; i < 20; i++) {
+      const gone = await ask(program.port, { path: '/slow' })
+      assert.deepEqual([gone.status, codeOf(gone)], [404, 'route-not-found'])
+    }
+    assert.equal(origin.open, 6)
+    release()
+    for (const { status, text } of await Promise.all(underWay)) {
+      assert.deepEqual([status, text], [200, 'first half, second half'])
+    }
+    await until(
+      () => origin.open === 0,
+      () => 'the pools of the removed upstream to close',
+    )
+  })
+
+  test('opens and closes listeners; calls on a closed one finish', async () => {
+    await using origin = await startStreamOrigin()
+    const spare = { port: await freePort(), host: '127.0.0.1', name: 'spare' }
+    const routes = [{ match: { path: '/**' }, forward: 'all' }]
+    const base = { workers: 2, drain: '5s', upstreams: { all: { targets: [origin.url] } }, routes }
+    await using program = await Program.start({ ...base, listeners: [main] })
+    await assert.rejects(Line.open(spare.port), /ECONNREFUSED/)
+    for (let i = 0; i < 5; i++) {
+      await reload(program, { ...base, listeners: [main, spare] })
+      const load = new Load({ port: spare.port, keepAlive: 3, fresh: 0 })
+      const carried = carry(spare.port, 200)
+      await until(
+        () => load.answered > 30,
+        () => 'calls on the new port',
+      )
+      await reload(program, { ...base, listeners: [main] })
+      await until(
+        () => load.lostCount > 0,
+        () => 'the port to refuse',
+      )
+      await load.stop()
+      const { status, isWhole } = await carried
+      assert.deepEqual([status, isWhole], [200, true])
+      assert.deepEqual(Object.keys(load.lost), ['keep-alive: connect: ECONNREFUSED'])
+      assert.equal(load.keepAlive.closing, 3, 'each kept connection was told to close')
+    }
+  })
+
+  test('serves a changed certificate to new connections, by name and without one', async () => {
+    const listener = {
+      ...main,
+      tls: { certificates: [{ cert: 'a.pem', key: 'a.key' }], minVersion: '1.3' },
+    }
+    const config = { workers: 2, listeners: [listener], routes: [{ match: {}, reply: { body: 'hello' } }] }
+    const one = selfSigned(['localhost'])
+    await using program = await Program.start(config, { 'a.pem': one.cert, 'a.key': one.key })
+    const kept = await handshake(program.port, 'localhost')
+    const two = selfSigned(['localhost'])
+    await writeFile(program.file('a.key'), two.key)
+    await writeFile(program.file('a.pem'), two.cert)
+    const fingerprint = new X509Certificate(two.cert).fingerprint256
+    for (const name of ['localhost', '']) {
+      const seen = async () => {
+        const socket = await handshake(program.port, name)
+        const { fingerprint256 } = socket.getPeerCertificate()
+        socket.destroy()
+        return fingerprint256
+      }
+      await until(
+        async () => (await seen()) === fingerprint,
+        () => 'the new certificate',
+      )
+      for (let i = 0; i < 10; i++) assert.equal(await seen(), fingerprint)
+      await assert.rejects(handshake(program.port, name, 'TLSv1.2'), /protocol version/)
+    }
+    kept.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    const [chunk] = (await once(kept, 'data')) as [Buffer]
+    assert.match(chunk.toString(), /^HTTP\/1\.1 200 /)
+    kept.destroy()
+  })
+
+  test('changes the number of workers without losing a call', async t => {
+    await using origin = await Origin.start((_, response) => response.end('hello'))
+    const config = (workers: number) => ({
+      workers,
+      upstreams: { all: { targets: [origin.url] } },
+      routes: [{ match: { path: '/**' }, forward: 'all' }],
+    })
+    await using program = await Program.start(config(3))
+    await using load = new Load({ port: program.port, keepAlive: 6, fresh: 4 })
+    for (const workers of [1, 3, 2, 4, 1, 3, 1]) {
+      await reload(program, config(workers))
+      await program.untilTotal('turnpike_workers', { state: 'serving' }, workers)
+      await program.untilTotal('turnpike_workers', { state: 'draining' }, 0)
+    }
+    await load.stop()
+    t.diagnostic(`${load.keepAlive.answered} calls on kept connections, ${load.fresh.answered} on fresh ones`)
+    assert.deepEqual(load.lost, {})
+    assert.ok(load.keepAlive.closing > 0, 'connections of parting workers are told to close')
+  })
+})
+
+async function handshake(
+  port: number,
+  servername: string,
+  maxVersion: tls.SecureVersion = 'TLSv1.3',
+): Promise<tls.TLSSocket> {
+  const options = {
+    host: '127.0.0.1',
+    port,
+    servername,
+    maxVersion,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+  }
+  const socket = tls.connect(options)
+  await once(socket, 'secureConnect')
+  return socket
+}
