@@ -82,7 +82,8 @@ export class Load implements AsyncDisposable {
     const head = `GET ${path} HTTP/1.1\r\nhost: load.test\r\n${fields}${keepsAlive ? '' : 'connection: close\r\n'}\r\n`
     while (!this.#isOver) {
       try {
-        if (line === null) {
+        if (line === null || line.isOver) {
+          line?.close()
           line = await Line.open(port)
           tally.opened++
         }
