@@ -23,7 +23,11 @@ async function main(argv: readonly string[]): Promise<number> {
     .description('run the gateway in the foreground')
     .argument(...configArgument)
     .addOption(extensionOption())
-    .addOption(new Option('--log-level <level>', 'what the log says').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addOption(
+      new Option('--log-level <level>', 'what the log says')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
     .addOption(new Option('--log-format <format>', 'pretty on a terminal, else json').choices(['pretty', 'json']))
     .option('--no-watch', 'reload on SIGHUP or by the admin API only, not when the config changes')
     .action(async (config, options) => end(await run(config, options)))

@@ -42,7 +42,9 @@ export async function run(config: string, options: RunOptions): Promise<number> 
 function explainStart(error: unknown): number {
   if (error instanceof ConfigRefused) {
     const count = error.problems.length
-    process.stderr.write(`${error.message}\n${count} ${count === 1 ? 'mistake' : 'mistakes'} in the config; nothing was started.\n`)
+    process.stderr.write(
+      `${error.message}\n${count} ${count === 1 ? 'mistake' : 'mistakes'} in the config; nothing was started.\n`,
+    )
     return ExitCode.config
   }
   process.stderr.write(`turnpike: ${error instanceof Error ? error.message : String(error)}\n`)

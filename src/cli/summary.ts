@@ -17,7 +17,10 @@ export function printSummary(gateway: Gateway, config: string, log: Log, isPrett
     workers: gateway.fleet.readiness.workersServing,
   }
   if (!isPretty) {
-    log.info({ version: version(), config, listeners: addresses, admin, ...counts, pid: process.pid }, 'turnpike is ready')
+    log.info(
+      { version: version(), config, listeners: addresses, admin, ...counts, pid: process.pid },
+      'turnpike is ready',
+    )
     return
   }
   const lines = [

@@ -241,7 +241,9 @@ export class Connection implements Timed, IncomingBodyOwner {
       case Found.tooLarge: {
         const lineEnd = heads.bytes.indexOf('\r\n', heads.start)
         const lineBytes = (lineEnd === -1 ? heads.end : lineEnd) - heads.start
-        return this.#refuse(new Failure(lineBytes > this.#gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'))
+        return this.#refuse(
+          new Failure(lineBytes > this.#gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'),
+        )
       }
     }
     const { bytes, start, end } = heads
@@ -267,7 +269,8 @@ export class Connection implements Timed, IncomingBodyOwner {
       throw new Failure(path.code, { detail: path.detail, publicText })
     }
     const framing = head.isChunked ? Framing.chunked : Framing.length
-    this.#body = head.isChunked || head.contentLength > 0 ? new IncomingBody(this, framing, head.contentLength) : null
+    this.#body =
+      head.isChunked || head.contentLength > 0 ? new IncomingBody(this, framing, head.contentLength, false) : null
     const call = new Call({
       method: head.method,
       target: path.target,
@@ -308,7 +311,8 @@ export class Connection implements Timed, IncomingBodyOwner {
   #failed(turn: Turn, thrown: unknown): void {
     if (turn.isOver || turn.status !== 0) return
     const failure = Failure.from(thrown)
-    if (failure.code === 'internal') this.#gate.log.error({ err: failure.cause ?? failure, route: turn.call.route }, 'a call failed')
+    if (failure.code === 'internal')
+      this.#gate.log.error({ err: failure.cause ?? failure, route: turn.call.route }, 'a call failed')
     if (failure.source === 'client' && this.#body !== null && !this.#body.isReceived) this.keepsAlive = false
     if (failure.status === 0) return this.closed()
     const reply = this.#gate.problem(failure)

@@ -25,7 +25,14 @@ export function applyForwarding(
   if (hostField !== '') list.push('x-forwarded-host', 'x-forwarded-host', hostField)
 }
 
-const forwardingKeys = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']
+const forwardingKeys = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-real-ip',
+]
 
 function dropForwarding(headers: Headers): void {
   for (const key of forwardingKeys) headers.delete(key)
@@ -72,4 +79,3 @@ export function plainAddress(address: string | undefined): string {
   if (address === undefined) return ''
   return address.startsWith('::ffff:') ? address.slice(7) : address
 }
-

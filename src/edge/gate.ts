@@ -53,7 +53,12 @@ export class Gate {
   #dateMs = 0
   #dateField = ''
 
-  constructor(blueprint: ListenerBlueprint, paths: PathsBlueprint, isTrusted: (address: string) => boolean, ports: EdgePorts) {
+  constructor(
+    blueprint: ListenerBlueprint,
+    paths: PathsBlueprint,
+    isTrusted: (address: string) => boolean,
+    ports: EdgePorts,
+  ) {
     this.name = blueprint.name
     this.clock = ports.clock
     this.deadlines = ports.deadlines

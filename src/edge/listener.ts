@@ -83,11 +83,14 @@ export class Listener {
     const { host, port } = this.#settings.blueprint
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen({ port, ...(host !== null && { host }), reusePort: process.platform === 'linux', backlog: 4096 }, () => {
-        this.#server.off('error', reject)
-        this.#server.on('error', error => this.#ports.log.error({ err: error }, 'a listener failed'))
-        resolve()
-      })
+      this.#server.listen(
+        { port, ...(host !== null && { host }), reusePort: process.platform === 'linux', backlog: 4096 },
+        () => {
+          this.#server.off('error', reject)
+          this.#server.on('error', error => this.#ports.log.error({ err: error }, 'a listener failed'))
+          resolve()
+        },
+      )
     })
   }
 

@@ -47,7 +47,9 @@ function createContext(
       honorCipherOrder: true,
     })
   } catch (error) {
-    throw new Error(`the certificate ${cert} with the key ${key} cannot be used: ${(error as Error).message}`, { cause: error })
+    throw new Error(`the certificate ${cert} with the key ${key} cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 

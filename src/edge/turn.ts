@@ -114,7 +114,8 @@ export class Turn implements Sink {
     if (!headers.has('date')) head += connection.dateField()
     if (this.call.id !== '' && !headers.has('x-request-id')) head += `x-request-id: ${this.call.id}\r\n`
     if (carriesBody) head += this.#framingFields(body.length)
-    else if (this.call.method === 'HEAD' && !body.isEmpty && body.length >= 0) head += `content-length: ${body.length}\r\n`
+    else if (this.call.method === 'HEAD' && !body.isEmpty && body.length >= 0)
+      head += `content-length: ${body.length}\r\n`
     return head + connection.persistenceField()
   }
 

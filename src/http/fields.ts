@@ -1,7 +1,7 @@
 // Header fields: bytes to Headers, with everything about framing and the connection taken out on the way.
 
 import type { Headers } from '../core/headers.ts'
-import { Kind, nameOf } from './names.ts'
+import { Kind, knownNames, nameOf } from './names.ts'
 import { COLON, CR, LF, SP, TAB, tokenOctets, valueOctets } from './octets.ts'
 
 /** What the header fields of one message say about the message itself. The fields that said it are not in `headers`. */
@@ -64,13 +64,13 @@ export function readFields(
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === TAB)) valueEnd--
     i += 2
     if (++count > fieldsMax) return tooManyFields
-    const name = text.slice(nameStart - textStart, nameEnd - textStart)
     const value = text.slice(valueStart - textStart, valueEnd - textStart)
-    const known = nameOf(name)
-    if (known.kind === Kind.plain) list.push(name, known.key, value)
+    const known =
+      knownNames.find(bytes, nameStart, nameEnd) ?? nameOf(text.slice(nameStart - textStart, nameEnd - textStart))
+    if (known.kind === Kind.plain) list.push(known.name, known.key, value)
     else if (known.kind === Kind.connection) connection = connection === '' ? value : `${connection},${value}`
     else {
-      const problem = readSpecialField(known.kind, name, value, facts)
+      const problem = readSpecialField(known.kind, known.name, value, facts)
       if (problem !== null) return problem
     }
   }

@@ -33,6 +33,7 @@ export class IncomingBody implements BodySource {
   /** Reading is paused by who takes the body; the sender is not to blame for the silence. */
   isHeldBack = false
   readonly #owner: IncomingBodyOwner
+  readonly #isLent: boolean
   readonly #chunked: ChunkedDecoder | null
   /** Bytes to come; Infinity where the end of the connection ends the body. */
   #remaining: number
@@ -41,9 +42,13 @@ export class IncomingBody implements BodySource {
   #heldBytes = 0
   #failure: Failure | null = null
 
-  /** `length` in bytes counts with `Framing.length` only. */
-  constructor(owner: IncomingBodyOwner, framing: FramingNumber, length: number) {
+  /**
+   * `length` in bytes counts with `Framing.length` only. `isLent` says that what is read belongs to the reader of the socket and
+   * must be copied to be handed on.
+   */
+  constructor(owner: IncomingBodyOwner, framing: FramingNumber, length: number, isLent: boolean) {
     this.#owner = owner
+    this.#isLent = isLent
     this.#chunked = framing === Framing.chunked ? new ChunkedDecoder() : null
     this.#remaining = framing === Framing.length ? length : Infinity
   }
@@ -114,12 +119,13 @@ export class IncomingBody implements BodySource {
   bodyChunk(chunk: Buffer): void {
     this.bytes += chunk.length
     if (this.isCancelled) return
+    const own = this.#isLent ? Buffer.from(chunk) : chunk
     if (this.#sink !== null) {
-      if (!this.#sink.write(chunk) && !this.isCancelled) this.#holdBack()
+      if (!this.#sink.write(own) && !this.isCancelled) this.#holdBack()
       return
     }
-    if (this.#held === null) this.#held = [chunk]
-    else this.#held.push(chunk)
+    if (this.#held === null) this.#held = [own]
+    else this.#held.push(own)
     this.#heldBytes += chunk.length
     if (this.#heldBytes >= heldBytesMax) this.#holdBack()
   }

@@ -1,5 +1,7 @@
 // The field names the codec knows: their interned lower-case form, and which of them it treats on its own.
 
+import { createLexicon, type Lexicon } from './lexicon.ts'
+
 /** What the codec does with a field. Numbers, so that the decoder's `switch` is a jump. */
 export const Kind = {
   plain: 0,
@@ -21,6 +23,9 @@ export const Kind = {
 export type KindNumber = (typeof Kind)[keyof typeof Kind]
 
 export interface KnownName {
+  /** As spelled. */
+  readonly name: string
+  /** In lower case. */
   readonly key: string
   readonly kind: KindNumber
 }
@@ -57,27 +62,26 @@ sec-websocket-protocol sec-websocket-version server server-timing set-cookie str
 tracestate upgrade-insecure-requests user-agent vary via www-authenticate x-api-key x-content-type-options x-frame-options
 x-powered-by x-request-id x-requested-with x-xss-protection`
 
-/**
- * Names in the two spellings that clients use, lower-case and Train-Case.
- *
- * Hot path: one look-up gives the interned key and the kind, where lower-casing and comparing would touch each name twice.
- */
-const knownNames: ReadonlyMap<string, KnownName> = new Map(
+/** Names in the two spellings that clients use, lower-case and Train-Case. */
+const spellings: ReadonlyMap<string, KnownName> = new Map(
   [...Object.keys(special), ...common.split(/\s+/)].flatMap(key => {
-    const known: KnownName = { key, kind: special[key] ?? Kind.plain }
+    const kind = special[key] ?? Kind.plain
+    const train = key.replace(/(^|-)[a-z]/g, letter => letter.toUpperCase())
     return [
-      [key, known],
-      [key.replace(/(^|-)[a-z]/g, letter => letter.toUpperCase()), known],
+      [key, { name: key, key, kind }],
+      [train, { name: train, key, kind }],
     ] as [string, KnownName][]
   }),
 )
 
-/** The key and kind of a name in any case. */
+/** Finds the names that nearly all fields have, in their usual spellings. */
+export const knownNames: Lexicon<KnownName> = createLexicon(spellings)
+
+/** The key and kind of any name. */
 export function nameOf(name: string): KnownName {
-  const known = knownNames.get(name)
-  if (known !== undefined) return known
   const key = name.toLowerCase()
-  return knownNames.get(key) ?? { key, kind: key.includes('_') ? kindBehindUnderscores(key) : Kind.plain }
+  const kind = spellings.get(key)?.kind ?? (key.includes('_') ? kindBehindUnderscores(key) : Kind.plain)
+  return { name, key, kind }
 }
 
 /**

@@ -3,6 +3,7 @@
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { type FieldFacts, readFields, tooManyFields } from './fields.ts'
+import { createLexicon } from './lexicon.ts'
 import type { HeadLimits } from './limits.ts'
 import { SP, targetOctets, tokenOctets } from './octets.ts'
 
@@ -50,12 +51,17 @@ export function decodeRequestHead(bytes: Buffer, start: number, end: number, lim
   return head
 }
 
+/** Interned: methods are compared and looked up at every step of a call. */
+const methods = createLexicon(
+  new Map(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'].map(name => [name, name])),
+)
+
 /** Reads the start line; returns where the fields start. */
 function readRequestLine(bytes: Buffer, text: string, start: number, limits: HeadLimits, head: RequestHead): number {
   let i = start
   while (tokenOctets[bytes[i] as number] === 1) i++
   if (i === start || bytes[i] !== SP) throw malformed('malformed method')
-  head.method = text.slice(0, i - start)
+  head.method = methods.find(bytes, start, i) ?? text.slice(0, i - start)
   const targetStart = ++i
   while (targetOctets[bytes[i] as number] === 1) i++
   if (i === targetStart || bytes[i] !== SP) throw malformed('malformed request target')

@@ -75,11 +75,7 @@ interface CompiledRoute {
   readonly step: Step
 }
 
-function createAnswer(
-  blueprint: Blueprint,
-  routes: readonly CompiledRoute[],
-  identify: Kit['identify'],
-): Step {
+function createAnswer(blueprint: Blueprint, routes: readonly CompiledRoute[], identify: Kit['identify']): Step {
   const router = compileRouter(blueprint.routes, blueprint.paths.case)
   return function answer(call) {
     identify?.(call)

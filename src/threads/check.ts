@@ -24,7 +24,9 @@ function checkRoutes(blueprint: Blueprint): ExtraProblem[] {
 function checkCertificates(blueprint: Blueprint): ExtraProblem[] {
   return blueprint.listeners.flatMap((listener, index) =>
     (listener.tls?.certificates ?? []).flatMap((certificate, at) => {
-      const files = Object.fromEntries([certificate.cert, certificate.key].map(path => [path, readFileSync(path, 'utf8')]))
+      const files = Object.fromEntries(
+        [certificate.cert, certificate.key].map(path => [path, readFileSync(path, 'utf8')]),
+      )
       try {
         loadCertificates({ certificates: [certificate], minVersion: '1.2' }, files)
         return []
@@ -60,9 +62,7 @@ export async function checkNames(blueprint: Blueprint, known: ReadonlySet<string
 
 /** Names of the targets of a blueprint. */
 export function namesOf(blueprint: Blueprint): Set<string> {
-  return new Set(
-    Object.values(blueprint.upstreams).flatMap(({ targets }) => targets.map(({ url }) => hostnameOf(url))),
-  )
+  return new Set(Object.values(blueprint.upstreams).flatMap(({ targets }) => targets.map(({ url }) => hostnameOf(url))))
 }
 
 function hostnameOf(url: string): string {
@@ -104,8 +104,10 @@ export class PortRefused extends Error {
     const address = host === null ? `port ${port}` : `${host}:${port}`
     const reasons: Readonly<Record<string, string>> = {
       EADDRINUSE: 'it is in use by another program. Stop that program, or choose another port.',
-      EACCES: 'permission denied. Ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose a higher port, or grant it.',
-      EADDRNOTAVAIL: 'no interface of this machine has that address. Correct `host`, or leave it out for all addresses.',
+      EACCES:
+        'permission denied. Ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose a higher port, or grant it.',
+      EADDRNOTAVAIL:
+        'no interface of this machine has that address. Correct `host`, or leave it out for all addresses.',
     }
     super(`cannot listen on ${address}: ${reasons[cause.code ?? ''] ?? cause.message}`, { cause })
     this.name = 'PortRefused'

@@ -63,8 +63,10 @@ export class Fleet {
     const serving = [...this.#crew].filter(({ state }) => state === 'serving').length
     const expected = this.#edition === null ? 0 : this.#sizeOf(this.#edition.blueprint)
     const counts = { workersServing: serving, workersExpected: expected }
-    if (this.#isDraining) return { isReady: false, state: 'draining', reason: 'the gateway is shutting down', ...counts }
-    if (this.#edition === null) return { isReady: false, state: 'starting', reason: 'no config is in force yet', ...counts }
+    if (this.#isDraining)
+      return { isReady: false, state: 'draining', reason: 'the gateway is shutting down', ...counts }
+    if (this.#edition === null)
+      return { isReady: false, state: 'starting', reason: 'no config is in force yet', ...counts }
     if (serving < expected) {
       return { isReady: false, state: 'starting', reason: `${serving} of ${expected} workers serve`, ...counts }
     }

@@ -17,6 +17,7 @@ import { checkBlueprint, checkNames, namesOf, probePort } from './check.ts'
 import { Fleet } from './fleet.ts'
 import { extensionUrls, type Language, loadLanguage } from './language.ts'
 import { MainMetrics } from './main-metrics.ts'
+import { tuneEngine } from './v8.ts'
 import { createAdminView } from './admin-view.ts'
 
 export interface GatewayOptions {
@@ -83,6 +84,7 @@ export class Gateway {
 
   /** Starts a gateway; resolves when it serves. Rejects with `ConfigRefused`, `PortRefused` or another Error. */
   static async start(options: GatewayOptions): Promise<Gateway> {
+    tuneEngine()
     const extensions = extensionUrls(options.extensions ?? [])
     const gateway = new Gateway(options, await loadLanguage(extensions), extensions)
     try {
@@ -122,7 +124,10 @@ export class Gateway {
   get configStatus(): ConfigStatus {
     return {
       version: this.#version,
-      hash: createHash('sha256').update(JSON.stringify([this.#blueprint, this.#resolved?.files])).digest('hex').slice(0, 16),
+      hash: createHash('sha256')
+        .update(JSON.stringify([this.#blueprint, this.#resolved?.files]))
+        .digest('hex')
+        .slice(0, 16),
       loadedAt: new Date(this.#loadedMs).toISOString(),
       source: resolvePath(this.#options.config),
       lastReload: this.#lastReload,
@@ -175,7 +180,8 @@ export class Gateway {
       const isChanged = await this.#load()
       const result = isChanged ? 'taken' : 'unchanged'
       this.#metrics.reloaded(result, this.#version)
-      if (isChanged) log.info({ version: this.#version, ms: Math.round(performance.now() - started) }, 'config reloaded')
+      if (isChanged)
+        log.info({ version: this.#version, ms: Math.round(performance.now() - started) }, 'config reloaded')
       return { result, version: this.#version, problems: [] }
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
@@ -267,4 +273,3 @@ function portKey(listener: ListenerBlueprint): string {
 function placed({ path, message, hint }: ExtraProblem, resolved: Resolved): Problem {
   return { message, hint, position: resolved.where(path), frame: '' }
 }
-

@@ -26,6 +26,9 @@ export interface WorkerPorts {
   readonly ticketKeys: Buffer
 }
 
+/** The most that is read from an upstream at once. */
+const scratchBytes = 65_536
+
 /** A config that is built and waits to be put in force. */
 interface Prepared {
   readonly edition: Edition
@@ -47,6 +50,7 @@ export class WorkerCore {
   readonly #upstreams = new Kept<HttpUpstream>()
   readonly #openUpstreams = new Set<HttpUpstream>()
   readonly #listeners = new Map<string, Listener>()
+  readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
   readonly #ids = createIds(bytes => void randomFillSync(bytes))
   #prepared: Prepared | null = null
   #blueprint: Blueprint | null = null
@@ -153,7 +157,9 @@ export class WorkerCore {
       share: { ordinal, workers },
       makeUpstream: (name, definition) => {
         const ca = definition.tls.ca === null ? null : (files[definition.tls.ca] ?? null)
-        return this.#trackUpstream(createHttpUpstream(name, definition, ca, { ordinal, workers }, this.#inner))
+        return this.#trackUpstream(
+          createHttpUpstream(name, definition, ca, { ordinal, workers, scratch: this.#scratch }, this.#inner),
+        )
       },
       files,
       identify: this.#createIdentify(blueprint.telemetry),

@@ -25,6 +25,8 @@ export class UpstreamConnection implements Timed {
   #keepsAlive = true
   #isClosed = false
   #isReading = false
+  /** The socket was given away; what comes is pushed into its stream. */
+  #isReleased = false
   #isDone = false
 
   /** The socket is connected. */
@@ -32,7 +34,8 @@ export class UpstreamConnection implements Timed {
     this.pool = pool
     this.socket = socket
     this.#heads = new HeadBuffer(pool.headLimits.headBytes, 'reply')
-    socket.on('data', (chunk: Buffer) => this.#received(chunk))
+    // Plain sockets hand their bytes to `received` directly (see Pool); for them this only starts the reading.
+    socket.on('data', (chunk: Buffer) => this.received(chunk))
     socket.on('drain', () => this.#exchange?.drained())
     socket.on('end', () => this.#ended())
     socket.on('error', error => this.#exchange?.connectionFailed(error))
@@ -77,6 +80,7 @@ export class UpstreamConnection implements Timed {
   release(): Socket {
     const { socket } = this
     this.#exchange = null
+    this.#isReleased = true
     this.pool.deadlines.remove(this)
     for (const event of ['data', 'drain', 'end', 'error']) socket.removeAllListeners(event)
     socket.pause()
@@ -89,7 +93,9 @@ export class UpstreamConnection implements Timed {
     else this.#exchange.due(nowMs)
   }
 
-  #received(chunk: Buffer): void {
+  /** Takes what was read. The bytes are lent: they may be overwritten after this returns. */
+  received(chunk: Buffer): void {
+    if (this.#isReleased) return void this.socket.push(Buffer.from(chunk))
     const exchange = this.#exchange
     // A server that speaks unasked, or on behind the end of its reply, is not to be trusted with a next call.
     if (exchange === null) return void this.socket.destroy()
@@ -128,7 +134,7 @@ export class UpstreamConnection implements Timed {
       const head = decodeReplyHead(heads.bytes, heads.start, heads.end, this.pool.headLimits)
       heads.reset()
       if (head.status === 101) {
-        exchange.upgraded(head, chunk.subarray(from))
+        exchange.upgraded(head, Buffer.from(chunk.subarray(from)))
         return chunk.length
       }
       if (head.status >= 200) {

@@ -78,7 +78,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     }
     let body = Body.empty
     if (framing !== Framing.none) {
-      this.#incoming = new IncomingBody(this, framing, head.contentLength)
+      this.#incoming = new IncomingBody(this, framing, head.contentLength, true)
       body = new Body(framing === Framing.length ? head.contentLength : -1, this.#incoming)
     }
     const reply = new Reply(head.status, head.headers, body)

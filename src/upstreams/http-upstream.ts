@@ -11,6 +11,8 @@ export interface WorkerShare {
   /** From 0 to `workers - 1`. */
   readonly ordinal: number
   readonly workers: number
+  /** One buffer for all plain sockets of the worker to read into. */
+  readonly scratch: Buffer
 }
 
 export interface HttpUpstream extends OwnedUpstream {
@@ -59,6 +61,7 @@ function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerS
     connectionsMax: Math.max(1, evenShare(connections, worker)),
     pendingMax: evenShare(pending, worker),
     connections: 0,
+    scratch: worker.scratch,
     idle: 0,
     pending: 0,
     opened: meter.counter('turnpike_upstream_connections_opened', { upstream: name }),
