@@ -93,9 +93,14 @@ export class UpstreamConnection implements Timed {
     else this.#exchange.due(nowMs)
   }
 
-  /** Takes what was read. The bytes are lent: they may be overwritten after this returns. */
-  received(chunk: Buffer): void {
-    if (this.#isReleased) return void this.socket.push(Buffer.from(chunk))
+  /** Takes what was read. The bytes are lent: they may be overwritten after this returns. `false`: read no more for now. */
+  received(chunk: Buffer): boolean {
+    if (this.#isReleased) return this.socket.push(Buffer.from(chunk))
+    this.#read(chunk)
+    return true
+  }
+
+  #read(chunk: Buffer): void {
     const exchange = this.#exchange
     // A server that speaks unasked, or on behind the end of its reply, is not to be trusted with a next call.
     if (exchange === null) return void this.socket.destroy()

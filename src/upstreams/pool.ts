@@ -224,7 +224,7 @@ export class Pool implements Endpoint {
     this.#options.share.connections++
     let connection: UpstreamConnection | null = null
     const socket =
-      this.scheme === 'https' ? this.#connectTls() : this.#connectPlain(bytes => connection?.received(bytes))
+      this.scheme === 'https' ? this.#connectTls() : this.#connectPlain(bytes => connection?.received(bytes) ?? true)
     const watch: Timed = {
       dueMs: this.clock.now() + this.timeouts.connect,
       slot: -1,
@@ -283,17 +283,14 @@ export class Pool implements Endpoint {
    * Hot path: all plain sockets of a worker read into one buffer, so that a reply costs no buffer of its own and none of the
    * stream machinery; about 1.5 µs a call (bench/RESULTS.md). What is kept of it is copied by who keeps it.
    */
-  #connectPlain(received: (bytes: Buffer) => void): Socket {
+  #connectPlain(received: (bytes: Buffer) => boolean): Socket {
     const { scratch } = this.#options.share
     return net.connect({
       ...this.#target(),
       noDelay: true,
       onread: {
         buffer: scratch,
-        callback: size => {
-          received(scratch.subarray(0, size))
-          return true
-        },
+        callback: size => received(scratch.subarray(0, size)),
       },
     })
   }
