@@ -94,8 +94,10 @@ export class Connection implements Timed, IncomingBodyOwner {
   /** The socket is gone, or is to go. */
   closed(): void {
     if (this.#isClosed) return
-    this.#isClosed = true
     const turn = this.#turn
+    // A tunnel ends by itself once its socket is gone, and counts its bytes first.
+    if (turn?.status === 101) return void this.socket.destroy()
+    this.#isClosed = true
     const failure = new Failure('client-closed')
     if (turn !== null && !turn.isOver) {
       // First the turn, for it would take the end of the body that the abandoned call brings as its own end.
