@@ -120,7 +120,7 @@ export class Fleet {
       await settleAll(all.map((crew, ordinal) => crew.prepare(edition, this.#berth(ordinal, size))))
     } catch (error) {
       for (const crew of staying) crew.send({ kind: 'abort', version: edition.version })
-      for (const crew of joining) void crew.discard()
+      await Promise.all(joining.map(crew => crew.discard()))
       throw error instanceof EditionRefused ? error : new EditionRefused((error as Error).message)
     }
     this.#edition = edition

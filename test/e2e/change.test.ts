@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { rename, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import tls from 'node:tls'
@@ -11,7 +11,7 @@ import { selfSigned } from '../../examples/tls/certificate.ts'
 import { ask, codeOf } from '../tools/ask.ts'
 import { Line, Load } from '../tools/load.ts'
 import { Origin } from '../tools/origin.ts'
-import { Program, render } from '../tools/program.ts'
+import { Program } from '../tools/program.ts'
 import { Carriers, carry, Listening, startStreamOrigin, Talk } from '../tools/streams.ts'
 import { until } from '../tools/until.ts'
 
@@ -27,15 +27,8 @@ async function freePort(): Promise<number> {
 
 const main = { port: 0, host: '127.0.0.1', name: 'main' }
 
-/** Puts the file in place whole: a reload may be reading it for the change before. */
-async function replaceConfig(program: Program, config: object): Promise<void> {
-  const whole = program.file('turnpike.json.new')
-  await writeFile(whole, render(config))
-  await rename(whole, program.configFile)
-}
-
 async function reload(program: Program, config: object): Promise<{ result: string; version: number }> {
-  await replaceConfig(program, config)
+  await program.replace(config)
   const reply = await program.admin('/reload', { method: 'POST' })
   const outcome = (await reply.json()) as { result: string; version: number; problems: string[] }
   assert.equal(reply.status, 200, outcome.problems.join('\n'))
@@ -73,7 +66,7 @@ test('two hundred reloads under load lose nothing on untouched routes, and leave
   for (let round = 1; round <= reloads; round++) {
     const path = `/extra-${round % 7}/${round}`
     if (round % 5 === 0) {
-      await replaceConfig(program, config(round))
+      await program.replace(config(round))
       await until(
         async () => (await ask(port, { path })).text === 'other',
         () => `the watch to take reload ${round}`,

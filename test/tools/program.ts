@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -117,6 +117,12 @@ export class Program implements AsyncDisposable {
   /** Writes another config; the gateway notices by itself. */
   async rewrite(config: object): Promise<void> {
     await writeFile(this.configFile, render(config))
+  }
+
+  /** Puts another config in place whole: a reload that is under way never reads half of it. */
+  async replace(config: object): Promise<void> {
+    await writeFile(`${this.configFile}.new`, render(config))
+    await rename(`${this.configFile}.new`, this.configFile)
   }
 
   admin(path: string, init: RequestInit = {}): Promise<Response> {
