@@ -1,28 +1,41 @@
 // The command line of Turnpike.
 
 import { Command, Option } from 'commander'
-import { check, explain, reference, schema } from './cli/config-commands.ts'
+import { type ConfigOptions, check, explain, reference, schema } from './cli/config-commands.ts'
 import { ExitCode } from './cli/exit-codes.ts'
-import { run } from './cli/run.ts'
+import { type RunOptions, run } from './cli/run.ts'
 import { version } from './threads/version.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.ok
-  const end = (code: number) => {
+  const program = createProgram(code => {
     exitCode = code
+  })
+  try {
+    await program.parseAsync([...argv])
+  } catch (error) {
+    return explainUsage(error)
   }
+  return exitCode
+}
+
+/** `end` takes the exit code of the command that was run. */
+function createProgram(end: (code: number) => void): Command {
   const program = new Command('turnpike')
     .description('A fast, strict, live-reloadable HTTP gateway.')
     .version(version(), '-V, --version')
     .exitOverride()
     .addHelpText('after', exitCodesHelp)
-  const configArgument = ['<config>', 'the config: a YAML or JSON file, or a folder of them'] as const
+  const withConfig = (name: string, description: string) =>
+    program
+      .command(name)
+      .description(description)
+      .argument('<config>', 'the config: a YAML or JSON file, or a folder of them')
+      .addOption(extensionOption())
+  const withoutConfig = (name: string, description: string) =>
+    program.command(name).description(description).addOption(extensionOption())
 
-  program
-    .command('run')
-    .description('run the gateway in the foreground')
-    .argument(...configArgument)
-    .addOption(extensionOption())
+  withConfig('run', 'run the gateway in the foreground')
     .addOption(
       new Option('--log-level <level>', 'what the log says')
         .choices(['debug', 'info', 'warn', 'error'])
@@ -30,36 +43,20 @@ async function main(argv: readonly string[]): Promise<number> {
     )
     .addOption(new Option('--log-format <format>', 'pretty on a terminal, else json').choices(['pretty', 'json']))
     .option('--no-watch', 'reload on SIGHUP or by the admin API only, not when the config changes')
-    .action(async (config, options) => end(await run(config, options)))
-  program
-    .command('check')
-    .description('say what is wrong with a config')
-    .argument(...configArgument)
-    .addOption(extensionOption())
-    .action(async (config, options) => end(await check(config, options)))
-  program
-    .command('explain')
-    .description('print the blueprint: the config with every default written out')
-    .argument(...configArgument)
-    .addOption(extensionOption())
-    .action(async (config, options) => end(await explain(config, options)))
-  program
-    .command('schema')
-    .description('print the JSON Schema of the config, for editors')
-    .addOption(extensionOption())
-    .action(async options => end(await schema(options)))
-  program
-    .command('reference')
-    .description('print the reference page of the config, in Markdown')
-    .addOption(extensionOption())
-    .action(async options => end(await reference(options)))
-
-  try {
-    await program.parseAsync([...argv])
-  } catch (error) {
-    return explainUsage(error)
-  }
-  return exitCode
+    .action(async (config: string, options: RunOptions) => end(await run(config, options)))
+  withConfig('check', 'say what is wrong with a config').action(async (config: string, options: ConfigOptions) =>
+    end(await check(config, options)),
+  )
+  withConfig('explain', 'print the blueprint: the config with every default written out').action(
+    async (config: string, options: ConfigOptions) => end(await explain(config, options)),
+  )
+  withoutConfig('schema', 'print the JSON Schema of the config, for editors').action(async (options: ConfigOptions) =>
+    end(await schema(options)),
+  )
+  withoutConfig('reference', 'print the reference page of the config, in Markdown').action(
+    async (options: ConfigOptions) => end(await reference(options)),
+  )
+  return program
 }
 
 function extensionOption(): Option {

@@ -50,7 +50,7 @@ async function readOrExplain(config: string, { extension }: ConfigOptions): Prom
   const resolution = await readConfig(config, { language, extraChecks: checkBlueprint, env: process.env })
   if (resolution.ok) return resolution
   const count = resolution.problems.length
-  const text = formatProblems(resolution.problems, { color: process.stderr.isTTY === true })
+  const text = formatProblems(resolution.problems, { color: process.stderr.isTTY })
   process.stderr.write(`${text}\n${count} ${count === 1 ? 'mistake' : 'mistakes'} in the config.\n`)
   return null
 }

@@ -16,7 +16,7 @@ export interface RunOptions {
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function run(config: string, options: RunOptions): Promise<number> {
-  const isPretty = options.logFormat === undefined ? process.stderr.isTTY === true : options.logFormat === 'pretty'
+  const isPretty = options.logFormat === undefined ? process.stderr.isTTY : options.logFormat === 'pretty'
   const log = createLog({ level: options.logLevel, isPretty })
   let gateway: Gateway
   try {

@@ -72,7 +72,10 @@ export class ConfigWatch {
     if (event === 'change' && name !== null && !this.#names.has(name)) return
     if (this.#isClosed) return
     if (this.#quiet !== null) clearTimeout(this.#quiet)
-    this.#quiet = setTimeout(() => this.#look(), this.#input.quietMs ?? 100)
+    this.#quiet = setTimeout(() => {
+      this.#quiet = null
+      this.#look()
+    }, this.#input.quietMs ?? 100)
     this.#quiet.unref()
   }
 
@@ -104,6 +107,8 @@ export class ConfigWatch {
     for (const file of this.#files) files.set(file, await digestOf(file))
     if (this.#isClosed) return
     const before = this.#known
+    // Something is being written just now: what it comes to is looked at when it keeps still.
+    if (before !== null && this.#quiet !== null) return
     const now: Snapshot = { config: config.digest('hex'), files }
     this.#known = now
     if (before !== null && isChanged(before, now)) this.#input.changed()

@@ -194,8 +194,9 @@ export const telemetrySchema = Fields({
   ),
   requestId: Type.Boolean({ default: true, description: 'Sets `x-request-id` on calls and replies.' }),
   trace: Choice(['start', 'forward', 'off'], {
-    default: 'start',
-    description: 'W3C `traceparent`: start one where the client sent none, only forward, or drop.',
+    default: 'forward',
+    description:
+      'W3C `traceparent`: `forward` passes on what the client sent, `start` continues it or starts a sampled trace, `off` drops it.',
   }),
 })
 

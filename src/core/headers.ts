@@ -20,7 +20,7 @@ export class Headers {
   static of(fields: Iterable<readonly [string, string]> | Record<string, string>): Headers {
     const headers = new Headers()
     const pairs = Symbol.iterator in fields ? fields : Object.entries(fields)
-    for (const [name, value] of pairs as Iterable<readonly [string, string]>) headers.add(name, value)
+    for (const [name, value] of pairs) headers.add(name, value)
     return headers
   }
 

@@ -3,6 +3,7 @@
 import type { Duplex } from 'node:stream'
 import { Body } from './body.ts'
 import { codes, type FailureCode } from './codes.ts'
+import type { Failure } from './failure.ts'
 import { Headers } from './headers.ts'
 
 /** The two-way byte stream behind a 101 reply. Whoever takes it destroys it. */
@@ -23,6 +24,8 @@ export class Reply {
   tunnel: Tunnel | null = null
   /** Set when the gateway itself denied or failed the call; for metrics and the log. */
   code: FailureCode | null = null
+  /** The breakage that this reply tells of, for the log. */
+  failure: Failure | null = null
 
   constructor(status: number, headers: Headers, body: Body) {
     this.status = status
@@ -38,6 +41,13 @@ export class Reply {
     const headers = new Headers()
     headers.add('content-type', contentType)
     return new Reply(status, headers, Body.of(text))
+  }
+
+  /** The one way a Failure becomes a Reply. */
+  static ofFailure(failure: Failure): Reply {
+    const reply = Reply.problem(failure.code, failure.publicText)
+    reply.failure = failure
+    return reply
   }
 
   /** A refusal or breakage as RFC 9457 problem details: a policy's denial is `return Reply.problem('address-denied')`. */

@@ -1,19 +1,17 @@
 // One downstream HTTP/1.1 connection: bytes to calls, replies to bytes, in order, with all its deadlines.
 
 import type { Socket } from 'node:net'
-import { Body } from '../core/body.ts'
-import { Call, type Peer } from '../core/call.ts'
+import type { Call, Peer } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import { fieldsText, statusLine } from '../http/encode.ts'
 import { Found, HeadBuffer } from '../http/head-buffer.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
-import { readPath } from '../http/path.ts'
 import { Framing } from '../http/reply.ts'
 import { decodeRequestHead, hostName, type RequestHead } from '../http/request.ts'
-import { applyForwarding } from './forwarded.ts'
 import type { Gate } from './gate.ts'
+import { receiveCall } from './receive.ts'
 import { spliceTunnel } from './tunnel.ts'
 import { Turn } from './turn.ts'
 
@@ -139,7 +137,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.keepsAlive = false
     body?.fail(failure)
     turn.call.abandon(failure)
-    if (turn.status === 0) turn.reply(this.#gate.problem(failure))
+    if (turn.status === 0) turn.reply(Reply.ofFailure(failure))
   }
 
   bodyWanted(): void {
@@ -218,14 +216,14 @@ export class Connection implements Timed, IncomingBodyOwner {
     const held = this.#held
     this.#held = null
     if (reply.tunnel === null) return void socket.destroy()
+    this.#turn = null
     this.#gate.connections.delete(this)
     this.#gate.tunnels.add(this)
     spliceTunnel(socket, held, reply.tunnel, this.#gate, moved => {
       this.#gate.tunnels.delete(this)
       turn.bytesOut = moved.toClient
-      if (this.#turn === turn) this.#finish(turn, 101, null, moved.fromClient)
-      this.#turn = null
       this.#isClosed = true
+      this.#finish(turn, 101, null, moved.fromClient)
     })
   }
 
@@ -247,6 +245,7 @@ export class Connection implements Timed, IncomingBodyOwner {
           new Failure(lineBytes > this.#gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'),
         )
       }
+      case Found.complete:
     }
     const { bytes, start, end } = heads
     heads.reset()
@@ -258,38 +257,13 @@ export class Connection implements Timed, IncomingBodyOwner {
   }
 
   #begin(head: RequestHead, bytes: Buffer, end: number): void {
-    const gate = this.#gate
     this.minor = head.minor
     this.keepsAlive &&= head.keepsAlive
-    // RFC 9110 §7.4: what is asked for as https must come over TLS, here or at a proxy that is trusted to say so.
-    if (head.claimsHttps && this.peer.scheme !== 'https' && !this.peer.isTrusted) {
-      throw new Failure('malformed-request', { detail: 'an https target on a connection without TLS' })
-    }
-    const path = head.target === '*' ? serverWide : readPath(head.target, gate.paths)
-    if (!path.isSafe) {
-      const publicText = `The path of the request is ambiguous: ${path.detail}.`
-      throw new Failure(path.code, { detail: path.detail, publicText })
-    }
     const framing = head.isChunked ? Framing.chunked : Framing.length
-    this.#body =
-      head.isChunked || head.contentLength > 0 ? new IncomingBody(this, framing, head.contentLength, false) : null
-    const call = new Call({
-      method: head.method,
-      target: path.target,
-      path: path.path,
-      query: path.query,
-      host: gate.hostOf(head.host),
-      headers: head.headers,
-      body: this.#body === null ? Body.empty : new Body(head.contentLength, this.#body),
-      peer: this.peer,
-      startedMs: this.#headStartedMs,
-    })
-    // With a body the request would not be over when the protocol changes (RFC 9110 §7.8); no handshake in use has one.
-    const mayUpgrade = head.connectionUpgrade && head.minor === 1 && this.#body === null
-    if (head.upgrade !== '' && mayUpgrade) call.upgrade = head.upgrade.toLowerCase()
-    if (head.expect !== '' && head.minor === 1 && this.#body !== null) call.expectsContinue = true
-    call.acceptsTrailers = head.acceptsTrailers
-    applyForwarding(call, head.host, head.hasForwarding, gate.isTrusted)
+    const hasBody = head.isChunked || head.contentLength > 0
+    const body = hasBody ? new IncomingBody(this, framing, head.contentLength, false) : null
+    const call = receiveCall(head, body, this.peer, this.#gate, this.#headStartedMs)
+    this.#body = body
     this.#answer(call, bytes, end)
   }
 
@@ -317,9 +291,7 @@ export class Connection implements Timed, IncomingBodyOwner {
       this.#gate.log.error({ err: failure.cause ?? failure, route: turn.call.route }, 'a call failed')
     if (failure.source === 'client' && this.#body !== null && !this.#body.isReceived) this.keepsAlive = false
     if (failure.status === 0) return this.closed()
-    const reply = this.#gate.problem(failure)
-    turn.failure = failure
-    turn.reply(reply)
+    turn.reply(Reply.ofFailure(failure))
   }
 
   #inform(turn: Turn, status: number, headers: Reply['headers']): void {
@@ -364,11 +336,10 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.keepsAlive = false
     const call = gate.refusedCall(this.peer, this.#headStartedMs || gate.clock.now())
     const turn = new Turn(this, call)
-    turn.failure = failure
     this.#body = null
     this.#turn = turn
     gate.activeCalls++
-    turn.reply(gate.problem(failure))
+    turn.reply(Reply.ofFailure(failure))
   }
 
   /** The framing of the body is broken: the call is given up, and where nothing was answered yet it is answered here. */
@@ -378,9 +349,8 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.#body?.fail(failure)
     if (turn === null || turn.isOver) return void this.socket.destroy()
     if (turn.status !== 0) return this.turnBroke(turn, failure)
-    turn.failure = failure
     turn.call.abandon(failure)
-    if (turn.status === 0) turn.reply(this.#gate.problem(failure))
+    if (turn.status === 0) turn.reply(Reply.ofFailure(failure))
   }
 
   #idleOrHeadDue(): void {
@@ -410,9 +380,6 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (this.#lingeredBytes > lingerBytesMax) this.socket.destroy()
   }
 }
-
-/** `OPTIONS *` asks about the server as a whole: no pattern matches it. */
-const serverWide = { isSafe: true, path: '*', target: '*', query: '' } as const
 
 /** The name to match of a Host value; remembered for the last value, because a connection's calls name the same host. */
 export function createHostReader(): (host: string) => string {

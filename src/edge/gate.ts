@@ -8,7 +8,7 @@ import type { Failure } from '../core/failure.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import { Headers } from '../core/headers.ts'
 import type { Clock, Deadlines, Log } from '../core/ports.ts'
-import { Reply } from '../core/reply.ts'
+import type { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
 import type { HeadLimits } from '../http/limits.ts'
 import { type Connection, createHostReader } from './connection.ts'
@@ -32,7 +32,7 @@ const partingMs = 500
 
 /** Shared by all connections of one listener in one worker. */
 export class Gate {
-  readonly name: string
+  name: string
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly log: Log
@@ -73,6 +73,7 @@ export class Gate {
 
   /** Takes over the settings of a changed listener; they hold for what is read from now on. */
   adopt(blueprint: ListenerBlueprint, paths: PathsBlueprint, isTrusted: (address: string) => boolean): void {
+    this.name = blueprint.name
     this.limits = headLimits(blueprint)
     this.timeouts = blueprint.timeouts
     this.paths = paths
@@ -98,10 +99,6 @@ export class Gate {
     } catch (thrown) {
       return Promise.reject(thrown)
     }
-  }
-
-  problem(failure: Failure): Reply {
-    return Reply.problem(failure.code, failure.publicText)
   }
 
   finished(

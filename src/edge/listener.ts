@@ -206,7 +206,10 @@ export class Listener {
       port: socket.remotePort ?? 0,
       isTrusted: gate.isTrusted(address),
       scheme: this.#settings.certificates === null ? 'http' : 'https',
-      listener: gate.name,
+      // A reload may give the listener another name.
+      get listener() {
+        return gate.name
+      },
     }
     const connection = new Connection(socket, peer, gate)
     gate.connections.add(connection)

@@ -1,6 +1,7 @@
 // An upgraded connection: bytes both ways between two sockets, under back-pressure, until one side is done.
 
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Deadlines, Timed } from '../core/ports.ts'
 import type { Tunnel } from '../core/reply.ts'
 
@@ -44,32 +45,33 @@ export function spliceTunnel(
   }
   touch()
   ports.deadlines.add(watch)
-  if (tunnel.head.length > 0) {
-    moved.toClient += tunnel.head.length
-    client.write(tunnel.head)
-  }
-  if (early !== null && early.length > 0) {
-    moved.fromClient += early.length
-    upstream.write(early)
-  }
-  client.on('data', (chunk: Buffer) => {
-    moved.fromClient += chunk.length
+  const toClient = (bytes: number) => {
+    moved.toClient += bytes
     touch()
-    if (!upstream.write(chunk)) client.pause()
-  })
-  upstream.on('data', (chunk: Buffer) => {
-    moved.toClient += chunk.length
+  }
+  const fromClient = (bytes: number) => {
+    moved.fromClient += bytes
     touch()
-    if (!client.write(chunk)) upstream.pause()
-  })
-  client.on('drain', () => upstream.resume())
-  upstream.on('drain', () => client.resume())
-  client.on('end', () => upstream.end())
-  upstream.on('end', () => client.end())
+  }
+  pipeOneWay(upstream, client, tunnel.head, toClient)
+  pipeOneWay(client, upstream, early, fromClient)
   for (const socket of [client, upstream]) {
     socket.on('error', close)
     socket.on('close', close)
+    socket.resume()
   }
-  client.resume()
-  upstream.resume()
+}
+
+/** `early` goes first. `count` is told the size of each piece. */
+function pipeOneWay(from: Duplex, to: Duplex, early: Buffer | null, count: (bytes: number) => void): void {
+  if (early !== null && early.length > 0) {
+    count(early.length)
+    to.write(early)
+  }
+  from.on('data', (chunk: Buffer) => {
+    count(chunk.length)
+    if (!to.write(chunk)) from.pause()
+  })
+  to.on('drain', () => from.resume())
+  from.on('end', () => to.end())
 }

@@ -16,8 +16,6 @@ export class Turn implements Sink {
   /** Status that went out, 0 before. */
   status = 0
   bytesOut = 0
-  /** Why the call was answered by the gateway, where it was a breakage. */
-  failure: Failure | null = null
   readonly #connection: Connection
   /** The head while it waits for the first chunk. */
   #head = ''
@@ -100,6 +98,11 @@ export class Turn implements Sink {
   /** The socket has room again. */
   drained(): void {
     if (!this.#isOver) this.#reply?.body.resume()
+  }
+
+  /** The breakage that the reply tells of. */
+  get failure(): Failure | null {
+    return this.#reply?.failure ?? null
   }
 
   /** The code of a reply that the gateway made itself. */

@@ -13,7 +13,7 @@ export interface Lexicon<T> {
 export function createLexicon<T>(words: ReadonlyMap<string, T>): Lexicon<T> {
   // Sixteen slots a word: a chain of more than two is rare.
   const size = 2 ** Math.ceil(Math.log2(words.size * 16))
-  const slots: ({ readonly octets: Uint8Array; readonly meaning: T } | null)[] = new Array(size).fill(null)
+  const slots: (Slot<T> | null)[] = Array.from({ length: size }, () => null)
   const mask = size - 1
   for (const [word, meaning] of words) {
     const octets = Buffer.from(word, 'latin1')
@@ -32,6 +32,11 @@ export function createLexicon<T>(words: ReadonlyMap<string, T>): Lexicon<T> {
       }
     },
   }
+}
+
+interface Slot<T> {
+  readonly octets: Uint8Array
+  readonly meaning: T
 }
 
 function hashOf(bytes: Uint8Array, start: number, end: number): number {

@@ -121,9 +121,22 @@ const hostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?$
 
 function checkHost(head: RequestHead): void {
   if (head.hostCount === 1) {
+    if (isPlainHost(head.host)) return
     const parts = hostPattern.exec(head.host)
     if (parts === null || Number(parts[1] ?? 0) > 65535) throw malformed('malformed Host')
   } else if (head.hostCount !== 0 || head.minor === 1) throw malformed('not exactly one Host')
+}
+
+/** Hot path: a name in lower case or an IPv4 address, with a port below 10000 or none; the pattern decides about all others. */
+function isPlainHost(host: string): boolean {
+  let colon = host.length
+  for (let i = 0; i < host.length; i++) {
+    const code = host.charCodeAt(i)
+    const isDigit = code >= 48 && code <= 57
+    if (code === 58 && i > 0 && colon === host.length) colon = i
+    else if (!isDigit && (colon < i || !((code >= 97 && code <= 122) || code === 46 || code === 45))) return false
+  }
+  return host.length > 0 && host.length - colon <= 5
 }
 
 /** The name of a valid Host value for matching: lower case, without port and without the dot of the root. */

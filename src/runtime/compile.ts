@@ -3,6 +3,7 @@
 import type { Blueprint, PolicyUse, RouteBlueprint, UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import type { EndDefinition, EndPorts, PolicyDefinition } from '../core/policy.ts'
+import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { Layer, Step } from '../core/step.ts'
@@ -97,14 +98,25 @@ function refuse(routing: { kind: 'not-found' } | { kind: 'method-not-allowed'; a
   return reply
 }
 
-/** The stack of a route, from the inside out. */
+/** The stack of a route, from the inside out. What breaks at its end is a reply to its policies, so that CORS and headers hold. */
 function compileRoute(route: RouteBlueprint, blueprint: Blueprint, kit: Kit, endPorts: EndPorts): CompiledRoute {
   const end = definitionOf(kit.ends, route.end.end)
   let step = end.build(route.end.options, endPorts, { route: route.name, key: `${route.name}/${end.name}` })
+  if (route.policies.length > 0) step = answerFailures(step)
   for (let i = route.policies.length - 1; i >= 0; i--) {
     step = compilePolicy(route.policies[i] as PolicyUse, i, route, blueprint, kit)(step)
   }
   return { name: route.name, upgrades: route.upgrades, step }
+}
+
+/** A call whose client has gone is answered by nobody: its failure goes on to the edge. */
+function answerFailures(step: Step): Step {
+  return call =>
+    step(call).catch((thrown: unknown) => {
+      const failure = Failure.from(thrown)
+      if (failure.code === 'internal' || failure.status === 0) throw thrown
+      return Reply.ofFailure(failure)
+    })
 }
 
 function compilePolicy(use: PolicyUse, index: number, route: RouteBlueprint, blueprint: Blueprint, kit: Kit): Layer {

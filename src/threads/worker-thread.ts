@@ -68,7 +68,7 @@ async function obey(core: WorkerCore, message: ToWorker, post: (message: FromWor
       // What was posted is delivered before the thread ends.
       return process.exit(0)
     case 'reopen-log':
-      return core.reopenLog().catch(error => log.error({ err: error }, 'the access log cannot be reopened'))
+      return core.reopenLog().catch((error: unknown) => log.error({ err: error }, 'the access log cannot be reopened'))
   }
 }
 

@@ -167,7 +167,7 @@ export class WorkerCore {
   }
 
   #trackUpstream(upstream: HttpUpstream): HttpUpstream {
-    const { close } = upstream
+    const close = upstream.close.bind(upstream)
     this.#openUpstreams.add(upstream)
     return Object.assign(upstream, {
       close: () => {

@@ -36,8 +36,8 @@ export function createHttpUpstream(
   const gauges = createGauges(name, ports)
   return {
     name,
-    send: upstream.send,
-    ready: upstream.ready,
+    send: call => upstream.send(call),
+    ready: () => upstream.ready(),
     get unresolved() {
       return upstream.unresolved
     },

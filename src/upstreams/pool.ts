@@ -320,6 +320,6 @@ export class Pool implements Endpoint {
 }
 
 function isTlsError(error: Error | null): boolean {
-  const code = (error as NodeJS.ErrnoException | null)?.code ?? ''
+  const code = error !== null && 'code' in error ? String(error.code) : ''
   return !/^(ECONN|ENET|EHOST|ETIMEDOUT|EPIPE|EADDR|EMFILE)/.test(code)
 }
