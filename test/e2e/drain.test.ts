@@ -64,7 +64,7 @@ describe('SIGTERM', { timeout: 60_000 }, () => {
     )
     const queued = Object.entries(load.lost).reduce((sum, [how, count]) => (/RESET$/.test(how) ? sum + count : sum), 0)
     assert.ok(queued <= 2, `${queued} connections were reset while they waited to be accepted`)
-    assert.equal(closing, 8, 'each kept connection was told to close')
+    assert.ok(closing >= 8, 'each kept connection was told to close')
     assert.ok(idle.isOver, 'an idle connection is closed')
     assert.ok(tookMs < 5_000, `it took ${tookMs} ms`)
     assert.equal(said(program, 'stopped').length, 1)

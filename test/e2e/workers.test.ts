@@ -1,14 +1,11 @@
 // A worker breaks, is replaced or dies under load: who notices, how many, and for how long.
-//
-// One loss is not the gateway's to prevent: where a worker closes its port, Linux resets connections that it had queued there
-// in the last instant, unless `net.ipv4.tcp_migrate_req` is 1. Such a call was never read, and its client may call again.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import process from 'node:process'
 import { describe, test } from 'node:test'
 import { ask } from '../tools/ask.ts'
-import { Load } from '../tools/load.ts'
+import { assertNoneLost, Load } from '../tools/load.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -48,16 +45,6 @@ async function untilReplaced(program: Program, before: readonly WorkerSeen[], st
     },
     () => `two serving workers, ${staying} of ${JSON.stringify(before)}; there are ${JSON.stringify(seen)}`,
   )
-}
-
-/** Nothing but connections that were reset before the gateway could see them: measured, one for each ten to fifty closed ports. */
-function assertNoneLost(load: Load, portsClosed: number): void {
-  const neverAccepted = /: (connect|before the reply): ECONNRESET$/
-  assert.deepEqual(
-    Object.keys(load.lost).filter(how => !neverAccepted.test(how)),
-    [],
-  )
-  assert.ok(load.lostCount <= 2 + portsClosed / 4, `${JSON.stringify(load.lost)} of ${load.answered}`)
 }
 
 describe('a worker', { timeout: 90_000 }, () => {
