@@ -54,6 +54,7 @@ export class Program implements AsyncDisposable {
   /**
    * Starts a gateway with this config and resolves when it serves. Where the config says nothing of them, it has one listener
    * on a free loopback port, an admin port and one worker. `files` are put beside the config, `args` behind `run CONFIG`.
+   * `{folder}` in a text of the config stands for the folder of all this.
    */
   static async start(
     config: object,
@@ -63,7 +64,7 @@ export class Program implements AsyncDisposable {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-'))
     for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text)
     const configFile = path.join(folder, 'turnpike.json')
-    await writeFile(configFile, render(config))
+    await writeFile(configFile, render(config).replaceAll('{folder}', folder))
     return Program.open(folder, configFile, args)
   }
 
@@ -152,10 +153,20 @@ export class Program implements AsyncDisposable {
 
   /** Waits until there is no call and no connection of a client, and none to an upstream but idle ones. */
   async untilQuiet(): Promise<void> {
-    await this.untilTotal('http_server_active_requests', {}, 0)
-    await this.untilTotal('turnpike_downstream_connections', {}, 0)
-    await this.untilTotal('turnpike_upstream_connections', { state: 'active' }, 0)
-    await this.untilTotal('turnpike_upstream_pending', {}, 0)
+    let quietSinceMs = performance.now()
+    let busy: string[] = []
+    await until(
+      async () => {
+        const metrics = await this.metrics()
+        const counts = quietAtZero.map(([name, labels]) => ({ name, count: sumOf(metrics, name, labels) }))
+        busy = counts.filter(({ count }) => count !== 0).map(({ name, count }) => `${name} ${count}`)
+        const nowMs = performance.now()
+        if (busy.length > 0) quietSinceMs = nowMs
+        // Longer than the second that threads may take to report.
+        return nowMs - quietSinceMs > 1_100
+      },
+      () => `the gateway to be quiet: ${busy.join(', ')}`,
+    )
   }
 
   /** Resident memory of the process now. */
@@ -210,6 +221,13 @@ export class Program implements AsyncDisposable {
     this.#adminPort = Number(/:(\d+)$/.exec(ready.admin ?? '')?.[1] ?? 0)
   }
 }
+
+const quietAtZero: readonly (readonly [name: string, labels: Wanted])[] = [
+  ['http_server_active_requests', {}],
+  ['turnpike_downstream_connections', {}],
+  ['turnpike_upstream_connections', { state: 'active' }],
+  ['turnpike_upstream_pending', {}],
+]
 
 export function sumOf({ samples }: Exposition, name: string, labels: Wanted = {}): number {
   const wanted = Object.entries(labels)
