@@ -103,13 +103,10 @@ test('two hundred reloads under load lose nothing on untouched routes, and leave
 
 describe('a reload', { timeout: 60_000 }, () => {
   test('removes a route at once, but not from under its calls', async () => {
-    let release = () => {}
-    const released = new Promise<void>(resolve => {
-      release = resolve
-    })
+    const released = Promise.withResolvers<void>()
     await using origin = await Origin.start(async (_, response) => {
       response.write('first half, ')
-      await released
+      await released.promise
       response.end('second half')
     })
     const kept = { match: { path: '/ping' }, reply: { body: 'pong' } }
@@ -130,7 +127,7 @@ describe('a reload', { timeout: 60_000 }, () => {
       assert.deepEqual([gone.status, codeOf(gone)], [404, 'route-not-found'])
     }
     assert.equal(origin.open, 6)
-    release()
+    released.resolve()
     for (const { status, text } of await Promise.all(underWay)) {
       assert.deepEqual([status, text], [200, 'first half, second half'])
     }
@@ -170,36 +167,25 @@ describe('a reload', { timeout: 60_000 }, () => {
   })
 
   test('gives a listener another name, also for connections that are open', async () => {
-    const config = (name: string) => ({
-      listeners: [{ ...main, port: 0, name }],
+    const routes = [
+      { match: { listeners: ['one'] }, reply: { status: 201 } },
+      { match: { listeners: ['two'] }, reply: { status: 202 } },
+    ]
+    const ports = [await freePort(), await freePort()] as const
+    const config = (names: readonly [string, string]) => ({
       workers: 2,
-      routes: ['one', 'two'].map(listener => ({
-        match: { listeners: [listener] },
-        reply: { status: listener === 'one' ? 201 : 202 },
-      })),
+      routes,
+      listeners: names.map((name, index) => ({ port: ports[index], host: '127.0.0.1', name })),
     })
-    const both = (name: string, port: number, spare: number) => {
-      const { routes, workers } = config(name)
-      const other = name === 'one' ? 'two' : 'one'
-      return {
-        workers,
-        routes,
-        listeners: [
-          { ...main, port, name },
-          { ...main, port: spare, name: other },
-        ],
-      }
-    }
-    const [port, spare] = [await freePort(), await freePort()]
-    await using program = await Program.start(both('one', port, spare))
-    const line = await Line.open(port)
+    await using program = await Program.start(config(['one', 'two']))
+    const line = await Line.open(ports[0])
     const get = 'GET / HTTP/1.1\r\nhost: load.test\r\n\r\n'
     assert.equal((await line.call(get)).status, 201)
-    await reload(program, both('two', port, spare))
+    await reload(program, config(['two', 'one']))
     assert.equal((await line.call(get)).status, 202)
     line.close()
-    assert.equal((await ask(port)).status, 202)
-    assert.equal((await ask(spare)).status, 201)
+    assert.equal((await ask(ports[0])).status, 202)
+    assert.equal((await ask(ports[1])).status, 201)
   })
 
   test('serves a changed certificate to new connections, by name and without one', async () => {

@@ -10,7 +10,7 @@ import { type Handler, Origin } from './origin.ts'
 /** An upstream for all of this: `/events` numbers events without end, `/echo` sends the body back as it comes, others answer. */
 export async function startStreamOrigin(): Promise<Origin> {
   const origin = await Origin.start(answer, { isStreaming: true })
-  const sockets = new WebSocketServer({ server: origin.server as http.Server })
+  const sockets = new WebSocketServer({ server: origin.server })
   sockets.on('connection', socket => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })))
   return origin
 }
@@ -22,7 +22,10 @@ const answer: Handler = async (request, response) => {
     return
   }
   request.resume()
-  if (request.url === '/events') return void sendEvents(request, response)
+  if (request.url === '/events') {
+    await sendEvents(request, response)
+    return
+  }
   response.writeHead(200, { 'content-type': 'text/plain', 'content-length': 5 })
   response.end('hello')
 }
@@ -147,7 +150,10 @@ export function carry(port: number, forMs: number, path = '/echo'): Promise<Carr
     const endMs = performance.now() + forMs
     const send = () => {
       if (request.destroyed) return
-      if (performance.now() > endMs) return void request.end()
+      if (performance.now() > endMs) {
+        request.end()
+        return
+      }
       const chunk = Buffer.alloc(1 + Math.floor(Math.random() * 20_000), sent % 251)
       sent += chunk.length
       sentHash.update(chunk)
