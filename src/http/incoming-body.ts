@@ -139,7 +139,8 @@ export class IncomingBody implements BodySource {
 
   #received(): void {
     this.isReceived = true
-    this.isHeldBack = false
+    // What follows the body is not the sink's business: the connection must not stay paused for it.
+    this.resume()
     // The owner first: a connection that is free again can serve the next call while the last bytes are on their way.
     this.#owner.bodyReceived()
     if (this.#sink !== null) this.#end()
