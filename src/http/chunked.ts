@@ -51,7 +51,7 @@ export class ChunkedDecoder {
     return this.#state === State.done
   }
 
-  /** Reads from `from` on; returns how far it came: the end of the body, or of the chunk. Look at `problem` after it. */
+  /** Reads from `from` on, keeping nothing of the chunk; returns how far it came: the end of the body, or of the chunk. Look at `problem` after it. */
   read(chunk: Buffer, from: number, events: ChunkedEvents): number {
     let i = from
     while (i < chunk.length && this.#state !== State.done && this.problem === null) {
@@ -176,7 +176,7 @@ export class ChunkedDecoder {
   #collect(piece: Buffer): void {
     this.#trailerBytes += piece.length
     if (this.#trailerBytes > trailerBytesMax) this.#refuse('trailers too large')
-    else this.#trailer.push(piece)
+    else this.#trailer.push(Buffer.from(piece))
   }
 
   #parseTrailers(bytes: Buffer): void {

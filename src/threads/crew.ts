@@ -50,7 +50,7 @@ export class Crew {
       workerData: start,
       name: `turnpike-${id}`,
       // Objects of a call die young: a nursery that fits the processor's cache collects them cheaper than a large one.
-      resourceLimits: { maxYoungGenerationSizeMb: 24 },
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
     })
     this.started = this.#answer('started')
     this.#thread.on('message', (message: FromWorker) => this.#received(message))

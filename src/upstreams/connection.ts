@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
 import { Found, HeadBuffer } from '../http/head-buffer.ts'
-import { decodeReplyHead } from '../http/reply.ts'
+import { decodeReplyHead, Framing, type ReplyHead, replyFraming } from '../http/reply.ts'
 import type { Exchange } from './exchange.ts'
 import type { Pool } from './pool.ts'
 
@@ -17,6 +17,8 @@ export class UpstreamConnection implements Timed {
   /** Bytes of a reply to the call at hand have come. */
   hasReplyBytes = false
   idleSinceMs = 0
+  /** When bytes were last read. */
+  readMs: number
   dueMs = Infinity
   slot = -1
   readonly #heads: HeadBuffer
@@ -33,6 +35,7 @@ export class UpstreamConnection implements Timed {
   constructor(pool: Pool, socket: Socket) {
     this.pool = pool
     this.socket = socket
+    this.readMs = pool.clock.now()
     this.#heads = new HeadBuffer(pool.headLimits.headBytes, 'reply')
     // Plain sockets hand their bytes to `received` directly (see Pool); for them this only starts the reading.
     socket.on('data', (chunk: Buffer) => this.received(chunk))
@@ -104,6 +107,7 @@ export class UpstreamConnection implements Timed {
     const exchange = this.#exchange
     // A server that speaks unasked, or on behind the end of its reply, is not to be trusted with a next call.
     if (exchange === null) return void this.socket.destroy()
+    this.readMs = this.pool.clock.now()
     this.hasReplyBytes = true
     this.#isReading = true
     try {
@@ -119,7 +123,7 @@ export class UpstreamConnection implements Timed {
   }
 
   #readBody(exchange: Exchange, chunk: Buffer, from: number): number {
-    this.dueMs = this.pool.clock.now() + this.pool.timeouts.idle
+    this.dueMs = this.readMs + this.pool.timeouts.idle
     return exchange.readBody(chunk, from)
   }
 
@@ -152,9 +156,14 @@ export class UpstreamConnection implements Timed {
     return from
   }
 
-  #readFinal(exchange: Exchange, head: Parameters<Exchange['replied']>[0], chunk: Buffer, from: number): number {
+  #readFinal(exchange: Exchange, head: ReplyHead, chunk: Buffer, from: number): number {
     this.#readsBody = true
-    const hasBody = exchange.replied(head)
+    const framing = replyFraming(head, exchange.call.method)
+    const end = from + head.contentLength
+    const isWhole = framing === Framing.length && end <= chunk.length
+    const whole = isWhole ? Buffer.from(chunk.subarray(from, end)) : null
+    const hasBody = exchange.replied(head, framing, whole)
+    if (isWhole) return end
     if (!hasBody || from === chunk.length) return from
     return this.#readBody(exchange, chunk, from)
   }

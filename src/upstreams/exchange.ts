@@ -9,7 +9,7 @@ import { writeBodyChunk } from '../http/body-writer.ts'
 import { lastChunk } from '../http/chunked.ts'
 import { fieldsText } from '../http/encode.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
-import { Framing, type ReplyHead, replyFraming } from '../http/reply.ts'
+import { Framing, type FramingNumber, type ReplyHead } from '../http/reply.ts'
 import type { UpstreamConnection } from './connection.ts'
 
 /** A server that answers with nothing but interim replies is broken. */
@@ -70,22 +70,26 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     this.#sendBody()
   }
 
-  /** A reply head was read. Returns where to go on: true when a body is to be read through `readBody`. */
-  replied(head: ReplyHead): boolean {
-    const framing = replyFraming(head, this.call.method)
+  /**
+   * A reply head was read, and `framing` follows from it. `whole` is the body where it came with the head, for short replies are
+   * the most. Returns whether a body is to be read through `readBody`.
+   */
+  replied(head: ReplyHead, framing: FramingNumber, whole: Buffer | null): boolean {
     if (framing === Framing.none && (this.call.method === 'HEAD' || head.status === 304) && head.contentLength >= 0) {
       head.headers.add('content-length', String(head.contentLength))
     }
     let body = Body.empty
-    if (framing !== Framing.none) {
+    if (whole !== null) body = Body.of(whole)
+    else if (framing !== Framing.none) {
       this.#incoming = new IncomingBody(this, framing, head.contentLength, true)
       body = new Body(framing === Framing.length ? head.contentLength : -1, this.#incoming)
     }
     const reply = new Reply(head.status, head.headers, body)
     reply.reason = head.reason
     this.#answer(reply)
-    if (framing === Framing.none) this.#replyEnded()
-    return framing !== Framing.none
+    if (this.#incoming !== null) return true
+    this.#replyEnded()
+    return false
   }
 
   /** An interim reply (1xx but 101) was read. */
@@ -222,10 +226,10 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
 
   #answer(reply: Reply): void {
     const { pool } = this.#connection
-    const now = pool.clock.now()
+    const { readMs } = this.#connection
     this.#isAnswered = true
-    this.call.upstreamMs += now - this.#sentMs
-    this.#connection.dueMs = now + pool.timeouts.idle
+    this.call.upstreamMs += readMs - this.#sentMs
+    this.#connection.dueMs = readMs + pool.timeouts.idle
     this.#resolve(reply)
   }
 

@@ -118,7 +118,7 @@ export class Pool implements Endpoint {
     const next = this.#nextWaiting(connection)
     if (next !== null) return next.connect(connection)
     if (this.#isClosed) return void connection.socket.destroy()
-    connection.idleSinceMs = this.clock.now()
+    connection.idleSinceMs = connection.readMs
     connection.dueMs = connection.idleSinceMs + this.timeouts.keepAlive
     this.#idle.push(connection)
     this.#options.share.idle++
