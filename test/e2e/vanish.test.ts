@@ -101,7 +101,7 @@ async function vanish(stage: Stage, go: (socket: Socket) => void, count: number)
     )
   }
   for (const socket of sockets) go(socket)
-  await Promise.all(sockets.filter(socket => !socket.closed).map(socket => once(socket, 'close')))
+  for (const socket of sockets) if (!socket.closed) await once(socket, 'close')
 }
 
 /** One client at the point where it goes. */
@@ -122,6 +122,8 @@ async function arrive({ sends, awaits }: Stage): Promise<Socket> {
   })
   return socket
 }
+
+const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, n) => sum + n, 0)
 
 const finished = 'http_server_request_duration_seconds_count'
 
@@ -149,23 +151,12 @@ describe(`${clients} clients vanish`, { timeout: 100_000 }, () => {
       const key = `${status} ${status === 101 ? '' : 'client-closed'}`
       expected.set(key, (expected.get(key) ?? 0) + clients * (status === 0 && awaits === 'nothing' ? 1 : 2))
     }
-    const count = async () => {
-      const lines = (await readFile(program.file('access.log'), 'utf8')).trim().split('\n')
-      const seen = new Map<string, number>()
-      for (const line of lines) {
-        const { status, code = '' } = JSON.parse(line) as { status: number; code?: string }
-        const key = `${status} ${code}`
-        seen.set(key, (seen.get(key) ?? 0) + 1)
-      }
-      return Object.fromEntries(seen)
-    }
     const wanted = Object.fromEntries(expected)
-    const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, n) => sum + n, 0)
     await until(
-      async () => total(await count()) >= total(wanted),
+      async () => total(await countLines()) >= total(wanted),
       () => `${total(wanted)} lines`,
     )
-    assert.deepEqual(await count(), wanted)
+    assert.deepEqual(await countLines(), wanted)
   })
 
   test('nothing is left: no call, no connection, no place under a limit', async () => {
@@ -204,3 +195,15 @@ describe(`${clients} clients vanish`, { timeout: 100_000 }, () => {
     assert.ok(growth < growthMax, `${growth} bytes more`)
   })
 })
+
+/** Lines of the access log by status and code. */
+async function countLines(): Promise<Record<string, number>> {
+  const lines = (await readFile(program.file('access.log'), 'utf8')).trim().split('\n')
+  const seen = new Map<string, number>()
+  for (const line of lines) {
+    const { status, code = '' } = JSON.parse(line) as { status: number; code?: string }
+    const key = `${status} ${code}`
+    seen.set(key, (seen.get(key) ?? 0) + 1)
+  }
+  return Object.fromEntries(seen)
+}

@@ -37,8 +37,13 @@ export function ask(port: number, question: Question = {}): Promise<Answer> {
     const interim: number[] = []
     request.on('information', ({ statusCode }) => interim.push(statusCode))
     request.on('timeout', () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)))
-    request.on('error', reject)
+    // Node tells of a broken connection here too, also when the reply has begun; that is for `isWhole` to say.
+    let hasReply = false
+    request.on('error', error => {
+      if (!hasReply) reject(error)
+    })
     request.on('response', response => {
+      hasReply = true
       const chunks: Buffer[] = []
       const settle = () => {
         const whole = Buffer.concat(chunks)
@@ -57,6 +62,7 @@ export function ask(port: number, question: Question = {}): Promise<Answer> {
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('end', settle)
       response.on('error', settle)
+      response.on('close', settle)
     })
     if (isChunked) request.setHeader('transfer-encoding', 'chunked')
     else if (body !== undefined && !request.hasHeader('content-length'))
