@@ -146,6 +146,11 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
       this.#connection.dueMs = nowMs + timeouts.idle
       return
     }
+    if (!this.#isAnswered && !this.isRequestSent && !this.#connection.socket.writableNeedDrain) {
+      // It is the client that is slow to send; its own deadline is for its connection to mind.
+      this.#connection.dueMs = nowMs + timeouts.response
+      return
+    }
     const detail = `${label}: ${this.#isAnswered ? 'the reply stopped moving' : 'no reply in time'}`
     if (this.#isAnswered) this.fail(new Failure('upstream-reply-cut-short', { detail }))
     else this.fail(new Failure('upstream-timeout', { detail, retryable: 'if-idempotent' }))
