@@ -47,6 +47,7 @@ const special: Readonly<Record<string, KindNumber>> = {
   'x-forwarded-proto': Kind.forwarding,
   'x-forwarded-port': Kind.forwarding,
   'x-real-ip': Kind.forwarding,
+  via: Kind.forwarding,
 }
 
 const common = `accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
@@ -59,7 +60,7 @@ if-range if-unmodified-since last-modified link location origin permissions-poli
 ratelimit-policy referer referrer-policy retry-after sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest
 sec-fetch-mode sec-fetch-site sec-fetch-user sec-websocket-accept sec-websocket-extensions sec-websocket-key
 sec-websocket-protocol sec-websocket-version server server-timing set-cookie strict-transport-security traceparent
-tracestate upgrade-insecure-requests user-agent vary via www-authenticate x-api-key x-content-type-options x-frame-options
+tracestate upgrade-insecure-requests user-agent vary www-authenticate x-api-key x-content-type-options x-frame-options
 x-powered-by x-request-id x-requested-with x-xss-protection`
 
 /** Names in the two spellings that clients use, lower-case and Train-Case. */

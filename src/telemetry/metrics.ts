@@ -162,7 +162,7 @@ export const metrics = {
   turnpike_worker_replacements: {
     type: 'counter',
     unit: '',
-    help: 'Worker threads that were replaced by a new one.',
+    help: 'Worker threads that were replaced by a new one: `thrown` (by code that nothing caught), `died`, `asked` (by the admin API).',
     labels: ['reason'],
   },
   turnpike_event_loop_delay_seconds: {

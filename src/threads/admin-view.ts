@@ -18,6 +18,6 @@ export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMet
     config: () => gateway.configStatus,
     workers: () => fleet.status,
     reload: () => gateway.reload(),
-    replaceWorker: id => fleet.replace(id, 'asked for'),
+    replaceWorker: id => fleet.replace(id, 'asked'),
   }
 }

@@ -16,8 +16,11 @@ export interface FleetOptions {
   /** Threads where the config names no number. */
   readonly cores: number
   /** Told when a worker was replaced, and why. */
-  onReplaced?(reason: string): void
+  onReplaced?(reason: ReplacementReason): void
 }
+
+/** `thrown`: by code that nothing caught. `died`: without a word. `asked`: by the admin API. */
+export type ReplacementReason = 'thrown' | 'died' | 'asked'
 
 /** Why the workers would not take a config; the config in force goes on. */
 export class EditionRefused extends Error {
@@ -85,10 +88,10 @@ export class Fleet {
   }
 
   /** Puts a new worker in the place of one; it starts to serve before the other stops. False for an unknown id. */
-  async replace(id: number, reason: string): Promise<boolean> {
+  async replace(id: number, reason: ReplacementReason, detail = ''): Promise<boolean> {
     const crew = [...this.#crew].find(member => member.id === id && member.state === 'serving')
     if (crew === undefined) return false
-    await this.#enqueue(() => this.#replace(crew, reason))
+    await this.#enqueue(() => this.#replace(crew, reason, detail))
     return true
   }
 
@@ -129,10 +132,10 @@ export class Fleet {
     for (const crew of serving.slice(size)) void crew.drain(edition.blueprint.drainMs)
   }
 
-  async #replace(old: Crew, reason: string): Promise<void> {
+  async #replace(old: Crew, reason: ReplacementReason, detail: string): Promise<void> {
     const edition = this.#edition
     if (edition === null || this.#isDraining || old.state !== 'serving') return
-    this.#options.log.warn({ worker: old.id, reason }, 'replacing a worker')
+    this.#options.log.warn({ worker: old.id, reason, ...(detail !== '' && { detail }) }, 'replacing a worker')
     await this.#join(edition, old.ordinal)
     this.#options.onReplaced?.(reason)
     void old.drain(edition.blueprint.drainMs)
@@ -162,8 +165,8 @@ export class Fleet {
     const ports: CrewPorts = {
       log: this.#options.log,
       page,
-      onSick: (crew, reason) => {
-        this.replace(crew.id, reason).catch((error: unknown) => {
+      onSick: (crew, detail) => {
+        this.replace(crew.id, 'thrown', detail).catch((error: unknown) => {
           this.#options.log.error({ err: error, worker: crew.id }, 'a worker could not be replaced and goes on')
         })
       },

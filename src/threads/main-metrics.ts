@@ -4,6 +4,7 @@ import type { WorkerStatus } from '../control/admin-view.ts'
 import type { Counter, Gauge, Meter } from '../core/ports.ts'
 import { createMeter } from '../telemetry/meter.ts'
 import { createPage, type MetricPage } from '../telemetry/page.ts'
+import type { ReplacementReason } from './fleet.ts'
 import { version } from './version.ts'
 
 /** Owns the page of the main thread. */
@@ -19,6 +20,7 @@ export class MainMetrics {
 
   constructor() {
     this.#meter.gauge('turnpike_build_info', { version: version(), node_version: process.versions.node }).set(1)
+    for (const result of ['taken', 'unchanged', 'refused']) this.#meter.counter('turnpike_config_reloads', { result })
     this.#meter.gauge('process_start_time_seconds', {}).set(Date.now() / 1000 - process.uptime())
   }
 
@@ -35,7 +37,7 @@ export class MainMetrics {
     this.#successful.set(result === 'refused' ? 0 : 1)
   }
 
-  replaced(reason: string): void {
+  replaced(reason: ReplacementReason): void {
     this.#meter.counter('turnpike_worker_replacements', { reason }).add(1)
   }
 

@@ -27,13 +27,16 @@ export const concurrency = definePolicy({
       }),
     }),
   ),
-  build({ limit, by, retryAfter }, { shared }, place) {
+  build({ limit, by, retryAfter }, { shared, meter }, place) {
+    const hits = meter.counter('turnpike_ceiling_hits', { ceiling: 'concurrency', name: place.route })
     const seconds = String(Math.ceil(retryAfter / 1000))
     const one = by === 'route' ? shared.counter(place.key) : null
     return next =>
       function concurrency(call) {
         const counter = one ?? shared.counter(`${place.key}/${call.clientAddress}`)
-        return counter.tryTake(limit) ? hold(new Permit(call, counter), call, next) : Promise.resolve(refuse(seconds))
+        if (counter.tryTake(limit)) return hold(new Permit(call, counter), call, next)
+        hits.add(1)
+        return Promise.resolve(refuse(seconds))
       }
   },
 })

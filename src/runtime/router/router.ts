@@ -113,7 +113,7 @@ export function normaliseHost(name: string): string {
 function findByHost(hosts: Hosts, call: RouteQuery, method: string): Entry | null {
   const host = hostOf(call)
   if (host.length <= hostLengthMax) {
-    const exact = hosts.exact.get(host)
+    const exact = hosts.exact.size === 0 ? undefined : hosts.exact.get(host)
     const entry = exact === undefined ? null : findInTrie(exact, call, method)
     if (entry !== null) return entry
     if (hosts.wildcard.size > 0) {
@@ -140,7 +140,7 @@ function explainMiss(hosts: Hosts, call: RouteQuery): Routing {
   const methods = new Set<string>()
   const host = hostOf(call)
   if (host.length <= hostLengthMax) {
-    const exact = hosts.exact.get(host)
+    const exact = hosts.exact.size === 0 ? undefined : hosts.exact.get(host)
     if (exact !== undefined) methodsInTrie(exact, call, methods)
     for (let dot = host.indexOf('.', 1); dot > 0; dot = host.indexOf('.', dot + 1)) {
       const wildcard = hosts.wildcard.get(host.slice(dot + 1))

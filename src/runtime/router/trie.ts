@@ -3,9 +3,10 @@
 import type { PathPattern } from '../../core/pattern.ts'
 import type { RouteQuery } from './conditions.ts'
 import { collectMethods, type Entry, exactRank, type Leaf, pick } from './leaf.ts'
+import { createTextTable, type TextTable } from './text-table.ts'
 
 interface Node {
-  literals: Map<string, Node> | null
+  literals: TextTable<Node> | null
   param: Node | null
   /** Patterns that end here. */
   exact: Leaf | null
@@ -15,12 +16,12 @@ interface Node {
 
 export interface Trie {
   /** Exact patterns without parameters, by their whole path: the most specific there are, found in one step. */
-  readonly literals: Map<string, Leaf>
+  readonly literals: TextTable<Leaf>
   readonly root: Node
 }
 
 export function createTrie(): Trie {
-  return { literals: new Map(), root: createNode() }
+  return { literals: createTextTable(), root: createNode() }
 }
 
 function createNode(): Node {
@@ -46,7 +47,7 @@ export function leafOf(trie: Trie, pattern: PathPattern, made: Leaf[]): Leaf {
       node.param ??= createNode()
       node = node.param
     } else {
-      node.literals ??= new Map()
+      node.literals ??= createTextTable()
       const next = node.literals.get(segment.text) ?? createNode()
       node.literals.set(segment.text, next)
       node = next
@@ -71,7 +72,7 @@ function literalPath(pattern: PathPattern): string | null {
 
 /** The best match: an exact path before a prefix, the longer prefix, and where they differ first a literal segment. */
 export function findInTrie(trie: Trie, call: RouteQuery, method: string): Entry | null {
-  const literal = trie.literals.get(call.path)
+  const literal = trie.literals.find(call.path, 0, call.path.length)
   if (literal !== undefined) {
     const entry = pick(literal, call, method)
     if (entry !== null) return entry
@@ -92,7 +93,7 @@ function findBelow(node: Node, from: number, call: RouteQuery, method: string): 
   } else if (node.literals !== null || node.param !== null) {
     const slash = path.indexOf('/', from)
     const end = slash < 0 ? path.length : slash
-    const literal = node.literals?.get(path.slice(from, end))
+    const literal = node.literals?.find(path, from, end)
     if (literal !== undefined) {
       best = findBelow(literal, end + 1, call, method)
       if (best !== null && best.rank === exactRank) return best
@@ -108,7 +109,7 @@ function findBelow(node: Node, from: number, call: RouteQuery, method: string): 
 
 /** Adds every method by which this call would have found a match. */
 export function methodsInTrie(trie: Trie, call: RouteQuery, methods: Set<string>): void {
-  const literal = trie.literals.get(call.path)
+  const literal = trie.literals.find(call.path, 0, call.path.length)
   if (literal !== undefined) collectMethods(literal, call, methods)
   methodsBelow(trie.root, 1, call, methods)
 }
@@ -122,7 +123,7 @@ function methodsBelow(node: Node, from: number, call: RouteQuery, methods: Set<s
   }
   const slash = path.indexOf('/', from)
   const end = slash < 0 ? path.length : slash
-  const literal = node.literals?.get(path.slice(from, end))
+  const literal = node.literals?.find(path, from, end)
   if (literal !== undefined) methodsBelow(literal, end + 1, call, methods)
   if (node.param !== null && end > from) methodsBelow(node.param, end + 1, call, methods)
 }
