@@ -232,7 +232,7 @@ describe('direct and through the gateway are the same', () => {
     ['cookies and authorization', { headers: { host: 'a.test', cookie: 'a=1; b=2', authorization: 'Bearer x.y.z' } }],
     ['a conditional and a range', { headers: { host: 'a.test', 'if-none-match': '"a"', range: 'bytes=0-1' } }],
   ]
-  const ours = /^(connection|x-request-id|traceparent|x-forwarded-(for|proto|host))$/i
+  const ours = /^(connection|via|x-request-id|traceparent|x-forwarded-(for|proto|host))$/i
   /** A length of nothing says the same as none. */
   const isOurs = ([name = '', value]: string[]) => ours.test(name) || (/^content-length$/i.test(name) && value === '0')
   const told = (got: Answer) => {

@@ -159,13 +159,15 @@ routes: [{ match: { path: "/**" }, forward: shop }]
 })
 
 describe('a running gateway that gets a config it cannot take', () => {
-  test('goes on unharmed, says why with the place, once, and takes the next good one', async () => {
+  test('goes on unharmed, says why with the place, once, and takes the next good one', async t => {
     const holder = net.createServer().listen(0, '127.0.0.1')
+    t.after(() => holder.close())
     await once(holder, 'listening')
     const taken = (holder.address() as AddressInfo).port
     await using program = await Program.start({ routes: [pong] })
     const listener = { port: program.port, host: '127.0.0.1' }
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    t.after(() => agent.destroy())
     const bad: [config: object, says: RegExp][] = [
       [{ routes: [{ match: { path: '/ping' }, rply: {} }] }, /turnpike\.json:\d+:\d+: .*`?rply/],
       [
@@ -190,21 +192,22 @@ describe('a running gateway that gets a config it cannot take', () => {
     for (const [config, says] of bad) {
       const before = await program.total('turnpike_config_reloads_total', { result: 'refused' })
       await program.rewrite(config)
-      await program.untilTotal('turnpike_config_reloads_total', { result: 'refused' }, before + 1)
-      assert.match(program.stderr, says)
+      await until(
+        () => says.test(program.stderr),
+        () => `${says} in the log`,
+      )
+      assert.ok((await program.total('turnpike_config_reloads_total', { result: 'refused' })) > before)
       assert.equal(await program.total('turnpike_config_last_reload_successful'), 0)
       assert.equal((await ask(program.port, { path: '/ping', agent })).text, 'pong')
       const again = await program.admin('/reload', { method: 'POST' })
       assert.equal(again.status, 422)
       assert.equal([...program.stderr.matchAll(new RegExp(says, 'g'))].length, 1, 'told more than once')
     }
-    holder.close()
     await program.rewrite({ routes: [{ match: { path: '/ping' }, reply: { body: 'pong again' } }] })
     await until(
       async () => (await ask(program.port, { path: '/ping', agent })).text === 'pong again',
       () => 'the good config',
     )
-    agent.destroy()
     assert.equal(await program.total('turnpike_config_last_reload_successful'), 1)
   })
 })
