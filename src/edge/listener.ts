@@ -60,6 +60,8 @@ export class Listener {
   readonly #ceilingHits: Counter
   #settings: ListenerSettings
   #early: Socket[] | null = []
+  /** Connections whose TLS handshake is under way, by the address of the client. */
+  readonly #handshaking = new Map<string, Socket>()
 
   constructor(settings: ListenerSettings, ports: ListenerPorts) {
     const { blueprint } = settings
@@ -113,7 +115,7 @@ export class Listener {
   /** Stops accepting; idle connections close, the others after their call. Resolves when all are gone. */
   async drain(): Promise<void> {
     this.gate.isDraining = true
-    for (const socket of this.#early ?? []) socket.destroy()
+    for (const socket of [...(this.#early ?? []), ...this.#handshaking.values()]) socket.destroy()
     for (const connection of this.gate.connections) connection.drain()
     await this.#acceptQueued()
     await new Promise<void>(resolve => this.#server.close(() => resolve()))
@@ -122,7 +124,7 @@ export class Listener {
   /** Ends what is still open. */
   destroy(): void {
     this.#server.close()
-    for (const socket of this.#early ?? []) socket.destroy()
+    for (const socket of [...(this.#early ?? []), ...this.#handshaking.values()]) socket.destroy()
     for (const connection of [...this.gate.connections, ...this.gate.tunnels]) connection.closed()
   }
 
@@ -161,19 +163,27 @@ export class Listener {
     const { certificates, blueprint } = this.#settings
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false }
     if (certificates === null) {
-      const server = net.createServer(options, socket => this.#accepted(socket))
-      return server
+      return net.createServer(options, socket => {
+        if (this.#admit(socket)) this.#accepted(socket)
+      })
     }
     const server = tls.createServer(
       {
         ...options,
+        // Node shows the end of a client that leaves in its handshake only without this; it is set again behind it.
+        allowHalfOpen: false,
         ALPNProtocols: ['http/1.1'],
         SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
         handshakeTimeout: blueprint.timeouts.head,
         ...secureOptions(this.#settings, this.#ports.ticketKeys),
       },
-      socket => this.#accepted(socket),
+      socket => {
+        this.#handshaking.delete(clientOf(socket))
+        socket.allowHalfOpen = true
+        this.#accepted(socket)
+      },
     )
+    server.on('connection', (socket: Socket) => this.#handshakeBegins(socket))
     // A handshake that fails is the client's affair; without a listener it would end the worker.
     server.on('tlsClientError', (_, socket) => socket.destroy())
     return server
@@ -185,15 +195,30 @@ export class Listener {
     return certificates
   }
 
-  #accepted(socket: Socket): void {
+  /** Counts a connection, or closes it where there are as many as there may be. */
+  #admit(socket: Socket): boolean {
     socket.on('error', ignore)
     if (!this.#openSockets.tryTake(this.#settings.blueprint.limits.connections)) {
       this.#ceilingHits.add(1)
       socket.destroy()
-      return
+      return false
     }
     this.#opened.add(1)
     socket.on('close', () => this.#openSockets.give())
+    return true
+  }
+
+  #handshakeBegins(socket: Socket): void {
+    if (!this.#admit(socket)) return
+    const client = clientOf(socket)
+    this.#handshaking.set(client, socket)
+    socket.on('close', () => {
+      if (this.#handshaking.get(client) === socket) this.#handshaking.delete(client)
+    })
+  }
+
+  #accepted(socket: Socket): void {
+    socket.on('error', ignore)
     if (this.#early === null) this.#serve(socket)
     else this.#early.push(socket)
   }
@@ -224,6 +249,10 @@ export class Listener {
     })
     if (gate.isDraining) connection.drain()
   }
+}
+
+function clientOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 function secureOptions({ blueprint, certificates }: ListenerSettings, ticketKeys: Buffer): tls.SecureContextOptions {
