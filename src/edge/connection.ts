@@ -93,8 +93,6 @@ export class Connection implements Timed, IncomingBodyOwner {
   closed(): void {
     if (this.#isClosed) return
     const turn = this.#turn
-    // A tunnel ends by itself once its socket is gone, and counts its bytes first.
-    if (turn?.status === 101) return void this.socket.destroy()
     this.#isClosed = true
     const failure = new Failure('client-closed')
     if (turn !== null && !turn.isOver) {

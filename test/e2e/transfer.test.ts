@@ -26,12 +26,10 @@ before(async () => {
     listeners: [{ port: 0, host: '127.0.0.1', timeouts: { body: '60s' } }],
     upstreams: {
       origin: { targets: [origin.url] },
-      single: { targets: [origin.url], limits: { connections: 1 } },
       stalling: { targets: [origin.url], timeouts: { response: '2s' } },
     },
     routes: [
       { match: { path: '/stall' }, forward: 'stalling' },
-      { match: { path: '/down', headers: { 'x-single': '1' } }, forward: 'single' },
       { match: { path: '/**' }, forward: 'origin' },
     ],
   })
@@ -236,38 +234,5 @@ describe('back-pressure reaches the source', () => {
     }
     assert.equal(received, 20 * MB)
     assert.ok(response.complete)
-  })
-
-  test('connections that were held back until the end serve the next call', async () => {
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
-    for (let round = 0; round < 30; round++) {
-      const headers = { 'x-single': '1' }
-      const path = `/down?bytes=${200_000 + round * 33_333}${round % 2 === 0 ? '&chunked' : ''}`
-      const request = http.get({ host: '127.0.0.1', port: program.port, path, headers, agent, timeout: 5_000 })
-      request.on('timeout', () => request.destroy(new Error(`no reply in round ${round}`)))
-      const [response] = (await once(request, 'response')) as [IncomingMessage]
-      await pause(5)
-      response.resume()
-      await once(response, 'end')
-    }
-    for (let round = 0; round < 30; round++) {
-      const headers = { 'content-length': 200_000 + round * 33_333 }
-      const options = {
-        host: '127.0.0.1',
-        port: program.port,
-        method: 'POST',
-        path: '/up',
-        headers,
-        agent,
-        timeout: 5_000,
-      }
-      const request = http.request(options)
-      request.on('timeout', () => request.destroy(new Error(`no reply in round ${round}`)))
-      request.end(Buffer.alloc(headers['content-length']))
-      const [response] = (await once(request, 'response')) as [IncomingMessage]
-      response.resume()
-      await once(response, 'end')
-    }
-    agent.destroy()
   })
 })
