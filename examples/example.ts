@@ -19,6 +19,8 @@ export interface Example {
   readonly title: string
   /** Path of the config file from the root of the repository. */
   readonly config: string
+  /** Paths of modules that add policies and ends, from the root of the repository. */
+  readonly extensions?: readonly string[]
   readonly services: readonly Service[]
   /** Ports that the gateway takes, the one that answers calls first. */
   readonly ports: readonly number[]

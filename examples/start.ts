@@ -40,7 +40,8 @@ async function start(example: Example): Promise<void> {
     await waitFor(family, service.name, service.port)
     process.stdout.write(`  ${service.name.padEnd(10)} http://localhost:${service.port}\n`)
   }
-  family.spawn('gateway', ['src/main.ts', 'run', example.config])
+  const extensions = (example.extensions ?? []).flatMap(file => ['--extension', file])
+  family.spawn('gateway', ['src/main.ts', 'run', example.config, ...extensions])
   for (const port of example.ports) await waitFor(family, 'gateway', port)
   // The gateway says that it is ready just after its ports answer; what to do next should stand last.
   await delay(300)

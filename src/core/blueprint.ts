@@ -37,7 +37,7 @@ export const listenerSchema = Fields({
   }),
   port: port('TCP port; 0 takes any free one.'),
   host: Maybe(Type.String({ description: 'Address to listen on; all addresses where it is not written.' })),
-  tls: Maybe(tlsSchema),
+  tls: Maybe({ ...tlsSchema, description: 'Makes it a TLS port; plain HTTP where it is not written.' }),
   timeouts: Fields(
     {
       head: Duration({ default: '10s', description: 'From the first byte of a request until its head is complete.' }),
@@ -45,7 +45,7 @@ export const listenerSchema = Fields({
       idle: Duration({ default: '75s', description: 'How long a keep-alive connection may stay without a call.' }),
       tunnel: Duration({ default: '1h', description: 'How long an upgraded connection may stay without a byte.' }),
     },
-    { default: {} },
+    { default: {}, description: 'How long clients may take.' },
   ),
   limits: Fields(
     {
@@ -58,7 +58,7 @@ export const listenerSchema = Fields({
       fields: Type.Integer({ minimum: 1, maximum: 10000, default: 100, description: 'Number of header fields.' }),
       target: Size({ default: '8kB', description: 'The request target.' }),
     },
-    { default: {} },
+    { default: {}, description: 'How much is accepted; more is refused.' },
   ),
   trustedProxies: Type.Array(Type.String({ format: 'cidr' }), {
     default: [],
@@ -108,7 +108,7 @@ export const upstreamSchema = Fields({
   ),
   dns: Fields(
     { refresh: Duration({ default: '30s', description: 'How often names of targets are resolved again.' }) },
-    { default: {} },
+    { default: {}, description: 'How names of targets are resolved.' },
   ),
   tls: Fields(
     {
@@ -120,7 +120,7 @@ export const upstreamSchema = Fields({
         Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' }),
       ),
     },
-    { default: {} },
+    { default: {}, description: 'For targets with `https`.' },
   ),
   timeouts: Fields(
     {
@@ -130,18 +130,27 @@ export const upstreamSchema = Fields({
       keepAlive: Duration({ default: '60s', description: 'How long an unused connection is kept.' }),
       call: Maybe(Duration({ description: 'The whole exchange, all tries and the body included.' })),
     },
-    { default: {} },
+    { default: {}, description: 'How long the upstream may take.' },
   ),
   retry: Maybe(
-    Fields({
-      attempts: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further tries after the first.' }),
-      on: Type.Array(Choice(['connect-failure', 'reset', 'timeout', '500', '502', '503', '504']), {
-        default: ['connect-failure', 'reset'],
-        description: 'What is tried again.',
-      }),
-      budget: Percent({ default: '20%', description: 'Retries as a share of the calls of the last ten seconds.' }),
-      backoff: Duration({ default: '25ms', description: 'Base of the jittered, doubling pause before a further try.' }),
-    }),
+    Fields(
+      {
+        attempts: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further tries after the first.' }),
+        on: Type.Array(Choice(['connect-failure', 'reset', 'timeout', '500', '502', '503', '504']), {
+          default: ['connect-failure', 'reset'],
+          description: 'What is tried again.',
+        }),
+        budget: Percent({ default: '20%', description: 'Retries as a share of the calls of the last ten seconds.' }),
+        backoff: Duration({
+          default: '25ms',
+          description: 'Base of the jittered, doubling pause before a further try.',
+        }),
+      },
+      {
+        description:
+          'When a call is tried again; where it is not written, only one that found no connection, on other targets.',
+      },
+    ),
   ),
   limits: Fields(
     {
@@ -156,7 +165,7 @@ export const upstreamSchema = Fields({
         description: 'Calls waiting for a connection, over all workers together; one more is answered 503 at once.',
       }),
     },
-    { default: {} },
+    { default: {}, description: 'Ceilings; what they turn away is counted.' },
   ),
 })
 
@@ -183,13 +192,16 @@ export const telemetrySchema = Fields({
   accessLog: Maybe(
     Shorthand(
       'to',
-      Fields({
-        to: Type.String({ description: '`stdout`, or the path of a file that is reopened on SIGUSR1.' }),
-        bufferBytes: Size({
-          default: '1MB',
-          description: 'Lines waiting to be written; past it lines are dropped and counted.',
-        }),
-      }),
+      Fields(
+        {
+          to: Type.String({ description: '`stdout`, or the path of a file that is reopened on SIGUSR1.' }),
+          bufferBytes: Size({
+            default: '1MB',
+            description: 'Lines waiting to be written; past it lines are dropped and counted.',
+          }),
+        },
+        { description: 'One line of JSON per call; none where it is not written.' },
+      ),
     ),
   ),
   requestId: Type.Boolean({ default: true, description: 'Sets `x-request-id` on calls and replies.' }),

@@ -23,7 +23,6 @@ export const codes = {
   'body-too-large': { status: 413, source: 'client', text: 'The request body is too large.' },
   'target-too-long': { status: 414, source: 'client', text: 'The request target is too long.' },
   'expectation-failed': { status: 417, source: 'client', text: 'The expectation is not supported.' },
-  'upgrade-refused': { status: 403, source: 'client', text: 'This route does not allow this upgrade.' },
   'headers-too-large': { status: 431, source: 'client', text: 'The request headers are too large.' },
   'client-closed': { status: 0, source: 'client', text: 'The client closed the connection.' },
   // The gateway itself.
@@ -32,7 +31,6 @@ export const codes = {
   'coding-not-implemented': { status: 501, source: 'gateway', text: 'This transfer coding is not supported.' },
   'version-not-supported': { status: 505, source: 'gateway', text: 'This version of HTTP is not supported.' },
   'concurrency-exceeded': { status: 503, source: 'gateway', text: 'Too many calls at once. Try again shortly.' },
-  'connections-exceeded': { status: 503, source: 'gateway', text: 'Too many connections. Try again shortly.' },
   'gateway-draining': { status: 503, source: 'gateway', text: 'The gateway is shutting down. Try again.' },
   'call-timeout': { status: 504, source: 'gateway', text: 'The call took longer than it may.' },
   // The upstream.

@@ -1,4 +1,4 @@
-// What is thrown when a call breaks. Turned into a Reply in one place, at the edge.
+// What is thrown when a call breaks. Only `Reply.ofFailure` makes a Reply of it.
 
 import { codes, type FailureCode, type FailureSource } from './codes.ts'
 

@@ -21,7 +21,16 @@ export async function loadLanguage(extensions: readonly string[]): Promise<Langu
     language.policies.push(...(module.policies ?? []))
     language.ends.push(...(module.ends ?? []))
   }
+  refuseDoubles(language)
   return language
+}
+
+/** The config could not tell them apart. */
+function refuseDoubles(language: Language): void {
+  const names = [...language.policies, ...language.ends].map(({ name }) => name)
+  const double = names.find((name, index) => names.indexOf(name) !== index)
+  if (double === undefined) return
+  throw new Error(`there are two policies or ends named \`${double}\`. Give that of the extension another name.`)
 }
 
 /** Paths of extension modules, relative to the working directory, as URLs. */
