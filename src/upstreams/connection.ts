@@ -17,6 +17,8 @@ export class UpstreamConnection implements Timed {
   /** Bytes of a reply to the call at hand have come. */
   hasReplyBytes = false
   idleSinceMs = 0
+  /** The gateway itself closed it. */
+  isRetired = false
   /** When bytes were last read. */
   readMs: number
   dueMs = Infinity
@@ -91,8 +93,14 @@ export class UpstreamConnection implements Timed {
     return socket
   }
 
+  /** Closes it while it is idle, of the gateway's own accord. */
+  retire(): void {
+    this.isRetired = true
+    this.socket.destroy()
+  }
+
   due(nowMs: number): void {
-    if (this.#exchange === null) this.socket.destroy()
+    if (this.#exchange === null) this.retire()
     else this.#exchange.due(nowMs)
   }
 

@@ -45,6 +45,19 @@ export interface PoolOptions {
  * connections after some seconds, and whether the call was seen could then not be told.
  */
 const trustedIdleMs = 1_000
+/** How long a server that closed a connection early is remembered for it. */
+const distrustMs = 60_000
+
+/** A longer body cannot be sent again (see replay.ts). */
+const replayableBytesMax = 65_536
+
+/**
+ * Runs when the system has been asked for events once more: what it knew of closed connections by then is known here too. It
+ * leaves a call that can be sent but once only the moment between that look and the write to meet a closing connection.
+ */
+function afterPoll(run: () => void): void {
+  setImmediate(() => setImmediate(run))
+}
 
 /** A call waiting for a connection. */
 interface Waiting extends Timed, Abandonable {
@@ -75,6 +88,15 @@ export class Pool implements Endpoint {
   readonly #idle: UpstreamConnection[] = []
   readonly #waiting: Waiting[] = []
   #connecting = 0
+  #trustedIdleMs = trustedIdleMs
+  readonly #trustsAgain: Timed = {
+    dueMs: Infinity,
+    slot: -1,
+    due: () => {
+      this.#trustedIdleMs = trustedIdleMs
+      this.deadlines.remove(this.#trustsAgain)
+    },
+  }
   #tlsSession: Buffer | null = null
   #isClosed = false
 
@@ -96,16 +118,17 @@ export class Pool implements Endpoint {
   send(call: Call, isFresh: boolean): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (call.abandonReason !== null) return reject(call.abandonReason)
-      const needsFresh = isFresh || !(isIdempotent(call.method) && call.body.length <= 65_536)
-      const connection = isFresh ? undefined : this.#takeIdle(needsFresh)
-      if (connection !== undefined) this.#start(connection, call, resolve, reject)
-      else this.#wait(call, isFresh, resolve, reject)
+      if (isFresh) return this.#wait(call, true, resolve, reject)
+      const isOnce = !isIdempotent(call.method) || call.body.length > replayableBytesMax
+      if (isOnce && this.#idle.length > 0) afterPoll(() => this.#take(true, call, resolve, reject))
+      else this.#take(isOnce, call, resolve, reject)
     })
   }
 
   close(): void {
     this.#isClosed = true
-    for (const connection of this.#idle) connection.socket.destroy()
+    for (const connection of this.#idle) connection.retire()
+    this.deadlines.remove(this.#trustsAgain)
   }
 
   /** An exchange is over, well or badly. */
@@ -130,9 +153,18 @@ export class Pool implements Endpoint {
     if (place !== -1) {
       this.#idle.splice(place, 1)
       this.#options.share.idle--
+      if (!connection.isRetired) this.#closedByServer(this.clock.now() - connection.idleSinceMs)
     }
     this.#options.share.connections--
     this.#connectForWaiting()
+  }
+
+  /** Starts on an idle connection, or waits for one. */
+  #take(isOnce: boolean, call: Call, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
+    if (call.abandonReason !== null) return reject(call.abandonReason)
+    const connection = this.#takeIdle(isOnce)
+    if (connection !== undefined) this.#start(connection, call, resolve, reject)
+    else this.#wait(call, isOnce && this.#trustedIdleMs < trustedIdleMs, resolve, reject)
   }
 
   /** The idle connection used last: the others may grow old and be closed. */
@@ -141,7 +173,7 @@ export class Pool implements Endpoint {
     for (;;) {
       const connection = idle[idle.length - 1]
       if (connection === undefined) return undefined
-      if (isOnce && this.clock.now() - connection.idleSinceMs > trustedIdleMs) return undefined
+      if (isOnce && this.clock.now() - connection.idleSinceMs > this.#trustedIdleMs) return undefined
       idle.pop()
       this.#options.share.idle--
       if (connection.isUsable) return connection
@@ -200,11 +232,19 @@ export class Pool implements Endpoint {
     this.#connectForWaiting()
   }
 
+  /** A server that closes connections earlier than most is trusted for half of that time, until it was quiet for a while. */
+  #closedByServer(idleMs: number): void {
+    if (idleMs > 2 * trustedIdleMs) return
+    this.#trustedIdleMs = Math.min(this.#trustedIdleMs, idleMs / 2)
+    this.#trustsAgain.dueMs = this.clock.now() + distrustMs
+    this.deadlines.add(this.#trustsAgain)
+  }
+
   /** Makes room under the ceiling for a call that needs a fresh connection. */
   #closeOneIdle(): boolean {
     const oldest = this.#idle[0]
     // It leaves the table when it has closed; its place under the ceiling is free then.
-    oldest?.socket.destroy()
+    oldest?.retire()
     return oldest !== undefined
   }
 
