@@ -281,7 +281,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (end < bytes.length) this.received(end === 0 ? bytes : bytes.subarray(end))
   }
 
-  /** The one place where a Failure becomes a Reply. */
+  /** For what no route answered: its end makes replies of failures inside the policies. */
   #failed(turn: Turn, thrown: unknown): void {
     if (turn.isOver || turn.status !== 0) return
     const failure = Failure.from(thrown)

@@ -7,7 +7,7 @@ import type { Headers } from '../core/headers.ts'
  * Sets `call.clientAddress` and the forwarding fields.
  *
  * From a trusted proxy the fields are believed and appended to; from anyone else they are dropped and made anew, so that
- * nobody can claim another address (DESIGN section 7). The client is the last address in X-Forwarded-For that is not itself
+ * nobody can claim another address (docs/security.md). The client is the last address in X-Forwarded-For that is not itself
  * a trusted proxy.
  */
 export function applyForwarding(

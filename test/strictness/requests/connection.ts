@@ -80,7 +80,7 @@ const hopByHop: readonly RequestCase[] = [
     'Proxy_Connection',
   ].map(name =>
     accept(
-      'DESIGN §7',
+      'docs/security.md',
       `${name}, which CGI takes for the field with hyphens, is dropped`,
       get(`${name}: hidden`, 'X_End: 1'),
       message({ headers: [['X_End', '1']] }),

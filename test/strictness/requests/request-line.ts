@@ -64,7 +64,7 @@ export const requestLine: readonly RequestCase[] = [
   ...[2, 3, 4, 5, 6, 7, 8, 9].map(minor =>
     refuse(
       'RFC 9112 §2.3',
-      `version HTTP/1.${minor}: no such version, DESIGN refuses it with 400`,
+      `version HTTP/1.${minor}: no such version, refused with 400`,
       line(`GET / HTTP/1.${minor}`),
     ),
   ),

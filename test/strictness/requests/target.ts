@@ -213,7 +213,7 @@ export const targets: readonly RequestCase[] = [
     }),
   ),
   accept(
-    'DESIGN §7',
+    'docs/security.md',
     'a target at its limit of 8000 bytes',
     line(longTarget(8000)),
     message({ target: longTarget(8000) }),
