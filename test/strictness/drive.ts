@@ -113,7 +113,7 @@ class CollectedBody implements IncomingBodyOwner {
   readonly #incoming: IncomingBody
 
   constructor(framing: (typeof Framing)[keyof typeof Framing], length: number) {
-    this.#incoming = new IncomingBody(this, framing, length)
+    this.#incoming = new IncomingBody(this, framing, length, false)
     this.#incoming.start({
       write: chunk => {
         this.#chunks.push(chunk)
