@@ -7,8 +7,8 @@ export interface Lexicon<T> {
 }
 
 /**
- * Hot path: a `Map` would do, but V8 enters each string that it looks up into its table of internalized strings, which cost a
- * quarter of the gateway's own time and moved every head into the old generation (see bench/RESULTS.md).
+ * Hot path: a `Map` would do, but V8 enters each string that it looks up into its table of internalized strings; about 2 µs
+ * a call (bench/NOTES.md).
  */
 export function createLexicon<T>(words: ReadonlyMap<string, T>): Lexicon<T> {
   // Sixteen slots a word: a chain of more than two is rare.

@@ -5,7 +5,7 @@ import v8 from 'node:v8'
 /**
  * Pretenuring off. Where many objects of one place in the code survive a collection, V8 allocates the next ones in the old
  * generation. In a gateway those that survive are merely the calls under way, all others die at once, and each header list in
- * the old generation keeps its strings until a full collection: about 1.5 µs a call (bench/RESULTS.md).
+ * the old generation keeps its strings until a full collection: about 1.5 µs a call (bench/NOTES.md).
  */
 export function tuneEngine(): void {
   v8.setFlagsFromString('--no-allocation-site-pretenuring')

@@ -321,7 +321,7 @@ export class Pool implements Endpoint {
 
   /**
    * Hot path: all plain sockets of a worker read into one buffer, so that a reply costs no buffer of its own and none of the
-   * stream machinery; about 1.5 µs a call (bench/RESULTS.md). What is kept of it is copied by who keeps it.
+   * stream machinery; about 1.5 µs a call (bench/NOTES.md). What is kept of it is copied by who keeps it.
    */
   #connectPlain(received: (bytes: Buffer) => boolean): Socket {
     const { scratch } = this.#options.share
