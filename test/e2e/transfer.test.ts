@@ -166,8 +166,11 @@ async function settled(count: () => number): Promise<number> {
 }
 
 describe('back-pressure reaches the source', () => {
-  /** The buffers of the kernel on the way, which grow by themselves, and those of the gateway. */
-  const onTheWayMax = 40 * MB
+  /**
+   * The buffers of the kernel on the way: two connections, each with up to `tcp_rmem` (often 32 MB) at the reader and `tcp_wmem`
+   * at the writer, which it grows by itself. What the gateway holds is bounded by its memory.
+   */
+  const onTheWayMax = 100 * MB
 
   test('a client that stops to read stops the upstream, and gets the rest when it reads on', async () => {
     const socket = net.connect({ port: program.port, host: '127.0.0.1' })
