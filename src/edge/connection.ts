@@ -44,6 +44,8 @@ export class Connection implements Timed, IncomingBodyOwner {
   #headStartedMs = 0
   #lingeredBytes = -1
   #isBlocked = false
+  /** Replies are piling up at a client that does not read them; its next requests wait. */
+  #isBacklogged = false
   #isClosed = false
   /** When a body that should be moving has stood still for too long. */
   #progressDueMs = Infinity
@@ -78,7 +80,7 @@ export class Connection implements Timed, IncomingBodyOwner {
       }
       if (from === chunk.length) return
     }
-    if (this.#turn !== null) this.#hold(chunk, from)
+    if (this.#turn !== null || this.#isBacklogged) this.#hold(chunk, from)
     else this.#readHead(chunk, from)
   }
 
@@ -110,6 +112,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.#isBlocked = false
     this.#moved()
     this.#turn?.drained()
+    if (this.#isBacklogged) this.#next()
   }
 
   /** To be called with what every write of a body returned; minds the deadline of a client that does not read. */
@@ -310,8 +313,9 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (body !== null && !body.isReceived) return
     this.#body = null
     this.dueMs = this.#gate.idleDueMs
+    this.#isBacklogged = this.socket.writableNeedDrain
     const held = this.#held
-    if (held === null) return
+    if (held === null || this.#isBacklogged) return
     this.#held = null
     if (this.socket.isPaused()) this.socket.resume()
     this.#readHead(held, 0)
