@@ -204,7 +204,7 @@ const forbiddenInTrailers =
   `host authorization cookie set-cookie content-encoding content-type content-range cache-control
 max-forwards range if-match if-none-match if-modified-since if-unmodified-since if-range www-authenticate
 proxy-authenticate proxy-authorization age date expires location retry-after vary forwarded via x-forwarded-for
-x-forwarded-host x-forwarded-proto`.split(/\s+/)
+x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip`.split(/\s+/)
 
 function trailerFacts(): FieldFacts {
   return {

@@ -173,6 +173,8 @@ const droppedTrailers = [
     'Range: bytes=0-1',
     'Expect: 100-continue',
     'X-Forwarded-For: 1.1.1.1',
+    'X-Forwarded-Port: 1',
+    'X-Real-IP: 1.1.1.1',
     'Set-Cookie: a=b',
   ],
 ]
