@@ -4,7 +4,10 @@
 export const folders: Readonly<Record<string, readonly string[]>> = {
   core: [],
   http: ['core'],
-  policies: ['core'],
+  identity: ['core'],
+  limits: ['core'],
+  outside: ['core'],
+  policies: ['core', 'identity', 'limits'],
   ends: ['core'],
   joins: ['core'],
   telemetry: ['core'],

@@ -1,13 +1,13 @@
 // From the resolved config as the user arranged it to the blueprint's arrangement. Places travel with the values.
 
 import type { MatchBlueprint } from '../core/blueprint.ts'
-import type { Found } from './found.ts'
+import { type Found, leaf } from './found.ts'
 import { partOf, partsOf } from './found-read.ts'
 
 /** The blueprint with its places; its value is a `Blueprint` unless it is broken. */
 export function assemble(config: Found): Found {
   const parts: [string, Found][] = []
-  const globalPolicies = partsOf(partOf(config, 'policies')).map(normalPolicy)
+  const globalPolicies = partsOf(partOf(config, 'policies')).map(policy => inRoute(policy, true))
   for (const [key, part] of config.children ?? []) {
     if (key === 'listeners') parts.push(['listeners', mapItems(part, namedListener)])
     else if (key === 'drain') parts.push(['drainMs', part])
@@ -37,7 +37,8 @@ function routesOf(routes: Found, globalPolicies: readonly Found[]): Found {
     const made: [string, Found][] = []
     if (name !== null) made.push(['name', name.value === '' ? { ...name, value: madeName(match, taken) } : name])
     if (match !== null) made.push(['match', match])
-    if (own !== null) made.push(['policies', listOf(own, [...globalPolicies, ...partsOf(own).map(normalPolicy)])])
+    if (own !== null)
+      made.push(['policies', listOf(own, [...globalPolicies, ...partsOf(own).map(policy => inRoute(policy, false))])])
     if (end !== undefined && options !== undefined) {
       made.push([
         'end',
@@ -64,6 +65,15 @@ function madeName(match: Found | null, taken: Set<unknown>): string {
   for (let count = 2; taken.has(name); count++) name = `${base} #${count}`
   taken.add(name)
   return name
+}
+
+function inRoute(policy: Found, isGlobal: boolean): Found {
+  const normal = normalPolicy(policy)
+  const mark = leaf(isGlobal, policy.span, { name: 'isGlobal', keySpan: null })
+  return objectOf(normal, [
+    ...[...(normal.children ?? [])].map(([key, part]): [string, Found] => [String(key), part]),
+    ['isGlobal', mark],
+  ])
 }
 
 function normalPolicy(policy: Found): Found {

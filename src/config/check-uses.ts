@@ -2,7 +2,7 @@
 
 import { OptionsError } from '../core/policy.ts'
 import type { Found } from './found.ts'
-import { headSpan, partAt, partOf } from './found-read.ts'
+import { headSpan, partAt, partOf, partsOf } from './found-read.ts'
 import type { Language } from './language.ts'
 import type { Finding } from './problem.ts'
 import { listOf, suggest } from './suggest.ts'
@@ -11,8 +11,16 @@ import { listOf, suggest } from './suggest.ts'
 export function checkPolicy(use: Found, language: Language, findings: Finding[]): void {
   const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
   const options = partOf(use, 'options')
+  for (const inner of options === null ? [] : innerUses(options)) checkPolicy(inner, language, findings)
   if (definition?.check === undefined || options === null || options.isBroken) return
   asked(options, findings, () => definition.check?.(options.value))
+}
+
+/** The policies that stand inside the options of another one. */
+function innerUses(found: Found): Found[] {
+  return partsOf(found).flatMap(part =>
+    part.children?.size === 2 && part.children.has('policy') && part.children.has('options') ? [part] : innerUses(part),
+  )
 }
 
 /** Asks the definition of an end whether its options can work, and for upstreams that do not exist. */

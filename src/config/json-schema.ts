@@ -9,13 +9,19 @@ export type JsonSchema = Readonly<Record<string, unknown>>
 /** The complete JSON Schema (draft 2020-12) of a config in this language. */
 export function renderJsonSchema(language: Language): JsonSchema {
   const schema = languageSchema(language)
-  const policy = schema.properties?.['policies']?.items
+  const definitions = new Map<string, Keywords>()
+  collectDefinitions(schema, definitions)
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Turnpike config',
     ...written(schema),
     $defs: {
-      policy: policy?.variants === undefined ? {} : withVariants(policy, policy.variants),
+      ...Object.fromEntries(
+        [...definitions].map(([name, defined]) => [
+          name,
+          defined.variants === undefined ? {} : withVariants(defined, defined.variants),
+        ]),
+      ),
       fromOutside: {
         type: 'string',
         pattern: '^\\$\\{(env|file):[^}]+\\}$',
@@ -25,8 +31,24 @@ export function renderJsonSchema(language: Language): JsonSchema {
   }
 }
 
-const policyRef: JsonSchema = { $ref: '#/$defs/policy' }
 const outsideRef: JsonSchema = { $ref: '#/$defs/fromOutside' }
+
+/** Schemas that stand in several places, or inside themselves. */
+function collectDefinitions(schema: Keywords, into: Map<string, Keywords>): void {
+  const { variants } = schema
+  if (variants?.definition !== undefined) {
+    if (into.has(variants.definition)) return
+    into.set(variants.definition, schema)
+  }
+  const parts = [
+    ...Object.values(schema.properties ?? {}),
+    ...Object.values(variants?.of ?? {}),
+    ...(schema.anyOf ?? []),
+    ...(schema.items === undefined ? [] : [schema.items]),
+    ...(typeof schema.additionalProperties === 'object' ? [schema.additionalProperties] : []),
+  ]
+  for (const part of parts) collectDefinitions(part, into)
+}
 
 /** What the user may write where the gateway gets a value of this schema. */
 function written(schema: Keywords): JsonSchema {
@@ -45,7 +67,8 @@ function written(schema: Keywords): JsonSchema {
 function formsOf(schema: Keywords): JsonSchema[] {
   if (schema.anyOf !== undefined) return schema.anyOf.map(written)
   if (schema.variants !== undefined) {
-    return schema.variants.into[0] === 'policy' ? [policyRef] : [withVariants(schema, schema.variants)]
+    const { definition } = schema.variants
+    return [definition === undefined ? withVariants(schema, schema.variants) : { $ref: `#/$defs/${definition}` }]
   }
   if (schema.type === 'object') return objectForms(schema)
   if (schema.type === 'array') return listForms(schema)

@@ -29,6 +29,9 @@ export interface Keywords {
   readonly shorthand?: string
   /** The list may be shortened to its only item. */
   readonly oneOrMany?: boolean
+  /** Stands for a policy with its options; `giving` (of the list) names a fact that it must give. */
+  readonly isPolicy?: boolean
+  readonly giving?: string
   /** Besides its properties the object has exactly one key out of these; resolved into two entries. */
   readonly variants?: Variants
 }
@@ -41,6 +44,8 @@ export interface Variants {
   readonly of: Readonly<Record<string, Keywords>>
   /** The entries of the resolved object: the key chosen, and its value. */
   readonly into: readonly [string, string]
+  /** Its name among the definitions of the JSON Schema, where it stands in more than one place. */
+  readonly definition?: string
 }
 
 /** A TypeBox schema is a plain JSON Schema object: this is the border where it is read as one. */

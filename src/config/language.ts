@@ -20,6 +20,7 @@ export interface Language {
 
 /** The schema of a whole config. */
 export function languageSchema(language: Language): Keywords {
+  const policy = policySchema(language)
   return keywordsOf(
     Fields({
       listeners: Type.Array(listenerSchema, {
@@ -38,11 +39,11 @@ export function languageSchema(language: Language): Keywords {
       paths: { ...pathsSchema, default: {}, description: 'What is refused or mended in the paths of calls.' },
       telemetry: { ...telemetrySchema, default: {}, description: 'Access log, request ids and traces.' },
       upstreams: Named(upstreamSchema, { default: {}, description: 'Groups of servers, by the name routes use.' }),
-      policies: Type.Array(policySchema(language), {
+      policies: Type.Array(policy, {
         default: [],
         description: 'Around every route, outermost first.',
       }),
-      routes: Type.Array(routeSchema(language), { default: [], description: 'What is answered, and how.' }),
+      routes: Type.Array(routeSchema(language, policy), { default: [], description: 'What is answered, and how.' }),
     }),
   )
 }
@@ -51,22 +52,17 @@ function policySchema(language: Language): TSchema {
   const when = OneOrMany(matchSchema, {
     description: 'The policy acts on calls that match any of these; always where it is not written.',
   })
-  return {
-    ...Fields({ when: Maybe(when) }),
-    variants: {
-      noun: 'a policy',
-      lack: 'names no policy',
-      of: tableOf(language.policies),
-      into: ['policy', 'options'],
-    },
-  }
+  const of = tableOf(language.policies)
+  return { ...Fields({ when: Maybe(when) }), variants: { ...policyVariants, definition: 'policy', of } }
 }
 
-function routeSchema(language: Language): TSchema {
+const policyVariants = { noun: 'a policy', lack: 'names no policy', into: ['policy', 'options'] } as const
+
+function routeSchema(language: Language, policy: TSchema): TSchema {
   const properties = Fields({
     name: Type.String({ default: '', description: 'For metrics and logs; made of the match where it is not written.' }),
     match: OneOrMany(matchSchema, { minItems: 1, description: 'Which calls the route answers: any of these.' }),
-    policies: Type.Array(policySchema(language), {
+    policies: Type.Array(policy, {
       default: [],
       description: 'Around this route, outermost first, inside the ones around every route.',
     }),
@@ -80,14 +76,58 @@ function routeSchema(language: Language): TSchema {
     variants: {
       noun: 'an end of a route',
       lack: 'does not say how to answer',
-      of: tableOf(language.ends),
+      of: endTable(language.ends),
       into: ['end', 'options'],
     },
   }
 }
 
-function tableOf(definitions: readonly (PolicyDefinition | EndDefinition)[]): Record<string, Keywords> {
+function endTable(definitions: readonly EndDefinition[]): Record<string, Keywords> {
+  return Object.fromEntries(
+    definitions.map(({ name, summary, options }) => [name, { description: summary, ...keywordsOf(options) }]),
+  )
+}
+
+/** The options of policies. Where they take policies in turn, the same table stands there again: the schema has circles. */
+function tableOf(definitions: readonly PolicyDefinition[]): Record<string, Keywords> {
   const table: Record<string, Keywords> = {}
-  for (const { name, summary, options } of definitions) table[name] = { description: summary, ...keywordsOf(options) }
+  const inner = new Map<string, Record<string, Keywords>>()
+  const itemGiving = (giving: string): Keywords => {
+    const of = inner.get(giving) ?? {}
+    inner.set(giving, of)
+    const definition = giving === '' ? 'innerPolicy' : `policyGiving_${giving}`
+    return { ...keywordsOf(Fields({})), variants: { ...policyVariants, definition, of } }
+  }
+  for (const { name, summary, options } of definitions) {
+    table[name] = { description: summary, ...withPolicies(keywordsOf(options), itemGiving) }
+  }
+  for (const [giving, of] of inner) {
+    for (const { name, gives = [] } of definitions) {
+      const keywords = table[name]
+      if (keywords !== undefined && (giving === '' || gives.some(fact => fact.name === giving))) of[name] = keywords
+    }
+  }
   return table
+}
+
+/** The schema with every list of policies in it made to take policies. */
+function withPolicies(schema: Keywords, itemGiving: (giving: string) => Keywords): Keywords {
+  if (schema.items?.isPolicy === true) return { ...schema, items: itemGiving(schema.giving ?? '') }
+  const inside = (part: Keywords) => withPolicies(part, itemGiving)
+  return {
+    ...schema,
+    ...(schema.items !== undefined && { items: inside(schema.items) }),
+    ...(schema.anyOf !== undefined && { anyOf: schema.anyOf.map(inside) }),
+    ...(schema.properties !== undefined && { properties: mapValues(schema.properties, inside) }),
+    ...(typeof schema.additionalProperties === 'object' && {
+      additionalProperties: inside(schema.additionalProperties),
+    }),
+  }
+}
+
+function mapValues(
+  table: Readonly<Record<string, Keywords>>,
+  change: (part: Keywords) => Keywords,
+): Record<string, Keywords> {
+  return Object.fromEntries(Object.entries(table).map(([key, part]) => [key, change(part)]))
 }

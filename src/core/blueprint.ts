@@ -8,6 +8,7 @@ import {
   Named,
   PatternText,
   Percent,
+  type PolicyPart,
   Shorthand,
   Size,
   type Static,
@@ -213,10 +214,10 @@ export const telemetrySchema = Fields({
 })
 
 /** `policy`, its resolved options, and the match that narrows it (null: always). */
-export interface PolicyUse {
-  readonly policy: string
-  readonly options: unknown
+export interface PolicyUse extends PolicyPart {
   readonly when: MatchBlueprint[] | null
+  /** Whether it was written around every route: then it is built once, and what it counts is counted over all routes. */
+  readonly isGlobal: boolean
 }
 
 export interface EndUse {

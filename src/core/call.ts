@@ -78,6 +78,8 @@ export class Call {
   route = ''
   /** Set by the edge: sends an interim reply (103; never 100 or 101) to a client that can take it. */
   inform: ((status: number, headers: Headers) => void) | null = null
+  /** Why a policy refused the call, for the log only; empty where none did. Holds no secrets. */
+  refusal = ''
   /** Why the call was given up, null while it was not. */
   abandonReason: Failure | null = null
   #abandonables: Abandonable | Abandonable[] | null = null

@@ -1,14 +1,16 @@
 // How a policy and an end of a route are declared.
 
+import type { Denials, Identities } from './consumers.ts'
 import type { Fact } from './facts.ts'
+import type { Outside } from './outside.ts'
 import type { Ports } from './ports.ts'
-import type { Static, TSchema } from './schema.ts'
+import type { PolicyPart, Static, TSchema } from './schema.ts'
 import type { Layer, Step } from './step.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Where in the config a definition is being built; names things in metrics, logs and shared counters. */
 export interface Place {
-  /** Name of the route; empty where the definition is used outside a route. */
+  /** Name of the route; empty for a policy around every route, which is built once and shared by all. */
   readonly route: string
   /** Unique and stable across reloads while the config around it stays the same, such as `catalog/policies/0`. */
   readonly key: string
@@ -31,7 +33,27 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
    */
   check?(options: Static<S>): void
   /** Called once per use in the config and worker. All state lives in the returned closures. */
-  build(options: Static<S>, ports: Ports, place: Place): Layer
+  build(options: Static<S>, ports: PolicyPorts, place: Place): Layer
+}
+
+/** What a policy may use besides the ports. */
+export interface PolicyPorts extends Ports {
+  readonly identities: Identities
+  readonly denials: Denials
+  readonly outside: Outside
+  /** Builds a policy that stands inside the options of another one; see `Policies` of schema.ts. `place` is that other's. */
+  policy(part: PolicyPart, index: number, place: Place): Layer
+  /** The text of a file that the options name (`format: 'file'`), by the path in the resolved options. */
+  file(path: string): string
+  /**
+   * A thing that outlives reloads: made where there is none of this key, kept as long as a config in force asks for the same key,
+   * then closed. One per worker; for caches of key sets, connections and the like. Say everything in the key that it depends on.
+   */
+  keep<T extends Closable>(key: string, make: () => T): T
+}
+
+export interface Closable {
+  close(): void
 }
 
 /** Declares a policy; keeps the types of its options. */

@@ -70,6 +70,20 @@ export function Named<T extends TSchema>(value: T, annotations: Annotations = {}
   return Type.Unsafe<Record<string, Static<T>>>({ type: 'object', additionalProperties: value, ...annotations })
 }
 
+/** A policy inside the options of another one, and its resolved options. It acts on every call: it takes no `when`. */
+export interface PolicyPart {
+  readonly policy: string
+  readonly options: unknown
+}
+
+/**
+ * A list of policies inside the options of a policy; `PolicyPorts.policy` builds them. `giving` is the name of a fact: only
+ * policies that give it may stand there.
+ */
+export function Policies(annotations: Annotations & { minItems?: number; giving?: string } = {}) {
+  return Type.Unsafe<PolicyPart[]>({ type: 'array', items: { isPolicy: true }, ...annotations })
+}
+
 /** An object without unknown keys. */
 export function Fields<T extends Record<string, TSchema>>(properties: T, annotations: Annotations = {}) {
   return Type.Object(properties, { additionalProperties: false, ...annotations })

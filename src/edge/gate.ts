@@ -113,7 +113,7 @@ export class Gate {
       call,
       status,
       code: failure?.code ?? code,
-      detail: failure === null ? '' : failure.message,
+      detail: failure === null ? call.refusal : failure.message,
       bytesIn,
       bytesOut,
       totalMs: this.clock.now() - call.startedMs,

@@ -2,13 +2,14 @@
 
 import type { Blueprint, PolicyUse, RouteBlueprint, UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
-import type { EndDefinition, EndPorts, PolicyDefinition } from '../core/policy.ts'
+import type { Closable, EndDefinition, EndPorts, Place, PolicyDefinition, PolicyPorts } from '../core/policy.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
+import type { PolicyPart } from '../core/schema.ts'
 import type { Layer, Step } from '../core/step.ts'
 import type { Upstream } from '../core/upstream.ts'
-import type { Closable, Kept } from './kept.ts'
+import type { Kept } from './kept.ts'
 import { compileMatch } from './match.ts'
 import { compileRouter } from './router/router.ts'
 
@@ -19,8 +20,12 @@ export interface Kit {
   readonly policies: readonly PolicyDefinition[]
   readonly ends: readonly EndDefinition[]
   readonly ports: Ports
+  /** What policies may use besides. */
+  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside'>
   /** Upstreams kept over reloads. */
   readonly upstreams: Kept<KeptUpstream>
+  /** What policies keep over reloads. */
+  readonly things: Kept<Closable>
   makeUpstream(name: string, blueprint: UpstreamBlueprint): KeptUpstream
   /** Which part of the ceilings of upstreams this worker has; an upstream with another part is another one. */
   readonly share: { readonly ordinal: number; readonly workers: number }
@@ -42,9 +47,12 @@ export interface Runtime {
 /** Throws where the blueprint cannot be built; then nothing is held. */
 export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
   const held = new Map<string, { readonly key: string; readonly upstream: KeptUpstream }>()
+  const things = new Map<string, Closable>()
   const release = () => {
     for (const { key } of held.values()) kit.upstreams.release(key)
+    for (const key of things.keys()) kit.things.release(key)
     held.clear()
+    things.clear()
   }
   try {
     for (const [name, definition] of Object.entries(blueprint.upstreams)) {
@@ -58,7 +66,8 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
       return found.upstream
     }
     const endPorts: EndPorts = { ...kit.ports, upstream }
-    const routes = blueprint.routes.map(route => compileRoute(route, blueprint, kit, endPorts))
+    const compilePolicy = createPolicyCompiler(blueprint, kit, things)
+    const routes = blueprint.routes.map(route => compileRoute(route, kit, endPorts, compilePolicy))
     return {
       answer: createAnswer(blueprint, routes, kit.identify),
       ready: async () => void (await Promise.all([...held.values()].map(({ upstream }) => upstream.ready()))),
@@ -99,12 +108,17 @@ function refuse(routing: { kind: 'not-found' } | { kind: 'method-not-allowed'; a
 }
 
 /** The stack of a route, from the inside out. What breaks at its end is a reply to its policies, so that CORS and headers hold. */
-function compileRoute(route: RouteBlueprint, blueprint: Blueprint, kit: Kit, endPorts: EndPorts): CompiledRoute {
+function compileRoute(
+  route: RouteBlueprint,
+  kit: Kit,
+  endPorts: EndPorts,
+  compilePolicy: PolicyCompiler,
+): CompiledRoute {
   const end = definitionOf(kit.ends, route.end.end)
   let step = end.build(route.end.options, endPorts, { route: route.name, key: `${route.name}/${end.name}` })
   if (route.policies.length > 0) step = answerFailures(step)
   for (let i = route.policies.length - 1; i >= 0; i--) {
-    step = compilePolicy(route.policies[i] as PolicyUse, i, route, blueprint, kit)(step)
+    step = compilePolicy(route.policies[i] as PolicyUse, i, route.name)(step)
   }
   return { name: route.name, upgrades: route.upgrades, step }
 }
@@ -119,12 +133,38 @@ function answerFailures(step: Step): Step {
     })
 }
 
-function compilePolicy(use: PolicyUse, index: number, route: RouteBlueprint, blueprint: Blueprint, kit: Kit): Layer {
-  const policy = definitionOf(kit.policies, use.policy)
-  const key = `${route.name}/policies/${index}/${policy.name}`
-  const layer = policy.build(use.options, kit.ports, { route: route.name, key })
-  if (use.when === null) return layer
-  const fits = compileMatch(use.when, blueprint.paths.case)
+type PolicyCompiler = (use: PolicyUse, index: number, route: string) => Layer
+
+/** A policy around every route is built once: what it holds is held once, and what it counts is counted over all routes. */
+function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string, Closable>): PolicyCompiler {
+  const ports: PolicyPorts = {
+    ...kit.ports,
+    ...kit.policyPorts,
+    policy: (part, index, place) => build(part, { route: place.route, key: `${place.key}/${index}/${part.policy}` }),
+    file(path) {
+      const text = kit.files[path]
+      if (text === undefined) throw new Error(`the file ${path} was not read with the config`)
+      return text
+    },
+    keep<T extends Closable>(key: string, make: () => T): T {
+      if (!things.has(key)) things.set(key, kit.things.acquire(key, make))
+      // The key says everything that the thing depends on, its kind included.
+      return things.get(key) as T
+    },
+  }
+  const build = ({ policy, options }: PolicyPart, place: Place) =>
+    definitionOf(kit.policies, policy).build(options, ports, place)
+  const globals = new Map<number, Layer>()
+  return (use, index, route) => {
+    const name = use.isGlobal ? '' : route
+    const place = { route: name, key: `${name}/policies/${index}/${use.policy}` }
+    const layer = (use.isGlobal ? globals.get(index) : undefined) ?? build(use, place)
+    if (use.isGlobal) globals.set(index, layer)
+    return use.when === null ? layer : narrow(layer, compileMatch(use.when, blueprint.paths.case))
+  }
+}
+
+function narrow(layer: Layer, fits: (call: Call) => boolean): Layer {
   return next => {
     const within = layer(next)
     return call => (fits(call) ? within(call) : next(call))

@@ -1,8 +1,6 @@
 // What outlives a reload: things kept by their definition and counted, ended when the last runtime that uses them is gone.
 
-export interface Closable {
-  close(): void
-}
+import type { Closable } from '../core/policy.ts'
 
 /** Owned by one worker. The same key gives the same thing as long as somebody holds it. */
 export class Kept<T extends Closable> {

@@ -2,6 +2,7 @@
 
 import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { OutsideError } from '../core/outside.ts'
 import type { Clock, Log } from '../core/ports.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
@@ -30,6 +31,12 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     log,
     meter,
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
+    identities: { key: () => null, find: () => null, consumer: () => null, used: () => {} },
+    denials: { isDenied: () => false },
+    outside: {
+      fetch: () => Promise.reject(new OutsideError('unreachable', 'not built')),
+      rpc: () => Promise.reject(new OutsideError('unreachable', 'not built')),
+    },
     language: await loadLanguage(data.extensions),
     ticketKeys: Buffer.from(data.ticketKeys),
   })

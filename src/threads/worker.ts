@@ -3,8 +3,11 @@
 import { randomFillSync } from 'node:crypto'
 import type { Blueprint, TelemetryBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
+import type { Denials, Identities } from '../core/consumers.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
+import type { Outside } from '../core/outside.ts'
+import type { Closable } from '../core/policy.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
 import { Listener, type ListenerPorts, listenerKey, prepareListener } from '../edge/listener.ts'
 import { compileRuntime, type Runtime } from '../runtime/compile.ts'
@@ -22,6 +25,9 @@ export interface WorkerPorts {
   readonly log: Log
   readonly meter: Meter
   readonly shared: SharedCounters
+  readonly identities: Identities
+  readonly denials: Denials
+  readonly outside: Outside
   readonly language: Language
   readonly ticketKeys: Buffer
 }
@@ -48,6 +54,7 @@ export class WorkerCore {
   readonly #edge: ListenerPorts
   readonly #epochs = new Epochs()
   readonly #upstreams = new Kept<HttpUpstream>()
+  readonly #things = new Kept<Closable>()
   readonly #openUpstreams = new Set<HttpUpstream>()
   readonly #listeners = new Map<string, Listener>()
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
@@ -153,6 +160,12 @@ export class WorkerCore {
     return compileRuntime(blueprint, {
       ...this.#ports.language,
       ports: this.#inner,
+      policyPorts: {
+        identities: this.#ports.identities,
+        denials: this.#ports.denials,
+        outside: this.#ports.outside,
+      },
+      things: this.#things,
       upstreams: this.#upstreams,
       share: { ordinal, workers },
       makeUpstream: (name, definition) => {

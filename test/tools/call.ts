@@ -2,11 +2,13 @@
 
 import { Body, type BodySource, type Sink } from '../../src/core/body.ts'
 import { Call, type Peer } from '../../src/core/call.ts'
+import type { Consumer, Identity } from '../../src/core/consumers.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { Headers } from '../../src/core/headers.ts'
+import { type Outside, OutsideError } from '../../src/core/outside.ts'
 import { compilePattern } from '../../src/core/pattern.ts'
 import { decodePath } from '../../src/core/percent.ts'
-import type { EndPorts } from '../../src/core/policy.ts'
+import type { Closable, EndPorts, PolicyDefinition, PolicyPorts } from '../../src/core/policy.ts'
 import type { Log, SharedCounter } from '../../src/core/ports.ts'
 import type { Reply } from '../../src/core/reply.ts'
 import type { Step } from '../../src/core/step.ts'
@@ -58,18 +60,68 @@ export function makeNext(answer: (call: Call) => Reply | Promise<Reply>): Step &
   return Object.assign(next, { calls })
 }
 
-export type FakePorts = EndPorts & {
-  /** Moves the clock. */
-  advance(ms: number): void
-  /** How many are taken of each shared counter that was ever asked for. */
-  readonly taken: ReadonlyMap<string, number>
+export interface FakeWorld {
+  /** Texts of files that options name, by path. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Keys and what they lead to. */
+  readonly keys?: Readonly<Record<string, Identity>>
+  /** Other credentials, by `kind:lookup`. */
+  readonly credentials?: Readonly<Record<string, Identity>>
+  /** Consumers by name. */
+  readonly consumers?: Readonly<Record<string, Consumer>>
+  /** Members of the lists of denials, by the list's name. */
+  readonly denied?: Readonly<Record<string, readonly string[]>>
+  /** Other servers. */
+  readonly outside?: Partial<Outside>
+  /** Policies that may stand inside the options of others. */
+  readonly policies?: readonly PolicyDefinition[]
 }
 
+export type FakePorts = EndPorts &
+  PolicyPorts & {
+    /** Identities that were noted as used. */
+    readonly used: readonly Identity[]
+    /** Moves the clock. */
+    advance(ms: number): void
+    /** How many are taken of each shared counter that was ever asked for. */
+    readonly taken: ReadonlyMap<string, number>
+  }
+
 /** Ports with a clock that stands still until `advance`, and counters that live in this thread. */
-export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}): FakePorts {
+export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}, world: FakeWorld = {}): FakePorts {
   let nowMs = 1000
   const taken = new Map<string, number>()
-  return {
+  const used: Identity[] = []
+  const kept = new Map<string, Closable>()
+  const ports: FakePorts = {
+    identities: {
+      key: text => world.keys?.[text] ?? null,
+      find: (kind, lookup) => world.credentials?.[`${kind}:${lookup}`] ?? null,
+      consumer: name => world.consumers?.[name] ?? null,
+      used: identity => void used.push(identity),
+    },
+    used,
+    denials: { isDenied: (list, value) => world.denied?.[list]?.includes(value) ?? false },
+    outside: {
+      fetch: request => Promise.reject(new OutsideError('unreachable', `the test has no server for ${request.url}`)),
+      rpc: request => Promise.reject(new OutsideError('unreachable', `the test has no server for ${request.url}`)),
+      ...world.outside,
+    },
+    policy(part, index, place) {
+      const definition = world.policies?.find(({ name }) => name === part.policy)
+      if (definition === undefined) throw new Error(`the test has no policy ${part.policy}`)
+      return definition.build(part.options, ports, { ...place, key: `${place.key}/${index}/${part.policy}` })
+    },
+    file(path) {
+      const text = world.files?.[path]
+      if (text === undefined) throw new Error(`the test has no file ${path}`)
+      return text
+    },
+    keep<T extends Closable>(key: string, make: () => T): T {
+      const thing = (kept.get(key) as T | undefined) ?? make()
+      kept.set(key, thing)
+      return thing
+    },
     clock: { now: () => nowMs, wall: () => Date.UTC(2026, 0, 1) + nowMs },
     deadlines: { add: () => {}, remove: () => {} },
     random: () => 0.5,
@@ -90,6 +142,7 @@ export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}): FakeP
     },
     taken,
   }
+  return ports
 }
 
 const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }

@@ -1,0 +1,22 @@
+// How authentication policies turn a call away.
+
+import type { Call } from '../core/call.ts'
+import { Reply } from '../core/reply.ts'
+
+/**
+ * 401 with the challenge in `WWW-Authenticate` (RFC 9110 §11.6.1). The reason goes to the access log alone: a caller learns
+ * nothing about which part of a credential was wrong.
+ */
+export function refuseUnauthenticated(call: Call, challenge: string, reason: string): Reply {
+  call.refusal = call.refusal === '' ? reason : `${call.refusal}; ${reason}`
+  const reply = Reply.problem('unauthenticated')
+  reply.headers.add('www-authenticate', challenge)
+  return reply
+}
+
+/** A challenge such as `Bearer realm="api", error="invalid_token"`; parameters that are undefined are left out. */
+export function challengeOf(scheme: string, parameters: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined)
+  const texts = given.map(([name, value = '']) => `${name}="${value.replace(/[\\"]/g, '\\$&')}"`)
+  return texts.length === 0 ? scheme : `${scheme} ${texts.join(', ')}`
+}
