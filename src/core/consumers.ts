@@ -63,6 +63,31 @@ export interface Identity {
 /** Something now or later: what is cached comes at once, so that a hot path need not wait. */
 export type Soon<T> = T | Promise<T>
 
+/** What a worker reads a store with. The main thread alone writes. */
+export interface ConsumerReader {
+  /** The credential as it stands, also one that is revoked or expired: who asks judges. Null for an unknown one. */
+  find(kind: CredentialKind, lookup: string): Soon<Identity | null>
+  consumer(nameOrId: string): Soon<Consumer | null>
+  /** Members of the lists of denials, by list. */
+  denials(): Soon<Readonly<Record<string, readonly string[]>>>
+  /** What changed since this was last asked. Cheap where nothing did: asked on every beat, ten times a second. */
+  changes(): Soon<ConsumerChanges>
+  /** Notes when credentials were last used, by id; milliseconds since the Unix epoch. */
+  used(times: ReadonlyMap<string, number>): void
+  close(): void
+}
+
+/** What to forget. */
+export interface ConsumerChanges {
+  /** Too much changed to say what: forget everything. */
+  readonly isAll: boolean
+  /** `kind:lookup` of credentials that came, changed or went, with those of changed consumers and applications. */
+  readonly credentials: readonly string[]
+  /** Names and ids of changed consumers. */
+  readonly consumers: readonly string[]
+  readonly areDenialsChanged: boolean
+}
+
 /** What a policy may ask about who calls. Cached in each worker; never older than a second. */
 export interface Identities {
   /**

@@ -2,6 +2,7 @@
 
 import type { Denials, Identities } from './consumers.ts'
 import type { Fact } from './facts.ts'
+import type { LimitStore, LimitStoreOptions } from './limits.ts'
 import type { Outside } from './outside.ts'
 import type { Ports } from './ports.ts'
 import type { PolicyPart, Static, TSchema } from './schema.ts'
@@ -41,6 +42,8 @@ export interface PolicyPorts extends Ports {
   readonly identities: Identities
   readonly denials: Denials
   readonly outside: Outside
+  /** What counts calls for a limit. @throws Error where it cannot be had, such as a store that the config does not name. */
+  limits(options: LimitStoreOptions): LimitStore
   /** Builds a policy that stands inside the options of another one; see `Policies` of schema.ts. `place` is that other's. */
   policy(part: PolicyPart, index: number, place: Place): Layer
   /** The text of a file that the options name (`format: 'file'`), by the path in the resolved options. */

@@ -21,7 +21,7 @@ export interface Kit {
   readonly ends: readonly EndDefinition[]
   readonly ports: Ports
   /** What policies may use besides. */
-  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside'>
+  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside' | 'limits'>
   /** Upstreams kept over reloads. */
   readonly upstreams: Kept<KeptUpstream>
   /** What policies keep over reloads. */

@@ -37,6 +37,9 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
       fetch: () => Promise.reject(new OutsideError('unreachable', 'not built')),
       rpc: () => Promise.reject(new OutsideError('unreachable', 'not built')),
     },
+    limits: () => {
+      throw new Error('limits are not built')
+    },
     language: await loadLanguage(data.extensions),
     ticketKeys: Buffer.from(data.ticketKeys),
   })

@@ -6,6 +6,7 @@ import type { Call } from '../core/call.ts'
 import type { Denials, Identities } from '../core/consumers.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
+import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { Outside } from '../core/outside.ts'
 import type { Closable } from '../core/policy.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
@@ -28,6 +29,7 @@ export interface WorkerPorts {
   readonly identities: Identities
   readonly denials: Denials
   readonly outside: Outside
+  limits(options: LimitStoreOptions): LimitStore
   readonly language: Language
   readonly ticketKeys: Buffer
 }
@@ -164,6 +166,7 @@ export class WorkerCore {
         identities: this.#ports.identities,
         denials: this.#ports.denials,
         outside: this.#ports.outside,
+        limits: this.#ports.limits,
       },
       things: this.#things,
       upstreams: this.#upstreams,

@@ -5,6 +5,7 @@ import { Call, type Peer } from '../../src/core/call.ts'
 import type { Consumer, Identity } from '../../src/core/consumers.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { Headers } from '../../src/core/headers.ts'
+import type { LimitStore, LimitStoreOptions } from '../../src/core/limits.ts'
 import { type Outside, OutsideError } from '../../src/core/outside.ts'
 import { compilePattern } from '../../src/core/pattern.ts'
 import { decodePath } from '../../src/core/percent.ts'
@@ -73,6 +74,8 @@ export interface FakeWorld {
   readonly denied?: Readonly<Record<string, readonly string[]>>
   /** Other servers. */
   readonly outside?: Partial<Outside>
+  /** What counts for limits. */
+  readonly limits?: (options: LimitStoreOptions) => LimitStore
   /** Policies that may stand inside the options of others. */
   readonly policies?: readonly PolicyDefinition[]
 }
@@ -106,6 +109,10 @@ export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}, world:
       fetch: request => Promise.reject(new OutsideError('unreachable', `the test has no server for ${request.url}`)),
       rpc: request => Promise.reject(new OutsideError('unreachable', `the test has no server for ${request.url}`)),
       ...world.outside,
+    },
+    limits(options) {
+      if (world.limits === undefined) throw new Error('the test has no store of counts')
+      return world.limits(options)
     },
     policy(part, index, place) {
       const definition = world.policies?.find(({ name }) => name === part.policy)

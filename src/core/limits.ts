@@ -1,0 +1,63 @@
+// How much may be called: the rules of a limit, and the port of whatever counts by them.
+
+import type { Soon } from './consumers.ts'
+
+/** One rule of a limit, resolved: so much per window. */
+export interface LimitRule {
+  /**
+   * `gcra`: the generic cell rate algorithm (ITU-T I.371), an even rate with a burst. `sliding-window`: a count over the last window,
+   * estimated from two halves. `period`: a count from one point of the calendar to the next.
+   */
+  readonly algorithm: 'gcra' | 'sliding-window' | 'period'
+  /** Calls, or units of cost, that one window admits. */
+  readonly limit: number
+  /** Milliseconds. Of a `period` from its start to its end. */
+  readonly windowMs: number
+  /** Of `gcra`: how many may come at once; at least 1. */
+  readonly burst: number
+  /** Of `period`: when the period began, milliseconds since the Unix epoch. */
+  readonly startMs: number
+}
+
+/** How one rule stands after a call. */
+export interface LimitStanding {
+  /** Units left now. */
+  readonly remaining: number
+  /** Milliseconds until all of it is there again. */
+  readonly resetMs: number
+  /** Of a rule that refused: milliseconds until a call of this cost could pass; 0 for one that did not. Infinity for never. */
+  readonly retryMs: number
+}
+
+export interface LimitOutcome {
+  readonly isAllowed: boolean
+  /** In the order of the rules. */
+  readonly standings: readonly LimitStanding[]
+  /** Set where the store failed and something else decided. */
+  readonly fallback: 'open' | 'closed' | 'local-share' | null
+}
+
+/** Counts. The same key is the same count for all who share the store. */
+export interface LimitStore {
+  /** Takes `cost` from every rule of the key, or from none: a refused call costs nothing. Never admits more than a rule says. */
+  take(key: string, rules: readonly LimitRule[], cost: number): Soon<LimitOutcome>
+  /**
+   * Corrects what was taken once the reply is known: a positive amount takes more (past the limit if need be, so that the next
+   * calls pay), a negative gives back.
+   */
+  correct(key: string, rules: readonly LimitRule[], amount: number): void
+}
+
+/** Which store counts, and how a limit wants it to. */
+export interface LimitStoreOptions {
+  /** A name of the config's `stores`; null for the memory that the threads of this gateway share. */
+  readonly store: string | null
+  /** `exact`: the store is asked on each call. `leased`: permits are taken in blocks, and no call waits for the store. */
+  readonly mode: 'exact' | 'leased'
+  /** What happens while the store fails. */
+  readonly onFailure: 'open' | 'closed' | 'local-share'
+  /** Whether counts must survive a restart and a crash; without a `store` they are then kept on disk. */
+  readonly isDurable: boolean
+  /** For metrics and logs. */
+  readonly name: string
+}
