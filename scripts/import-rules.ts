@@ -11,7 +11,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   ends: ['core'],
   joins: ['core'],
   telemetry: ['core'],
-  stores: ['core'],
+  stores: ['core', 'limits'],
   config: ['core'],
   upstreams: ['core', 'http'],
   runtime: ['core', 'type:config'],

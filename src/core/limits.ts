@@ -5,8 +5,8 @@ import type { Soon } from './consumers.ts'
 /** One rule of a limit, resolved: so much per window. */
 export interface LimitRule {
   /**
-   * `gcra`: the generic cell rate algorithm (ITU-T I.371), an even rate with a burst. `sliding-window`: a count over the last window,
-   * estimated from two halves. `period`: a count from one point of the calendar to the next.
+   * `gcra`: the generic cell rate algorithm (ITU-T I.371), an even rate with a burst. `sliding-window`: a count over the last
+   * window, kept in a few buckets and never too low. `period`: a count from one point of the calendar to the next.
    */
   readonly algorithm: 'gcra' | 'sliding-window' | 'period'
   /** Calls, or units of cost, that one window admits. */
@@ -35,21 +35,35 @@ export interface LimitOutcome {
   readonly standings: readonly LimitStanding[]
   /** Set where the store failed and something else decided. */
   readonly fallback: 'open' | 'closed' | 'local-share' | null
+  /** When it was decided, by the clock of the store, milliseconds. Only to be handed to `correct`. */
+  readonly atMs: number
 }
+
+/** The most rules that one key can have. */
+export const limitRulesMax = 4
 
 /** Counts. The same key is the same count for all who share the store. */
 export interface LimitStore {
-  /** Takes `cost` from every rule of the key, or from none: a refused call costs nothing. Never admits more than a rule says. */
+  /**
+   * Takes `cost`, a whole number, from every rule of the key, or from none: a refused call costs nothing. Never admits more than
+   * a rule says. A cost of 0 takes nothing, and is refused where less than one unit is left.
+   */
   take(key: string, rules: readonly LimitRule[], cost: number): Soon<LimitOutcome>
   /**
    * Corrects what was taken once the reply is known: a positive amount takes more (past the limit if need be, so that the next
-   * calls pay), a negative gives back.
+   * calls pay), a negative gives back, as far as that lets nobody have more than the rules say. `atMs` is that of the outcome
+   * by which it was taken.
    */
-  correct(key: string, rules: readonly LimitRule[], amount: number): void
+  correct(key: string, rules: readonly LimitRule[], amount: number, atMs: number): void
 }
 
 /** Which store counts, and how a limit wants it to. */
 export interface LimitStoreOptions {
+  /**
+   * Whose counts these are, such as the key of the policy's place. The same key in another scope is another count. Held here and
+   * not put before each key, so that a call need not join texts.
+   */
+  readonly scope: string
   /** A name of the config's `stores`; null for the memory that the threads of this gateway share. */
   readonly store: string | null
   /** `exact`: the store is asked on each call. `leased`: permits are taken in blocks, and no call waits for the store. */
