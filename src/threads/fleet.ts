@@ -5,7 +5,9 @@ import type { Readiness, WorkerStatus } from '../control/admin-view.ts'
 import type { Blueprint } from '../core/blueprint.ts'
 import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener.ts'
+import { tallyFields } from '../limits/tally.ts'
 import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
+import { createLimitMemory, type LimitMemory, releaseLimits } from '../stores/limit-memory.ts'
 import { clearGauges, createPage, type MetricPage } from '../telemetry/page.ts'
 import { Crew, type CrewPorts } from './crew.ts'
 import type { Berth, Edition } from './messages.ts'
@@ -41,6 +43,7 @@ export class Fleet {
   readonly pages: MetricPage[] = []
   readonly #options: FleetOptions
   readonly #counters: CounterMemory
+  readonly #limits: LimitMemory
   readonly #ticketKeys = randomBytes(48)
   readonly #crew = new Set<Crew>()
   #edition: Edition | null = null
@@ -51,10 +54,9 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options
-    this.#counters = createCounterMemory({
-      workers: options.cores + sparePlaces,
-      seed: [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()],
-    })
+    const workers = options.cores + sparePlaces
+    this.#counters = createCounterMemory({ workers, seed: randomSeed() })
+    this.#limits = createLimitMemory({ workers, fields: tallyFields, seed: randomSeed() })
   }
 
   get isDraining(): boolean {
@@ -177,6 +179,7 @@ export class Fleet {
       {
         index,
         counters: this.#counters,
+        limits: this.#limits,
         page,
         ticketKeys: this.#ticketKeys,
         extensions: this.#options.extensions,
@@ -197,6 +200,7 @@ export class Fleet {
   #exited(crew: Crew, isExpected: boolean): void {
     this.#crew.delete(crew)
     releaseWorker(this.#counters, crew.index)
+    releaseLimits(this.#limits, crew.index)
     const page = this.pages[crew.index]
     if (page !== undefined) clearGauges(page)
     if (isExpected || this.#isDraining) return
@@ -243,6 +247,10 @@ export class Fleet {
     this.#queue = done.catch(() => {})
     return done
   }
+}
+
+function randomSeed(): readonly [number, number] {
+  return [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()]
 }
 
 /** Waits for all before it rejects with the first failure, so that nothing is under way when it is handled. */

@@ -2,6 +2,7 @@
 
 import type { Blueprint } from '../core/blueprint.ts'
 import type { CounterMemory } from '../stores/counter-memory.ts'
+import type { LimitMemory } from '../stores/limit-memory.ts'
 import type { RemoteLogLine } from '../telemetry/log.ts'
 import type { MetricPage, PageNews } from '../telemetry/page.ts'
 
@@ -10,6 +11,7 @@ export interface WorkerStart {
   /** Place in the shared tables; a replacement gets another one while its predecessor lives. */
   readonly index: number
   readonly counters: CounterMemory
+  readonly limits: LimitMemory
   readonly page: MetricPage
   readonly ticketKeys: Uint8Array
   /** URLs of modules that add policies and ends. */

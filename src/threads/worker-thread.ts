@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { OutsideError } from '../core/outside.ts'
 import type { Clock, Log } from '../core/ports.ts'
+import { createLocalLimits, type SharedTime } from '../stores/local-limits.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
 import { createMeter } from '../telemetry/meter.ts'
@@ -26,6 +27,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const meter = createMeter({ page: data.page, announce: news => post({ kind: 'metrics', news }) })
   surviveThrown(post, log)
   const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
+  const limitsFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name: 'all' })
   const core = new WorkerCore({
     clock,
     log,
@@ -37,9 +39,12 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
       fetch: () => Promise.reject(new OutsideError('unreachable', 'not built')),
       rpc: () => Promise.reject(new OutsideError('unreachable', 'not built')),
     },
-    limits: () => {
-      throw new Error('limits are not built')
-    },
+    limits: createLocalLimits({
+      memory: data.limits,
+      worker: data.index,
+      time: sharedTime(),
+      onFull: () => limitsFull.add(1),
+    }),
     language: await loadLanguage(data.extensions),
     ticketKeys: Buffer.from(data.ticketKeys),
   })
@@ -80,6 +85,13 @@ async function obey(core: WorkerCore, message: ToWorker, post: (message: FromWor
     case 'reopen-log':
       return core.reopenLog().catch((error: unknown) => log.error({ err: error }, 'the access log cannot be reopened'))
   }
+}
+
+/** The clock of this thread runs from its own start: the monotonic clock of the system is the same for all threads. */
+function sharedTime(): SharedTime {
+  const [seconds, nanoseconds] = process.hrtime()
+  const originMs = seconds * 1000 + nanoseconds / 1e6 - performance.now()
+  return { now: () => performance.now() + originMs, wall: () => Date.now() }
 }
 
 /** The worker goes on serving what it has, so that no call is lost, while the main thread puts another in its place. */
