@@ -37,13 +37,13 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
 
 /** Modules of Node that open sockets, start threads or read clocks of their own, and who may import them as values. */
 export const guardedModules: Readonly<Record<string, readonly string[]>> = {
-  'node:net': ['edge', 'upstreams', 'threads', 'control', 'cli', '.'],
+  'node:net': ['edge', 'outside', 'upstreams', 'threads', 'control', 'cli', '.'],
   'node:tls': ['edge', 'upstreams', 'threads', 'control', 'config'],
-  'node:http': ['control', 'cli'],
-  'node:https': [],
-  'node:http2': ['edge', 'upstreams'],
+  'node:http': ['control', 'cli', 'outside'],
+  'node:https': ['outside'],
+  'node:http2': ['edge', 'outside', 'upstreams'],
   'node:dgram': [],
-  'node:dns': ['upstreams', 'threads'],
+  'node:dns': ['outside', 'upstreams', 'threads'],
   'node:child_process': [],
   'node:cluster': [],
   'node:worker_threads': ['threads', 'telemetry', '.'],

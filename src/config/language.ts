@@ -4,6 +4,7 @@ import {
   adminSchema,
   listenerSchema,
   matchSchema,
+  outboundSchema,
   pathsSchema,
   telemetrySchema,
   upstreamSchema,
@@ -38,6 +39,11 @@ export function languageSchema(language: Language): Keywords {
       drain: Duration({ default: '30s', description: 'How long calls may go on after the order to stop.' }),
       paths: { ...pathsSchema, default: {}, description: 'What is refused or mended in the paths of calls.' },
       telemetry: { ...telemetrySchema, default: {}, description: 'Access log, request ids and traces.' },
+      outbound: {
+        ...outboundSchema,
+        default: {},
+        description: 'Requests of the gateway’s own: for key sets, to identity providers and authorization services.',
+      },
       upstreams: Named(upstreamSchema, { default: {}, description: 'Groups of servers, by the name routes use.' }),
       policies: Type.Array(policy, {
         default: [],

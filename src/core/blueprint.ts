@@ -189,6 +189,15 @@ export const matchSchema = Fields({
   listeners: Type.Array(Type.String(), { default: [], description: 'Names of listeners; any where none is written.' }),
 })
 
+export const outboundSchema = Fields({
+  allow: Type.Array(Type.String({ format: 'cidr' }), {
+    default: [],
+    description:
+      'Addresses and CIDRs that the gateway may ask although they are not public, such as those of an identity provider in a private network.',
+  }),
+  ca: Maybe(Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' })),
+})
+
 export const telemetrySchema = Fields({
   accessLog: Maybe(
     Shorthand(
@@ -246,6 +255,8 @@ export interface Blueprint {
   readonly drainMs: number
   readonly paths: PathsBlueprint
   readonly telemetry: TelemetryBlueprint
+  /** What the gateway may ask of other servers for itself; upstreams are not meant. */
+  readonly outbound: OutboundBlueprint
   readonly upstreams: Readonly<Record<string, UpstreamBlueprint>>
   readonly routes: readonly RouteBlueprint[]
 }
@@ -257,3 +268,4 @@ export type PathsBlueprint = Static<typeof pathsSchema>
 export type UpstreamBlueprint = Static<typeof upstreamSchema>
 export type MatchBlueprint = Static<typeof matchSchema>
 export type TelemetryBlueprint = Static<typeof telemetrySchema>
+export type OutboundBlueprint = Static<typeof outboundSchema>

@@ -10,6 +10,13 @@ export interface OutsideRequest {
   readonly timeoutMs: number
   /** Bytes of the reply body; a longer one fails. */
   readonly bodyBytesMax: number
+  /**
+   * To be set for a URL that does not stand in the config but was named by another server, as `jwks_uri` of a discovery document:
+   * the URL of that server. Such a URL may lead to public addresses, to that same host, and to what `outbound.allow` names.
+   */
+  readonly namedBy?: string
+  /** A POST that may be sent twice, where a kept connection broke in the moment it was used. */
+  readonly isRepeatable?: boolean
 }
 
 export interface OutsideReply {

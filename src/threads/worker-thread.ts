@@ -2,7 +2,6 @@
 
 import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { OutsideError } from '../core/outside.ts'
 import type { Clock, Log } from '../core/ports.ts'
 import { createLocalLimits, type SharedTime } from '../stores/local-limits.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
@@ -35,10 +34,6 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
     identities: { key: () => null, find: () => null, consumer: () => null, used: () => {} },
     denials: { isDenied: () => false },
-    outside: {
-      fetch: () => Promise.reject(new OutsideError('unreachable', 'not built')),
-      rpc: () => Promise.reject(new OutsideError('unreachable', 'not built')),
-    },
     limits: createLocalLimits({
       memory: data.limits,
       worker: data.index,

@@ -7,10 +7,10 @@ import type { Denials, Identities } from '../core/consumers.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
-import type { Outside } from '../core/outside.ts'
 import type { Closable } from '../core/policy.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
 import { Listener, type ListenerPorts, listenerKey, prepareListener } from '../edge/listener.ts'
+import { OutsideClient, type OutsideSettings } from '../outside/outside.ts'
 import { compileRuntime, type Runtime } from '../runtime/compile.ts'
 import { Epochs } from '../runtime/epochs.ts'
 import { Kept } from '../runtime/kept.ts'
@@ -28,7 +28,6 @@ export interface WorkerPorts {
   readonly shared: SharedCounters
   readonly identities: Identities
   readonly denials: Denials
-  readonly outside: Outside
   limits(options: LimitStoreOptions): LimitStore
   readonly language: Language
   readonly ticketKeys: Buffer
@@ -55,6 +54,8 @@ export class WorkerCore {
   readonly #inner: Ports
   readonly #edge: ListenerPorts
   readonly #epochs = new Epochs()
+  readonly #outside: OutsideClient
+  #outbound: OutsideSettings = { allow: [], ca: null }
   readonly #upstreams = new Kept<HttpUpstream>()
   readonly #things = new Kept<Closable>()
   readonly #openUpstreams = new Set<HttpUpstream>()
@@ -68,6 +69,7 @@ export class WorkerCore {
   constructor(ports: WorkerPorts) {
     this.#ports = ports
     this.#inner = { ...ports, deadlines: this.deadlines, random: Math.random }
+    this.#outside = new OutsideClient({ clock: ports.clock, deadlines: this.deadlines, meter: ports.meter })
     const count = createCallObserver(ports.meter)
     this.#edge = {
       ...ports,
@@ -84,7 +86,7 @@ export class WorkerCore {
     const settings = new Map(
       blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint.paths, files)]),
     )
-    const runtime = this.#compile(edition, berth)
+    const runtime = this.#compileAskingBy(edition, berth)
     const opened = new Map<string, Listener>()
     let accessLog: AccessLog | null | undefined
     try {
@@ -99,6 +101,7 @@ export class WorkerCore {
     } catch (error) {
       for (const listener of opened.values()) listener.destroy()
       runtime.release()
+      this.#outside.adopt(this.#outbound)
       await accessLog?.close()
       throw error
     }
@@ -111,6 +114,7 @@ export class WorkerCore {
     if (prepared?.edition.version !== version) throw new Error(`version ${version} was not prepared`)
     this.#prepared = null
     this.#blueprint = prepared.edition.blueprint
+    this.#outbound = outboundOf(prepared.edition)
     this.#epochs.swap(prepared.epoch, prepared.runtime)
     this.#swapAccessLog(prepared.accessLog)
     for (const [key, listener] of this.#listeners) {
@@ -135,6 +139,7 @@ export class WorkerCore {
     this.#prepared = null
     for (const listener of prepared.opened.values()) listener.destroy()
     prepared.runtime.release()
+    this.#outside.adopt(this.#outbound)
     void prepared.accessLog?.close()
   }
 
@@ -157,6 +162,17 @@ export class WorkerCore {
     for (const upstream of this.#openUpstreams) upstream.report()
   }
 
+  /** What is compiled asks other servers by the rules of its own config; those in force stay where it cannot be. */
+  #compileAskingBy(edition: Edition, berth: Berth): Runtime {
+    this.#outside.adopt(outboundOf(edition))
+    try {
+      return this.#compile(edition, berth)
+    } catch (error) {
+      this.#outside.adopt(this.#outbound)
+      throw error
+    }
+  }
+
   #compile(edition: Edition, { ordinal, workers }: Berth): Runtime {
     const { blueprint, files } = edition
     return compileRuntime(blueprint, {
@@ -165,7 +181,7 @@ export class WorkerCore {
       policyPorts: {
         identities: this.#ports.identities,
         denials: this.#ports.denials,
-        outside: this.#ports.outside,
+        outside: this.#outside,
         limits: this.#ports.limits,
       },
       things: this.#things,
@@ -238,6 +254,11 @@ export class WorkerCore {
     listener.report()
     return cut
   }
+}
+
+function outboundOf({ blueprint, files }: Edition): OutsideSettings {
+  const { allow, ca } = blueprint.outbound
+  return { allow, ca: ca === null ? null : (files[ca] ?? null) }
 }
 
 /** Hot path: most calls bring none, and appending is cheaper than `set`. */
