@@ -9,9 +9,10 @@ import { concurrency } from './policies/concurrency/concurrency.ts'
 import { cors } from './policies/cors/cors.ts'
 import { headers } from './policies/headers/headers.ts'
 import { ip } from './policies/ip/ip.ts'
+import { rateLimit } from './policies/rate-limit/rate-limit.ts'
 import { timeout } from './policies/timeout/timeout.ts'
 
-export const policies: readonly PolicyDefinition[] = [bodyLimit, concurrency, cors, headers, ip, timeout]
+export const policies: readonly PolicyDefinition[] = [bodyLimit, concurrency, cors, headers, ip, rateLimit, timeout]
 
 export const ends: readonly EndDefinition[] = [forward, redirect, reply]
 

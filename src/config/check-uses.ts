@@ -1,6 +1,7 @@
 // What a schema cannot say about the policies and the end of a route: options that cannot work, facts out of order.
 
-import { OptionsError } from '../core/policy.ts'
+import type { Fact } from '../core/facts.ts'
+import { OptionsError, type PolicyDefinition } from '../core/policy.ts'
 import type { Found } from './found.ts'
 import { headSpan, partAt, partOf, partsOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -49,7 +50,7 @@ export function checkFacts(uses: readonly Found[], language: Language, given: Se
     const part = partOf(use, 'policy')
     const definition = definitions.get(String(part?.value))
     if (part === null || definition === undefined) return
-    for (const fact of definition.needs ?? []) {
+    for (const fact of needsOf(definition, partOf(use, 'options'))) {
       if (given.has(fact.name)) continue
       const givers = language.policies.filter(({ gives = [] }) => gives.some(({ name }) => name === fact.name))
       const names = givers.map(({ name }) => name)
@@ -65,6 +66,11 @@ export function checkFacts(uses: readonly Found[], language: Language, given: Se
     }
     for (const fact of definition.gives ?? []) given.add(fact.name)
   })
+}
+
+function needsOf(definition: PolicyDefinition, options: Found | null): Fact<unknown>[] {
+  const more = options === null || options.isBroken ? [] : (definition.needsFor?.(options.value) ?? [])
+  return [...new Set([...(definition.needs ?? []), ...more])]
 }
 
 /** Turns an `OptionsError` into a finding at its place inside the options. */

@@ -25,6 +25,8 @@ export const codes = {
   'body-too-large': { status: 413, source: 'client', text: 'The request body is too large.' },
   'target-too-long': { status: 414, source: 'client', text: 'The request target is too long.' },
   'expectation-failed': { status: 417, source: 'client', text: 'The expectation is not supported.' },
+  'rate-limited': { status: 429, source: 'client', text: 'Too many calls. Try again later.' },
+  'quota-exceeded': { status: 429, source: 'client', text: 'The quota is used up. Try again in its next period.' },
   'headers-too-large': { status: 431, source: 'client', text: 'The request headers are too large.' },
   'client-closed': { status: 0, source: 'client', text: 'The client closed the connection.' },
   // The gateway itself.

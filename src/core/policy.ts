@@ -26,6 +26,8 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   readonly options: S
   /** Facts that must have been left by a policy further out. */
   readonly needs?: readonly Fact<unknown>[]
+  /** Facts that it needs besides, with these options: `by: consumer` needs the principal, `by: client` does not. */
+  needsFor?(options: Static<S>): readonly Fact<unknown>[]
   /** Facts that this policy leaves on the call. */
   readonly gives?: readonly Fact<unknown>[]
   /**

@@ -40,8 +40,9 @@ function storeOf(memory: LimitMemory, worker = 0, options: Partial<LimitStoreOpt
 
 function syncOf(store: LimitStore) {
   return {
-    correct: store.correct.bind(store),
-    take(key: string, rules: readonly LimitRule[], cost = 1): LimitOutcome {
+    correct: (key: string, rules: readonly LimitRule[], amount: number, atMs: number): void =>
+      store.correct(key, rules, amount, atMs),
+    take: (key: string, rules: readonly LimitRule[], cost = 1): LimitOutcome => {
       const outcome = store.take(key, rules, cost)
       assert.ok(!(outcome instanceof Promise))
       return outcome
