@@ -107,3 +107,119 @@ export interface Denials {
   /** Whether a value stands on a list of this name. For `address`, CIDRs are looked through. Cheap enough for every call. */
   isDenied(list: string, value: string): boolean
 }
+
+/** What consumers of a plan may do, unless they have limits of their own. */
+export interface Plan {
+  readonly name: string
+  /** Limits by name, such as `{ calls: '1000/minute' }`. */
+  readonly limits: Readonly<Record<string, string>>
+}
+
+/** A value that is turned away. */
+export interface Denial {
+  readonly list: string
+  readonly value: string
+  /** Why, for people. */
+  readonly note: string
+  readonly createdMs: number
+}
+
+/** One stretch of a list. */
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** To be given as `after` for what follows; null at the end. */
+  readonly next: string | null
+}
+
+export interface PageRequest {
+  readonly limit: number
+  /** Empty for the beginning. */
+  readonly after: string
+}
+
+export type ConsumerDraft = Omit<Consumer, 'id'>
+export type ApplicationDraft = Omit<Application, 'id'>
+export type CredentialDraft = Omit<Credential, 'id' | 'revokedMs' | 'createdMs' | 'usedMs'>
+export type CredentialPatch = Partial<Pick<Credential, 'scopes' | 'labels' | 'expiresMs'>>
+/** What takes the place of a credential that is rotated; the rest stays as it was. */
+export type Successor = Pick<Credential, 'lookup' | 'verifier' | 'hint' | 'expiresMs'>
+
+export interface CredentialFilter {
+  readonly kind?: CredentialKind
+  /** Name or id. */
+  readonly consumer?: string
+  readonly application?: string
+}
+
+/**
+ * Holds who may call. Used by the main thread alone; workers follow with a `ConsumerReader`. A consumer comes with its own limits,
+ * without those of its plan. Every method rejects with a `StoreRefusal` for what cannot be.
+ */
+export interface ConsumerStore {
+  createConsumer(draft: ConsumerDraft): Promise<Consumer>
+  consumer(nameOrId: string): Promise<Consumer | null>
+  /** In the order of their creation, as all lists. */
+  consumers(page: PageRequest): Promise<Page<Consumer>>
+  updateConsumer(nameOrId: string, patch: Partial<ConsumerDraft>): Promise<Consumer>
+  /** With its applications and credentials. */
+  removeConsumer(nameOrId: string): Promise<void>
+
+  /** `consumer` of the draft may be a name. */
+  createApplication(draft: ApplicationDraft): Promise<Application>
+  application(id: string): Promise<Application | null>
+  /** Those of one consumer, or of all where it is empty. */
+  applications(consumer: string, page: PageRequest): Promise<Page<Application>>
+  updateApplication(id: string, patch: Partial<Pick<Application, 'name' | 'labels'>>): Promise<Application>
+  /** With its credentials. */
+  removeApplication(id: string): Promise<void>
+
+  /** All of them, or none. `consumer` of a draft may be a name. */
+  createCredentials(drafts: readonly CredentialDraft[]): Promise<Credential[]>
+  credential(id: string): Promise<Credential | null>
+  credentials(filter: CredentialFilter, page: PageRequest): Promise<Page<Credential>>
+  updateCredential(id: string, patch: CredentialPatch): Promise<Credential>
+  /** Creates another one in its place; the old one is valid until `untilMs`, or until it would have expired before. */
+  rotateCredential(id: string, successor: Successor, untilMs: number): Promise<Credential>
+  /** For good; harmless where it is revoked already. */
+  revokeCredential(id: string): Promise<Credential>
+  removeCredential(id: string): Promise<void>
+
+  plans(): Promise<readonly Plan[]>
+  createPlan(plan: Plan): Promise<Plan>
+  updatePlan(plan: Plan): Promise<Plan>
+  /** Refused while a consumer has it. */
+  removePlan(name: string): Promise<void>
+
+  /** Names of the lists that are not empty, and how long they are. */
+  denialLists(): Promise<readonly { readonly list: string; readonly count: number }[]>
+  denials(list: string, page: PageRequest): Promise<Page<Denial>>
+  /** Puts a value on a list; harmless where it is there. At most `denialsMax` over all lists. */
+  deny(list: string, value: string, note: string): Promise<void>
+  allow(list: string, value: string): Promise<void>
+
+  /** Notes when credentials were last used, by id. Changes nothing that a worker would have to learn. */
+  used(times: ReadonlyMap<string, number>): Promise<void>
+  close(): void
+}
+
+/** Every worker holds all of them. */
+export const denialsMax = 100_000
+
+/** What ids of consumers, applications and credentials of the config file begin with; no name has a colon. */
+export const configIdPrefix = 'config:'
+
+/** Something that cannot be. `member` is the one at fault, as the draft calls it; empty for the whole. */
+export class StoreRefusal extends Error {
+  readonly reason: 'unknown' | 'exists' | 'conflict' | 'read-only' | 'full' | 'no-store'
+  readonly member: string
+  /** How to mend it, one sentence. */
+  readonly hint: string
+
+  constructor(reason: StoreRefusal['reason'], message: string, member = '', hint = '') {
+    super(message)
+    this.name = 'StoreRefusal'
+    this.reason = reason
+    this.member = member
+    this.hint = hint
+  }
+}

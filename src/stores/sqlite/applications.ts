@@ -1,0 +1,90 @@
+// Applications in the SQLite store.
+
+import { type ConsumerStore, StoreRefusal } from '../../core/consumers.ts'
+import { applicationOf, type Row, text } from './rows.ts'
+import type { StoreParts } from './store.ts'
+
+type ApplicationPart = Pick<
+  ConsumerStore,
+  'createApplication' | 'application' | 'applications' | 'updateApplication' | 'removeApplication'
+>
+
+const select = `SELECT * FROM (SELECT a.*, c.id AS consumer_id FROM applications a JOIN consumers c ON c.seq = a.consumer)`
+
+export function createApplications({ connection, makeId, consumerRow }: StoreParts): ApplicationPart {
+  const known = (id: string): Row => {
+    const row = connection.get(`${select} WHERE id = ?`, id)
+    if (row !== undefined) return row
+    throw new StoreRefusal('unknown', `there is no application \`${id}\``, 'app')
+  }
+  const refuseTaken = (consumer: Row['seq'] | undefined, name: string) => {
+    if (
+      connection.get('SELECT 1 FROM applications WHERE consumer = ? AND name = ?', consumer ?? null, name) === undefined
+    )
+      return
+    throw new StoreRefusal(
+      'exists',
+      `the consumer has an application \`${name}\` already`,
+      'name',
+      'Choose another name.',
+    )
+  }
+  const changed = (row: Row) =>
+    connection.changedCredentials(
+      connection.all('SELECT kind, lookup FROM credentials WHERE application = ? LIMIT 1001', row['seq'] ?? null),
+    )
+  return {
+    async createApplication({ consumer, name, labels }) {
+      return connection.transaction(() => {
+        const owner = consumerRow(consumer)
+        refuseTaken(owner['seq'], name)
+        const id = makeId('app')
+        connection.run(
+          'INSERT INTO applications (id, consumer, name, labels) VALUES (?, ?, ?, ?)',
+          id,
+          owner['seq'] ?? null,
+          name,
+          JSON.stringify(labels),
+        )
+        return { id, consumer: text(owner['id']), name, labels }
+      })
+    },
+    async application(id) {
+      const row = connection.get(`${select} WHERE id = ?`, id)
+      return row === undefined ? null : applicationOf(row)
+    },
+    async applications(consumer, page) {
+      if (consumer === '') return connection.page(`${select} WHERE true`, [], page, applicationOf)
+      return connection.page(
+        `${select} WHERE consumer = ?`,
+        [consumerRow(consumer)['seq'] ?? null],
+        page,
+        applicationOf,
+      )
+    },
+    async updateApplication(id, patch) {
+      return connection.transaction(() => {
+        const row = known(id)
+        const application = { ...applicationOf(row), ...patch }
+        if (application.name !== row['name']) refuseTaken(row['consumer'], application.name)
+        connection.run(
+          'UPDATE applications SET name = ?, labels = ? WHERE id = ?',
+          application.name,
+          JSON.stringify(application.labels),
+          id,
+        )
+        changed(row)
+        return application
+      })
+    },
+    async removeApplication(id) {
+      connection.transaction(() => {
+        const row = known(id)
+        const seq = row['seq'] ?? null
+        changed(row)
+        connection.run('DELETE FROM uses WHERE credential IN (SELECT id FROM credentials WHERE application = ?)', seq)
+        connection.run('DELETE FROM applications WHERE seq = ?', seq)
+      })
+    },
+  }
+}

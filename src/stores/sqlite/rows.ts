@@ -1,0 +1,82 @@
+// Rows of the tables as consumers, applications and credentials. The border where what SQLite hands out gets its types.
+
+import type { SQLOutputValue } from 'node:sqlite'
+import type { Application, Consumer, Credential, CredentialKind, Denial, Plan } from '../../core/consumers.ts'
+
+export type Row = Record<string, SQLOutputValue>
+
+export const consumerColumns =
+  'c.seq AS seq, c.id AS id, c.name AS name, c.groups AS groups, c.labels AS labels, c.plan AS plan, c.limits AS limits'
+
+export function consumerOf(row: Row): Consumer {
+  return {
+    id: text(row['id']),
+    name: text(row['name']),
+    groups: list(row['groups']),
+    labels: table(row['labels']),
+    plan: text(row['plan']),
+    limits: table(row['limits']),
+  }
+}
+
+export function applicationOf(row: Row): Application {
+  return {
+    id: text(row['id']),
+    consumer: text(row['consumer_id']),
+    name: text(row['name']),
+    labels: table(row['labels']),
+  }
+}
+
+export function credentialOf(row: Row): Credential {
+  return {
+    id: text(row['id']),
+    kind: text(row['kind']) as CredentialKind,
+    consumer: text(row['consumer_id']),
+    application: text(row['application_id']),
+    lookup: text(row['lookup']),
+    verifier: text(row['verifier']),
+    hint: text(row['hint']),
+    scopes: list(row['scopes']),
+    labels: table(row['labels']),
+    expiresMs: time(row['expires_ms']),
+    revokedMs: time(row['revoked_ms']),
+    createdMs: Number(row['created_ms']),
+    usedMs: time(row['used_ms']),
+  }
+}
+
+export function planOf(row: Row): Plan {
+  return { name: text(row['name']), limits: table(row['limits']) }
+}
+
+export function denialOf(row: Row): Denial {
+  return {
+    list: text(row['list']),
+    value: text(row['value']),
+    note: text(row['note']),
+    createdMs: Number(row['created_ms']),
+  }
+}
+
+/** Shared by all who have none: most credentials have no labels and no scopes. */
+const noList: readonly string[] = []
+const noTable: Readonly<Record<string, string>> = {}
+
+export function list(value: SQLOutputValue | undefined): readonly string[] {
+  return value === '[]' ? noList : (JSON.parse(text(value)) as string[])
+}
+
+export function table(value: SQLOutputValue | undefined): Readonly<Record<string, string>> {
+  return value === '{}' || value === null || value === undefined
+    ? noTable
+    : (JSON.parse(text(value)) as Record<string, string>)
+}
+
+export function text(value: SQLOutputValue | undefined): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function time(value: SQLOutputValue | undefined): number | null {
+  return typeof value === 'number' ? value : null
+}
