@@ -27,7 +27,7 @@ export async function check(config: string, options: ConfigOptions): Promise<num
 export async function explain(config: string, options: ConfigOptions): Promise<number> {
   const resolved = await readOrExplain(config, options)
   if (resolved === null) return ExitCode.config
-  process.stdout.write(`${JSON.stringify(resolved.blueprint, null, 2)}\n`)
+  process.stdout.write(`${JSON.stringify(resolved.shown, null, 2)}\n`)
   return ExitCode.ok
 }
 

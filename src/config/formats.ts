@@ -55,6 +55,23 @@ export const formatTexts: Readonly<Record<string, FormatText>> = {
     pattern: null,
   },
   file: { noun: 'a file', how: 'the path of a readable file, relative to the config file', pattern: null },
+  folder: { noun: 'a folder', how: 'the path of a folder, relative to the config file', pattern: null },
+  time: {
+    noun: 'a point in time',
+    how: 'a date such as `2027-06-30`, or with a time and zone, such as `2027-06-30T12:00:00Z`',
+    pattern: '^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?(Z|[+-]\\d{2}:\\d{2}))?$',
+  },
+  secret: { noun: 'a secret', how: '`${env:NAME}` or `${file:PATH}`, which bring it in from outside', pattern: null },
+  'key-digest': {
+    noun: 'a key',
+    how: 'its SHA-256 as hex, or `${env:NAME}` or `${file:PATH}`, which bring it in from outside',
+    pattern: null,
+  },
+  'certificate-name': {
+    noun: 'a certificate',
+    how: 'its SHA-256 fingerprint as hex, or a name in it such as `dns:client.acme.test`',
+    pattern: null,
+  },
   template: { noun: 'a template', how: 'a text with `{placeholders}`', pattern: null },
   pattern: { noun: 'a path pattern', how: 'a path such as `/users/{id}` or `/catalog/**`', pattern: '^/' },
 }
@@ -99,6 +116,18 @@ export const plainFormats: Readonly<Record<string, Format>> = {
     return share <= 1 ? { value: share } : fault('percent', 'Write at most `100%`.')
   },
   origin,
+  time: text => {
+    const isWritten = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
+    const ms = isWritten ? Date.parse(text) : Number.NaN
+    return Number.isNaN(ms) ? fault('time') : { value: ms }
+  },
+  'certificate-name': text => {
+    const hex = text.replaceAll(':', '').toLowerCase()
+    if (/^[0-9a-f]{64}$/.test(hex)) return { value: hex }
+    return /^(dns|uri|email|ip|cn|subject):[^\u0000-\u001f\u007f]{1,512}$/.test(text)
+      ? { value: text }
+      : fault('certificate-name')
+  },
   cidr: text => {
     const [address = '', bits, ...more] = text.split('/')
     const family = isIP(address)

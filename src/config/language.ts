@@ -9,6 +9,7 @@ import {
   telemetrySchema,
   upstreamSchema,
 } from '../core/blueprint.ts'
+import { consumerSchema, planSchema } from '../core/consumer-schema.ts'
 import type { EndDefinition, PolicyDefinition } from '../core/policy.ts'
 import { Duration, Fields, Maybe, Named, OneOrMany, type TSchema, Type } from '../core/schema.ts'
 import { type Keywords, keywordsOf } from './keywords.ts'
@@ -44,6 +45,18 @@ export function languageSchema(language: Language): Keywords {
         default: {},
         description: 'Requests of the gateway’s own: for key sets, to identity providers and authorization services.',
       },
+      data: Maybe(
+        Type.String({
+          format: 'folder',
+          description:
+            'Folder for what the gateway keeps, such as consumers made at run time; it is made where there is none.',
+        }),
+      ),
+      plans: Named(planSchema, { default: {}, description: 'What consumers buy, by name.' }),
+      consumers: Type.Array(consumerSchema, {
+        default: [],
+        description: 'Who may call, as far as it stands in the config; others are made at run time.',
+      }),
       upstreams: Named(upstreamSchema, { default: {}, description: 'Groups of servers, by the name routes use.' }),
       policies: Type.Array(policy, {
         default: [],

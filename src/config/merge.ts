@@ -4,9 +4,10 @@ import type { Finding, Span } from './problem.ts'
 import { listOf } from './suggest.ts'
 import type { Entry, ListTree, MapTree, Tree } from './tree.ts'
 
-const lists = ['routes', 'policies', 'listeners']
+const lists = ['routes', 'policies', 'listeners', 'consumers']
+const maps = ['upstreams', 'plans']
 
-/** Lists are appended in the order of the files, upstreams united; anything else stands in one file only. */
+/** Lists are appended in the order of the files, upstreams and plans united; anything else stands in one file only. */
 export function merge(trees: readonly Tree[], findings: Finding[]): MapTree | null {
   const merged = new Map<string, Entry>()
   let first: MapTree | null = null
@@ -42,8 +43,8 @@ function united(before: Entry, entry: Entry, findings: Finding[]): Entry {
     }
     return before
   }
-  if (entry.key === 'upstreams' && a.kind === 'map' && b.kind === 'map') return unitedMaps(before, a, b, findings)
-  const hint = `It stands in ${placeOf(before.keySpan)} too; of several files, only ${listOf([...lists, 'upstreams'])} add up.`
+  if (maps.includes(entry.key) && a.kind === 'map' && b.kind === 'map') return unitedMaps(before, a, b, findings)
+  const hint = `It stands in ${placeOf(before.keySpan)} too; of several files, only ${listOf([...lists, ...maps])} add up.`
   findings.push({ message: `\`${entry.key}\` is set in two files`, hint, span: entry.keySpan })
   return before
 }

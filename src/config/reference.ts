@@ -34,8 +34,8 @@ same as JSON Schema for editors.
 \`\${env:NAME}\` stands for the value of an environment variable and \`\${file:PATH}\` for the text of a file (relative to the
 folder of the config file, without its last line end); \`$\${\` is a plain \`\${\`.
 
-The config is one file or a folder. Of the files of a folder, by name, the lists \`listeners\`, \`policies\` and \`routes\` are
-appended and the maps \`upstreams\` united; any other key stands in one file only.`
+The config is one file or a folder. Of the files of a folder, by name, the lists \`listeners\`, \`policies\`,
+\`consumers\` and \`routes\` are appended and the maps \`upstreams\` and \`plans\` united; any other key stands in one file only.`
 
 const policyText = `A list, outermost first. Each item has one key, the name of a policy, and its options. A policy that needs no options
 may be written as its bare name.`

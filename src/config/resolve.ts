@@ -9,6 +9,8 @@ import { assemble } from './assemble.ts'
 import { checkListeners } from './check-listeners.ts'
 import { checkRoutes } from './check-routes.ts'
 import { checkUpstreams } from './check-upstreams.ts'
+import { checkConsumers } from './check-consumers.ts'
+import { keyDigestFormat, secretFormat } from './format-secrets.ts'
 import { type Fault, fault, plainFormats } from './formats.ts'
 import type { FormatInPlace, Found } from './found.ts'
 import { headSpan, partAt } from './found-read.ts'
@@ -39,6 +41,8 @@ export type Resolution = Resolved | Refused
 export interface Resolved {
   readonly ok: true
   readonly blueprint: Blueprint
+  /** The blueprint with its secrets covered, for people. */
+  readonly shown: unknown
   /** Texts of the files that the blueprint names, by absolute path. */
   readonly files: Readonly<Record<string, string>>
   /** Where a part of the blueprint is written; the nearest place around it for a default. */
@@ -76,11 +80,15 @@ export function resolve(input: ResolveInput): Resolution {
       findings.push({ message: 'the config is empty', hint: emptyHint, span: startOf(sources) })
     return refuse()
   }
-  const formats = { ...plainFormats, template, pattern, file: fileFormat(surroundings, files) }
+  const formats = {
+    ...{ ...plainFormats, template, pattern, file: fileFormat(surroundings, files) },
+    ...{ folder, secret: secretFormat, 'key-digest': keyDigestFormat },
+  }
   const config = walk(tree, languageSchema(language), { name: '', keySpan: null }, { formats, findings })
   const found = assemble(config)
   checkListeners(found, findings)
   checkUpstreams(found, findings)
+  checkConsumers(found, findings)
   checkRoutes(config, found, language, findings)
   if (findings.length > 0 || found.isBroken) return refuse()
   // The border where the resolved value gets its type: it went along the schemas that the type is made of.
@@ -88,7 +96,7 @@ export function resolve(input: ResolveInput): Resolution {
   findings.push(...extraFindings(input, blueprint, found))
   if (findings.length > 0) return refuse()
   const where = (path: readonly (string | number)[]) => positionOf(headSpan(partAt(found, path)))
-  return { ok: true, blueprint, files, where, filesRead: [...filesRead] }
+  return { ok: true, blueprint, shown: shownOf(found), files, where, filesRead: [...filesRead] }
 }
 
 const emptyHint = 'Write at least one route, such as `routes: [{ match: { path: /ping }, reply: { body: pong } }]`.'
@@ -101,6 +109,17 @@ function startOf(sources: readonly Source[]): Span | null {
 function extraFindings(input: ResolveInput, blueprint: Blueprint, found: Found): Finding[] {
   const problems = input.extraChecks?.(blueprint) ?? []
   return problems.map(({ path, message, hint }) => ({ message, hint, span: headSpan(partAt(found, path)) }))
+}
+
+/** The value with whatever is of the format `secret` covered. */
+function shownOf({ value, children, format }: Found): unknown {
+  if (children === null) return format === 'secret' ? '(secret)' : value
+  const parts = [...children].map(([key, part]): [string | number, unknown] => [key, shownOf(part)])
+  return Array.isArray(value) ? parts.map(([, part]) => part) : Object.fromEntries(parts)
+}
+
+function folder(text: string, span: Span): { value: unknown } | Fault {
+  return text === '' ? fault('folder') : { value: resolvePath(dirname(span.source.path), text) }
 }
 
 function template(text: string): { value: unknown } | Fault {

@@ -1,5 +1,6 @@
 // The fully resolved config as plain JSON: nothing implicit is left in it. Its schemas are also the config language.
 
+import type { ConsumerBlueprint, PlanBlueprint } from './consumer-schema.ts'
 import {
   Choice,
   Duration,
@@ -85,6 +86,13 @@ export const pathsSchema = Fields({
 export const adminSchema = Fields({
   port: port('TCP port of metrics, health and the admin API.'),
   host: Type.String({ default: '127.0.0.1', description: 'Address to listen on; loopback where it is not written.' }),
+  token: Maybe(
+    Type.String({
+      format: 'secret',
+      description:
+        'What `Authorization: Bearer` must bring, by `${env:NAME}` or `${file:PATH}`; beyond loopback nothing is managed without.',
+    }),
+  ),
 })
 
 export const targetSchema = Shorthand(
@@ -257,6 +265,10 @@ export interface Blueprint {
   readonly telemetry: TelemetryBlueprint
   /** What the gateway may ask of other servers for itself; upstreams are not meant. */
   readonly outbound: OutboundBlueprint
+  /** Absolute path of the folder for data; null for none. */
+  readonly data: string | null
+  readonly plans: Readonly<Record<string, PlanBlueprint>>
+  readonly consumers: readonly ConsumerBlueprint[]
   readonly upstreams: Readonly<Record<string, UpstreamBlueprint>>
   readonly routes: readonly RouteBlueprint[]
 }

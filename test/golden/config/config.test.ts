@@ -10,7 +10,7 @@ import { formatProblems } from '../../../src/config/problem.ts'
 import { resolve } from '../../../src/config/resolve.ts'
 
 const folder = import.meta.dirname
-const env = { PORT: '8081', WORD: 'many' }
+const env = { PORT: '8081', WORD: 'many', KEY: 'a-key-from-the-outside-0123' }
 
 const cases = readdirSync(folder, { withFileTypes: true })
   .filter(entry => (entry.isDirectory() ? entry.name !== 'files' : entry.name.endsWith('.yaml')))
@@ -42,6 +42,6 @@ async function outcomeOf(name: string): Promise<{ kind: 'errors.txt' | 'blueprin
   const surroundings = { env, readText: (path: string) => readFileSync(path, 'utf8') }
   const resolution = resolve({ sources, language, surroundings })
   if (!resolution.ok) return { kind: 'errors.txt', text: formatProblems(resolution.problems) }
-  const text = `${JSON.stringify(resolution.blueprint, null, 2)}\n`
+  const text = `${JSON.stringify(resolution.shown, null, 2)}\n`
   return { kind: 'blueprint.json', text: text.replaceAll(`${folder}/`, '') }
 }
