@@ -125,6 +125,20 @@ export const metrics = {
     help: 'How often a configured bound turned something away; `name` is the listener, upstream or route it stands at.',
     labels: ['ceiling', 'name'],
   },
+  // Key sets of issuers. Recorded by src/identity/key-set.ts.
+  turnpike_key_set_fetches: {
+    type: 'counter',
+    unit: '',
+    help: 'Fetches of key sets by outcome, `ok` or `failed`; `name` is the address without its query.',
+    labels: ['name', 'outcome'],
+  },
+  turnpike_key_set_fetched_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'When a key set was last fetched, in Unix time; the latest of all workers.',
+    labels: ['name'],
+    merge: 'max',
+  },
   // Config and threads.
   turnpike_config_version: {
     type: 'gauge',
