@@ -18,6 +18,7 @@ export const codes = {
   'body-not-json': { status: 400, source: 'client', text: 'The request body is not valid JSON.' },
   unauthenticated: { status: 401, source: 'client', text: 'The call is not authenticated.' },
   forbidden: { status: 403, source: 'client', text: 'This is not allowed.' },
+  'csrf-refused': { status: 403, source: 'client', text: 'The call comes from a page of another site.' },
   'address-denied': { status: 403, source: 'client', text: 'This address is not allowed.' },
   'route-not-found': { status: 404, source: 'client', text: 'No route matches this request.' },
   'method-not-allowed': { status: 405, source: 'client', text: 'This path does not accept this method.' },

@@ -1,0 +1,50 @@
+// Cookies of a call: read one, take some away, write one (RFC 6265bis).
+
+import type { Headers } from '../core/headers.ts'
+
+/** The value of the first cookie of this name; undefined without one. */
+export function cookieOf(headers: Headers, name: string): string | undefined {
+  for (const field of headers.all('cookie')) {
+    for (const pair of field.split(';')) {
+      const at = pair.indexOf('=')
+      if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim()
+    }
+  }
+  return undefined
+}
+
+/** Names of all cookies that `isWanted` takes. */
+export function cookieNames(headers: Headers, isWanted: (name: string) => boolean): string[] {
+  const names = headers.all('cookie').flatMap(field => field.split(';').map(pair => nameOf(pair)))
+  return [...new Set(names.filter(isWanted))]
+}
+
+/** Takes away the cookies whose names `isUnwanted` takes; the field goes with its last cookie. */
+export function removeCookies(headers: Headers, isUnwanted: (name: string) => boolean): void {
+  const { list } = headers
+  for (let i = list.length - 2; i > 0; i -= 3) {
+    if (list[i] !== 'cookie') continue
+    const pairs = (list[i + 1] as string).split(';')
+    const kept = pairs.filter(pair => !isUnwanted(nameOf(pair)))
+    if (kept.length === pairs.length) continue
+    const text = kept.join(';').trim()
+    if (text === '') list.splice(i - 1, 3)
+    else list[i + 1] = text
+  }
+}
+
+function nameOf(pair: string): string {
+  const at = pair.indexOf('=')
+  return (at < 0 ? pair : pair.slice(0, at)).trim()
+}
+
+export interface CookieOptions {
+  readonly isSecure: boolean
+  /** Seconds; 0 removes the cookie. */
+  readonly maxAge: number
+}
+
+/** A cookie that scripts cannot read and other sites cannot send but by a link. */
+export function sealedCookie(name: string, value: string, { isSecure, maxAge }: CookieOptions): string {
+  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`
+}
