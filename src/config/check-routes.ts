@@ -3,7 +3,7 @@
 import { compilePattern } from '../core/pattern.ts'
 import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
-import { checkEnd, checkFacts, checkPolicy } from './check-uses.ts'
+import { checkCounts, checkEnd, checkFacts, checkPolicy } from './check-uses.ts'
 import type { Found } from './found.ts'
 import { partOf, partsOf, textOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -17,7 +17,7 @@ export function checkRoutes(config: Found, blueprint: Found, language: Language,
   const upstreams = [...(partOf(blueprint, 'upstreams')?.children?.keys() ?? [])].map(String)
   const given = new Set<string>()
   checkFacts(globalPolicies, language, given, findings)
-  for (const policy of globalPolicies) checkUse(policy, language, listeners, findings)
+  for (const policy of globalPolicies) checkUse(policy, config, language, listeners, findings)
   checkNames(partOf(blueprint, 'routes'), findings)
 
   const globalTemplates = globalPolicies.flatMap(templatesOf)
@@ -25,7 +25,7 @@ export function checkRoutes(config: Found, blueprint: Found, language: Language,
     const policies = partsOf(partOf(route, 'policies'))
     const matches = partsOf(partOf(route, 'match'))
     for (const match of matches) checkMatch(match, listeners, findings)
-    for (const policy of policies) checkUse(policy, language, listeners, findings)
+    for (const policy of policies) checkUse(policy, config, language, listeners, findings)
     checkFacts(policies, language, new Set(given), findings)
     checkEnd(route, language, upstreams, findings)
     const own = [...policies.flatMap(templatesOf), ...templatesOf(partOf(route, 'options'))]
@@ -33,9 +33,16 @@ export function checkRoutes(config: Found, blueprint: Found, language: Language,
   }
 }
 
-function checkUse(policy: Found, language: Language, listeners: readonly string[], findings: Finding[]): void {
+function checkUse(
+  policy: Found,
+  config: Found,
+  language: Language,
+  listeners: readonly string[],
+  findings: Finding[],
+): void {
   for (const match of partsOf(partOf(policy, 'when'))) checkMatch(match, listeners, findings)
   checkPolicy(policy, language, findings)
+  checkCounts(policy, language, (partOf(config, 'data')?.value ?? null) !== null, findings)
 }
 
 function checkNames(routes: Found | null, findings: Finding[]): void {

@@ -17,6 +17,20 @@ export function checkPolicy(use: Found, language: Language, findings: Finding[])
   asked(options, findings, () => definition.check?.(options.value))
 }
 
+/** Reports a limit that must survive a restart where the config names no folder to keep it in. */
+export function checkCounts(use: Found, language: Language, hasData: boolean, findings: Finding[]): void {
+  const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
+  const options = partOf(use, 'options')
+  if (hasData || definition?.counts === undefined || options === null || options.isBroken) return
+  const { store, isDurable } = definition.counts(options.value)
+  if (store !== null || !isDurable) return
+  findings.push({
+    message: `\`${definition.name}\` survives a restart, but there is no folder to keep its counts in`,
+    hint: 'Name one at the top of the config, such as `data: ./data`, or write `durable: false`.',
+    span: partOf(use, 'policy')?.span ?? headSpan(options),
+  })
+}
+
 /** The policies that stand inside the options of another one. */
 function innerUses(found: Found): Found[] {
   return partsOf(found).flatMap(part =>

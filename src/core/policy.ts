@@ -35,6 +35,8 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
    * options, before `build`.
    */
   check?(options: Static<S>): void
+  /** Which store it counts in, and whether the counts must survive a restart; for the check that this can be had. */
+  counts?(options: Static<S>): { readonly store: string | null; readonly isDurable: boolean }
   /** Called once per use in the config and worker. All state lives in the returned closures. */
   build(options: Static<S>, ports: PolicyPorts, place: Place): Layer
 }

@@ -28,8 +28,11 @@ export function nameRules(rules: readonly LimitRule[], name: string, given: read
 /** Structured integers have at most 15 digits (RFC 9651 §3.3.1), and no fractions. */
 const integerMax = 999_999_999_999_999
 
+/** What differences of clock readings are off by must not make a second more. */
+const roundingS = 1e-6
+
 function secondsOf(ms: number): number {
-  return Math.min(integerMax, Math.max(0, Math.ceil(ms / 1000)))
+  return Math.min(integerMax, Math.max(0, Math.ceil(ms / 1000 - roundingS)))
 }
 
 export function writeFields(headers: Headers, named: NamedRules, outcome: LimitOutcome, style: FieldStyle): void {

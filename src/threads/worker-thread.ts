@@ -3,12 +3,13 @@
 import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { Clock, Log } from '../core/ports.ts'
-import { createLocalLimits, type SharedTime } from '../stores/local-limits.ts'
+import type { SharedTime } from '../stores/local-limits.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
 import { createMeter } from '../telemetry/meter.ts'
 import { startThreadGauges } from '../telemetry/thread-gauges.ts'
 import { loadLanguage } from './language.ts'
+import { WorkerLimits } from './limit-stores.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { WorkerCore } from './worker.ts'
 
@@ -27,6 +28,12 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   surviveThrown(post, log)
   const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
   const limitsFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name: 'all' })
+  const limits = new WorkerLimits({
+    ...{ memory: data.limits, worker: data.index, time: sharedTime(), log },
+    onFull: () => limitsFull.add(1),
+  })
+  // Also where the thread ends itself after a drain: what was booked in advance is not lost.
+  process.once('exit', () => limits.close())
   const core = new WorkerCore({
     clock,
     log,
@@ -34,12 +41,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
     identities: { key: () => null, find: () => null, consumer: () => null, used: () => {} },
     denials: { isDenied: () => false },
-    limits: createLocalLimits({
-      memory: data.limits,
-      worker: data.index,
-      time: sharedTime(),
-      onFull: () => limitsFull.add(1),
-    }),
+    limits: (options, blueprint) => limits.of(options, blueprint),
     language: await loadLanguage(data.extensions),
     ticketKeys: Buffer.from(data.ticketKeys),
   })

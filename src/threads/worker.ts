@@ -28,7 +28,7 @@ export interface WorkerPorts {
   readonly shared: SharedCounters
   readonly identities: Identities
   readonly denials: Denials
-  limits(options: LimitStoreOptions): LimitStore
+  limits(options: LimitStoreOptions, blueprint: Blueprint): LimitStore
   readonly language: Language
   readonly ticketKeys: Buffer
 }
@@ -182,7 +182,7 @@ export class WorkerCore {
         identities: this.#ports.identities,
         denials: this.#ports.denials,
         outside: this.#outside,
-        limits: this.#ports.limits,
+        limits: options => this.#ports.limits(options, blueprint),
       },
       things: this.#things,
       upstreams: this.#upstreams,

@@ -63,6 +63,7 @@ export const rateLimit = definePolicy({
   options,
   needsFor: ({ by, groups, plans }) =>
     needsPrincipal(by) || Object.keys({ ...groups, ...plans }).length > 0 ? [principal] : [],
+  counts: ({ store }) => ({ store, isDurable: false }),
   check,
   build(given, ports, place) {
     const { by, ipv6Prefix, cost, count, headers, name, store, mode, onFailure } = given

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { after, describe, test } from 'node:test'
+import * as fc from 'fast-check'
+import type { LimitOutcome, LimitRule, LimitStoreOptions } from '../core/limits.ts'
+import { tallyFields } from '../limits/tally.ts'
+import { DurableLimits } from './durable-limits.ts'
+import { createLimitMemory, type LimitMemory } from './limit-memory.ts'
+
+const root = mkdtempSync(path.join(os.tmpdir(), 'turnpike-limits-'))
+after(() => rmSync(root, { recursive: true }))
+const newFolder = () => mkdtempSync(path.join(root, 'f'))
+
+const dayMs = 86_400_000
+const startMs = Date.UTC(2026, 4, 1)
+const monthly = (limit: number, part: Partial<LimitRule> = {}): LimitRule => {
+  return { algorithm: 'period', limit, windowMs: 31 * dayMs, burst: limit, startMs, ...part }
+}
+const memoryOf = () => createLimitMemory({ workers: 2, keys: 64, fields: tallyFields, seed: [1, 2] })
+const plain: LimitStoreOptions = {
+  ...{ scope: 's', store: null, mode: 'exact', onFailure: 'local-share', isDurable: true, name: 'n' },
+} as const
+
+/** One process of one thread; without `close`, a crash. */
+function processOf(
+  folder: string,
+  memory: LimitMemory = memoryOf(),
+  worker = 0,
+  options: Partial<LimitStoreOptions> = {},
+) {
+  const clock = { nowMs: 1e6, wallMs: startMs + dayMs }
+  const errors: unknown[] = []
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: (fields: object) => void errors.push(fields) }
+  const limits = new DurableLimits({
+    ...{ folder, memory, worker, log: quiet },
+    time: { now: () => clock.nowMs, wall: () => clock.wallMs },
+  })
+  const store = limits.store({ ...plain, ...options })
+  const take = (rules: readonly LimitRule[], cost = 1, key = 'k'): LimitOutcome => {
+    const outcome = store.take(key, rules, cost)
+    assert.ok(!(outcome instanceof Promise))
+    return outcome
+  }
+  const passes = (rules: readonly LimitRule[], tries: number) => {
+    let passed = 0
+    for (let index = 0; index < tries; index++) if (take(rules).isAllowed) passed++
+    return passed
+  }
+  return { limits, store, take, passes, clock, errors, close: () => limits.close() }
+}
+
+describe('a quota', () => {
+  test('exactly the limit passes; the rest is refused until the period ends', () => {
+    const { take, passes } = processOf(newFolder())
+    assert.equal(passes([monthly(500)], 600), 500)
+    const [standing] = take([monthly(500)]).standings
+    assert.deepEqual([standing?.remaining, standing?.retryMs], [0, 30 * dayMs])
+  })
+
+  test('a clean end loses nothing', () => {
+    const folder = newFolder()
+    let passed = 0
+    for (let round = 0; round < 10; round++) {
+      const process = processOf(folder)
+      passed += process.passes([monthly(1000)], 37)
+      process.close()
+    }
+    const last = processOf(folder)
+    passed += last.passes([monthly(1000)], 2000)
+    assert.equal(passed, 1000)
+  })
+
+  test('a crash never gives more, and costs at most a block', () => {
+    const folder = newFolder()
+    let passed = 0
+    for (let round = 0; round < 5; round++) passed += processOf(folder).passes([monthly(1000)], 37)
+    passed += processOf(folder).passes([monthly(1000)], 2000)
+    assert.ok(passed <= 1000 && passed >= 1000 - 5 * 32, String(passed))
+  })
+
+  test('two threads share what is booked', () => {
+    const folder = newFolder()
+    const memory = memoryOf()
+    const threads = [processOf(folder, memory, 0), processOf(folder, memory, 1)]
+    let passed = 0
+    for (let round = 0; round < 300; round++) passed += threads[round % 2]?.passes([monthly(200)], 1) ?? 0
+    assert.equal(passed, 200)
+  })
+
+  test('two processes on one folder never pass more together', () => {
+    const folder = newFolder()
+    const processes = [processOf(folder), processOf(folder)]
+    let passed = 0
+    for (let round = 0; round < 300; round++) passed += processes[round % 2]?.passes([monthly(200)], 1) ?? 0
+    assert.equal(passed, 200)
+  })
+
+  test('another period begins at nothing; a clock that steps back counts on', () => {
+    const { passes, take } = processOf(newFolder())
+    assert.equal(passes([monthly(10)], 20), 10)
+    const next = monthly(10, { startMs: startMs + 31 * dayMs, windowMs: 30 * dayMs })
+    assert.equal(passes([next], 4), 4)
+    assert.equal(take([monthly(10)]).standings[0]?.remaining, 5)
+    assert.equal(passes([next], 20), 5)
+  })
+
+  test('a raised limit holds at once, and so does a lowered one', () => {
+    const { passes } = processOf(newFolder())
+    assert.equal(passes([monthly(10)], 20), 10)
+    assert.equal(passes([monthly(30)], 100), 20)
+    assert.equal(passes([monthly(20)], 5), 0)
+  })
+
+  test('several at once: all are taken from, or none', () => {
+    const { take, passes } = processOf(newFolder())
+    const rules = [monthly(5, { windowMs: dayMs, startMs: startMs + dayMs }), monthly(8)]
+    assert.equal(passes(rules, 9), 5)
+    assert.deepEqual(
+      take(rules).standings.map(({ remaining }) => remaining),
+      [0, 3],
+    )
+  })
+
+  test('what is given back and what is charged afterwards, also over a restart', () => {
+    const folder = newFolder()
+    const { store, passes, take, close } = processOf(folder)
+    assert.equal(passes([monthly(10)], 10), 10)
+    store.correct('k', [monthly(10)], -2, 0)
+    assert.equal(take([monthly(10)], 0).standings[0]?.remaining, 2)
+    store.correct('k', [monthly(10)], 7, 0)
+    assert.equal(take([monthly(10)]).isAllowed, false)
+    close()
+    assert.equal(processOf(folder).passes([monthly(20)], 20), 5)
+  })
+
+  test('a file that fails: refused, let pass, or counted in memory, as was chosen', () => {
+    const expected = { open: [30, 'open'], closed: [0, 'closed'], 'local-share': [10, 'local-share'] } as const
+    for (const onFailure of ['open', 'closed', 'local-share'] as const) {
+      const { take, limits, errors } = processOf(newFolder(), memoryOf(), 0, { onFailure })
+      limits.close()
+      const outcomes = Array.from({ length: 30 }, () => take([monthly(10)]))
+      assert.deepEqual(
+        [outcomes.filter(({ isAllowed }) => isAllowed).length, outcomes[0]?.fallback],
+        expected[onFailure],
+        onFailure,
+      )
+      assert.ok(errors.length > 0)
+    }
+  })
+})
+
+test('whatever ends processes and when, no more passes than the limit', () => {
+  const script = fc.array(fc.record({ tries: fc.nat(60), isClean: fc.boolean() }), { minLength: 1, maxLength: 6 })
+  fc.assert(
+    fc.property(script, fc.integer({ min: 1, max: 120 }), (rounds, limit) => {
+      const folder = newFolder()
+      let passed = 0
+      for (const { tries, isClean } of rounds) {
+        const process = processOf(folder)
+        passed += process.passes([monthly(limit)], tries)
+        if (isClean) process.close()
+      }
+      passed += processOf(folder).passes([monthly(limit)], 500)
+      const crashes = rounds.filter(({ isClean }) => !isClean).length
+      assert.ok(passed <= limit && passed >= limit - crashes * Math.max(0, Math.floor(limit / 32)), String(passed))
+    }),
+    { numRuns: 25 },
+  )
+})
