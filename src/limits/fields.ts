@@ -49,7 +49,6 @@ export function writeFields(headers: Headers, named: NamedRules, outcome: LimitO
     headers.list.push('RateLimit-Policy', 'ratelimit-policy', named.policy, 'RateLimit', 'ratelimit', state)
   }
   if (style !== 'draft') writeLegacy(headers, named, outcome)
-  if (outcome.fallback !== null) headers.add('X-RateLimit-Fallback', outcome.fallback)
 }
 
 /** There is room for one rule: the one with the smallest share left. */
