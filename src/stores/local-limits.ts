@@ -8,7 +8,7 @@ import {
   type LimitStoreOptions,
 } from '../core/limits.ts'
 import { give, isWithin, outcomeOf, shapeOf, take, type TallyTime, worthMs } from '../limits/tally.ts'
-import { halfSipHash } from './half-sip-hash.ts'
+import { halfSipHash } from '../core/half-sip-hash.ts'
 import { LimitCells, noEntry } from './limit-cells.ts'
 import type { LimitMemory } from './limit-memory.ts'
 

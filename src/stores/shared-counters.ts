@@ -3,7 +3,7 @@
 import type { SharedCounter, SharedCounters } from '../core/ports.ts'
 import { absent, type CounterKeys, createCounterKeys } from './counter-keys.ts'
 import { type CounterCells, type CounterMemory, claimed, countMask, countMax, viewCells } from './counter-memory.ts'
-import { halfSipHash } from './half-sip-hash.ts'
+import { halfSipHash } from '../core/half-sip-hash.ts'
 
 export interface SharedCountersOptions {
   readonly memory: CounterMemory

@@ -3,8 +3,8 @@
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
-import { createAddressReader, readCidr } from './address.ts'
-import { createPrefixTrie, findVerdict, insertPrefix, Verdict } from './prefix-trie.ts'
+import { createAddressReader, readCidr } from '../../core/address.ts'
+import { createPrefixTrie, findVerdict, insertPrefix, Verdict } from '../../core/prefix-trie.ts'
 
 const addresses = (description: string) =>
   OneOrMany(Type.String({ format: 'cidr' }), { default: [], description, examples: [['10.0.0.0/8', '2001:db8::/32']] })
