@@ -4,18 +4,32 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { Failure } from '../../core/failure.ts'
 import { Headers } from '../../core/headers.ts'
+import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
+import type { Static } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { fakePorts, makeCall, makeNext, ManualSource, RecordingSink } from '../../../test/tools/call.ts'
 import { concurrency } from './concurrency.ts'
 
 const place = { route: 'r', key: 'r/policies/0' }
 
-function build(next: Step, options: { limit?: number; by?: 'route' | 'client'; retryAfter?: number } = {}) {
+function build(next: Step, options: Partial<Static<typeof concurrency.options>> = {}) {
   const ports = fakePorts()
-  const given = { limit: 1, by: 'route' as const, retryAfter: 1000, ...options }
+  const defaults = {
+    limit: 1,
+    by: ['route' as const],
+    ipv6Prefix: 64,
+    groups: {},
+    plans: {},
+    name: '',
+    retryAfter: 1000,
+  }
+  const given = { ...defaults, ...options }
   const step = concurrency.build(given, ports, place)(next)
-  return { step, taken: (key = '') => ports.taken.get(`${place.key}${key}`) }
+  return {
+    step,
+    taken: (key = '') => ports.taken.get(`${given.name === '' ? place.key : `concurrency/${given.name}`}${key}`),
+  }
 }
 
 function neverAnswer(): Step {
@@ -34,12 +48,37 @@ test('503 with Retry-After when the limit is reached', async () => {
 })
 
 test('by client: each address has its own', async () => {
-  const { step, taken } = build(neverAnswer(), { by: 'client' })
+  const { step, taken } = build(neverAnswer(), { by: ['client'] })
   void step(makeCall({ clientAddress: '192.0.2.1' }))
   void step(makeCall({ clientAddress: '192.0.2.2' }))
   assert.equal((await step(makeCall({ clientAddress: '192.0.2.1' }))).status, 503)
   assert.equal(taken('/192.0.2.1'), 1)
   assert.equal(taken('/192.0.2.2'), 1)
+})
+
+test('by consumer: each has its own, and as many as its plan or it itself is allowed', () => {
+  const { step, taken } = build(neverAnswer(), { by: ['consumer'], plans: { gold: 3 }, name: 'calls' })
+  const of = (id: string, plan = '', limits = {}) => {
+    const call = makeCall()
+    const consumer = { id, name: id, groups: [], labels: {}, plan, limits }
+    call.facts.set(principal, {
+      ...{ method: 'api-key', id, consumer, application: null, credential: '', scopes: [], claims: {} },
+    })
+    return call
+  }
+  for (let index = 0; index < 5; index++) {
+    void step(of('a'))
+    void step(of('b', 'gold'))
+    void step(of('c', 'gold', { calls: '2' }))
+  }
+  const counts = ['a', 'b', 'c'].map(id => taken(`/${id}`))
+  assert.deepEqual(counts, [1, 3, 2])
+})
+
+test('the principal is needed where it is used, and only there', () => {
+  const base = { limit: 1, ipv6Prefix: 64, groups: {}, plans: {}, name: '', retryAfter: 1 }
+  assert.deepEqual(concurrency.needsFor?.({ ...base, by: ['client'] }), [])
+  assert.deepEqual(concurrency.needsFor?.({ ...base, by: ['client', 'consumer'] }), [principal])
 })
 
 test('given back at once for a reply without body', async () => {

@@ -6,9 +6,15 @@ import type { Failure } from '../../core/failure.ts'
 import type { Headers } from '../../core/headers.ts'
 import { definePolicy } from '../../core/policy.ts'
 import type { SharedCounter } from '../../core/ports.ts'
+import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
-import { Choice, Duration, Fields, Shorthand, Type } from '../../core/schema.ts'
+import { Duration, Fields, Named, Shorthand, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
+import { compileChoice } from '../../limits/choice.ts'
+import { compileKey, needsPrincipal } from '../../limits/key.ts'
+import { byOption, ipv6PrefixOption, nameOption } from '../../limits/options.ts'
+
+const limits = (description: string) => Named(Type.Integer({ minimum: 0 }), { default: {}, description })
 
 export const concurrency = definePolicy({
   name: 'concurrency',
@@ -17,29 +23,45 @@ export const concurrency = definePolicy({
     'limit',
     Fields({
       limit: Type.Integer({ minimum: 1, description: 'Calls at once, over all worker threads together.' }),
-      by: Choice(['route', 'client'], {
+      by: {
+        ...byOption,
         default: 'route',
-        description: 'What is counted: all calls that pass here, or those of each client address.',
-      }),
+        description:
+          'Whose calls are counted together: those alike in all of these. `route` alone: all that pass here; `client` is the address; `{ header: NAME }` and `{ claim: NAME }` are empty where they are missing.',
+      },
+      ipv6Prefix: ipv6PrefixOption,
+      groups: limits('Other limits for consumers of these groups, the first that fits: `{ partners: 50 }`.'),
+      plans: limits('Other limits for consumers with these plans; they go before `groups`.'),
+      name: nameOption,
       retryAfter: Duration({
         default: '1s',
         description: 'What Retry-After tells a refused client, in whole seconds.',
       }),
     }),
   ),
-  build({ limit, by, retryAfter }, { shared, meter }, place) {
+  needsFor: ({ by, groups, plans }) =>
+    needsPrincipal(by) || Object.keys({ ...groups, ...plans }).length > 0 ? [principal] : [],
+  build({ limit, by, ipv6Prefix, groups, plans, name, retryAfter }, { shared, meter, log }, place) {
     const hits = meter.counter('turnpike_ceiling_hits', { ceiling: 'concurrency', name: place.route })
     const seconds = String(Math.ceil(retryAfter / 1000))
-    const one = by === 'route' ? shared.counter(place.key) : null
+    const scope = name === '' ? place.key : `concurrency/${name}`
+    const one = by.length === 1 && by[0] === 'route' ? shared.counter(scope) : null
+    const key = compileKey(by, ipv6Prefix)
+    const limitOf = compileChoice({ base: limit, groups, plans, name, parse: parseLimit, log })
     return next =>
       function concurrency(call) {
-        const counter = one ?? shared.counter(`${place.key}/${call.clientAddress}`)
-        if (counter.tryTake(limit)) return hold(new Permit(call, counter), call, next)
+        const counter = one ?? shared.counter(`${scope}/${key.of(call)}`)
+        if (counter.tryTake(limitOf(call) ?? limit)) return hold(new Permit(call, counter), call, next)
         hits.add(1)
         return Promise.resolve(refuse(seconds))
       }
   },
 })
+
+/** A consumer's own limit; 0 lets none of its calls in. */
+function parseLimit(text: string): number | null {
+  return /^\d{1,9}$/.test(text) ? Number(text) : null
+}
 
 function refuse(seconds: string): Reply {
   const reply = Reply.problem('concurrency-exceeded')
