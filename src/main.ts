@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander'
 import { type ConfigOptions, check, explain, reference, schema } from './cli/config-commands.ts'
 import { ExitCode } from './cli/exit-codes.ts'
+import { addManageCommands } from './cli/manage.ts'
 import { type RunOptions, run } from './cli/run.ts'
 import { version } from './threads/version.ts'
 
@@ -56,6 +57,7 @@ function createProgram(end: (code: number) => void): Command {
   withoutConfig('reference', 'print the reference page of the config, in Markdown').action(
     async (options: ConfigOptions) => end(await reference(options)),
   )
+  addManageCommands(program, end)
   return program
 }
 
@@ -69,7 +71,8 @@ Exit codes:
   1  something failed
   2  the command was not understood
   3  the config has mistakes
-  4  a port cannot be listened on`
+  4  a port cannot be listened on
+  5  no gateway answers`
 
 /** Commander has said what is wrong; help and version are no mistakes. */
 function explainUsage(error: unknown): number {

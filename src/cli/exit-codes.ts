@@ -10,4 +10,6 @@ export const ExitCode = {
   config: 3,
   /** A port cannot be listened on. */
   port: 4,
+  /** No gateway answers. */
+  unreachable: 5,
 } as const

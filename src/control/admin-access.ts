@@ -1,5 +1,6 @@
 // Keeps web pages out of the admin server: a browser can reach loopback, and any name can be made to resolve to it.
 
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 
@@ -24,6 +25,19 @@ export function isHostAllowed(field: string | undefined, configuredHost: string)
 /** Browsers send Origin with every POST. A page served from elsewhere must not reload or replace anything. */
 export function isOriginAllowed({ origin, host }: IncomingHttpHeaders): boolean {
   return origin === undefined || origin.toLowerCase() === `http://${(host ?? '').toLowerCase()}`
+}
+
+/** Whether an Authorization field brings the token. */
+export type TokenCheck = (field: string | undefined) => boolean
+
+/** Compares digests, so that neither the time nor the length tells anything. */
+export function createTokenCheck(token: string | null): TokenCheck {
+  if (token === null) return () => false
+  const wanted = hash('sha256', token, 'buffer')
+  return field => {
+    const given = /^Bearer +(\S+)$/i.exec(field ?? '')?.[1] ?? ''
+    return timingSafeEqual(hash('sha256', given, 'buffer'), wanted)
+  }
 }
 
 /** The host of a Host field, without port and brackets. */

@@ -1,10 +1,17 @@
 // The admin server: metrics, health and control over plain HTTP on its own port. Not on the path of any call.
 
-import { createServer, type IncomingMessage, STATUS_CODES, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Log } from '../core/ports.ts'
-import { isHostAllowed, isLoopback, isOriginAllowed } from './admin-access.ts'
+import { StoreRefusal } from '../core/consumers.ts'
+import { createTokenCheck, isHostAllowed, isLoopback, isOriginAllowed, type TokenCheck } from './admin-access.ts'
 import type { AdminView } from './admin-view.ts'
+import { BodyRefused } from './body.ts'
+import { consumerEndpoints } from './consumer-endpoints.ts'
+import { credentialEndpoints } from './credential-endpoints.ts'
+import { type Answer, type Endpoint, problem } from './endpoint.ts'
+import type { Management } from './management.ts'
+import { statusEndpoints } from './status-endpoints.ts'
 
 export interface AdminOptions {
   /** Address to listen on. */
@@ -12,6 +19,9 @@ export interface AdminOptions {
   /** 0 takes any free port. */
   readonly port: number
   readonly view: AdminView
+  readonly management: Management
+  /** What `Authorization: Bearer` must bring; null for nothing. */
+  readonly token: string | null
   readonly log: Log
 }
 
@@ -22,60 +32,10 @@ export interface AdminServer {
   close(): Promise<void>
 }
 
-interface Answer {
-  readonly status: number
-  readonly contentType: string
-  readonly text: string
-  readonly allow?: string
-}
+const endpoints: readonly Endpoint[] = [...statusEndpoints, ...consumerEndpoints, ...credentialEndpoints]
 
-interface Endpoint {
-  readonly method: 'GET' | 'POST'
-  readonly path: RegExp
-  /** Readable under any name where the server listens beyond loopback, so that scrapers and probes can use DNS names. */
-  readonly isPublic?: boolean
-  answer(view: AdminView, request: IncomingMessage, parameter: string): Answer | Promise<Answer>
-}
-
-const endpoints: readonly Endpoint[] = [
-  {
-    method: 'GET',
-    path: /^\/metrics$/,
-    isPublic: true,
-    answer: (view, request) => ({ status: 200, ...view.metrics(request.headers.accept) }),
-  },
-  { method: 'GET', path: /^\/healthz$/, isPublic: true, answer: () => json(200, { status: 'alive' }) },
-  {
-    method: 'GET',
-    path: /^\/readyz$/,
-    isPublic: true,
-    answer: view => {
-      const readiness = view.readiness()
-      return json(readiness.isReady ? 200 : 503, readiness)
-    },
-  },
-  { method: 'GET', path: /^\/config$/, answer: view => json(200, view.config()) },
-  { method: 'GET', path: /^\/workers$/, answer: view => json(200, view.workers()) },
-  {
-    method: 'POST',
-    path: /^\/reload$/,
-    answer: async view => {
-      const result = await view.reload()
-      return json(result.result === 'refused' ? 422 : 200, result)
-    },
-  },
-  {
-    method: 'POST',
-    path: /^\/workers\/(\d{1,4})\/replace$/,
-    answer: async (view, _request, id) => {
-      const isReplaced = await view.replaceWorker(Number(id))
-      return isReplaced
-        ? json(200, { replaced: Number(id) })
-        : problem(404, `there is no worker ${id}; see GET /workers`)
-    },
-  },
-]
-
+/** Of a request. */
+const bodyBytesMax = 64_000
 const requestTimeoutMs = 5000
 const closeMs = 1000
 
@@ -83,12 +43,12 @@ const closeMs = 1000
 export class AdminPortRefused extends Error {}
 
 /** Rejects with `AdminPortRefused` where the address cannot be bound. */
-export async function startAdmin({ host, port, view, log }: AdminOptions): Promise<AdminServer> {
+export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
+  const { host, port } = options
+  const isTokenRight = createTokenCheck(options.token)
   const server = createServer(
     { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
-    (request, response) => {
-      void handle(request, response, host, view, log)
-    },
+    (request, response) => void handle(request, response, options, isTokenRight),
   )
   server.keepAliveTimeout = 60_000
   server.maxConnections = 256
@@ -100,58 +60,113 @@ export async function startAdmin({ host, port, view, log }: AdminOptions): Promi
 async function handle(
   request: IncomingMessage,
   response: ServerResponse,
-  host: string,
-  view: AdminView,
-  log: Log,
+  options: AdminOptions,
+  isTokenRight: TokenCheck,
 ): Promise<void> {
-  // Nothing here takes a body; what comes is thrown away within the request's time.
-  request.resume()
   try {
-    send(request, response, await answer(request, host, view))
+    send(request, response, await answer(request, options, isTokenRight))
   } catch (error) {
-    log.error({ error, url: request.url }, 'the admin server failed to answer')
-    send(request, response, problem(500, 'the gateway failed to answer; its log says why'))
+    const refused = refusalOf(error)
+    if (refused === null) options.log.error({ error, url: request.url }, 'the admin server failed to answer')
+    send(request, response, refused ?? problem(500, 'the gateway failed to answer; its log says why'))
+  } finally {
+    // What comes beyond is thrown away within the request's time.
+    request.resume()
   }
 }
 
-async function answer(request: IncomingMessage, host: string, view: AdminView): Promise<Answer> {
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
+async function answer(request: IncomingMessage, options: AdminOptions, isTokenRight: TokenCheck): Promise<Answer> {
+  const [path = '/', search = ''] = (request.url ?? '/').split('?', 2)
   const found = endpoints.filter(endpoint => endpoint.path.test(path))
   const endpoint = found.find(({ method }) => method === (request.method === 'HEAD' ? 'GET' : request.method))
-  const isPublic = (endpoint?.isPublic ?? false) && !isLoopback(host)
-  if (!isPublic && !isHostAllowed(request.headers.host, host)) {
+  const denied = refuseAccess(request, endpoint, options, isTokenRight)
+  if (denied !== null) return denied
+  if (found.length === 0) {
+    return problem(404, 'there is nothing here; try /metrics, /healthz, /readyz, /config, /workers or /consumers')
+  }
+  if (endpoint === undefined)
+    return { ...problem(405, `this takes ${allowed(found)}`), headers: { allow: allowed(found) } }
+  const parameters = decoded(endpoint.path.exec(path)?.slice(1) ?? [])
+  if (parameters === null) return problem(400, 'the path has a percent sign that begins no encoded character')
+  const body = await bodyOf(request)
+  if (body === null) return problem(413, `a body may have ${bodyBytesMax} bytes`)
+  const { headers } = request
+  return endpoint.answer(
+    { headers, parameters, query: new URLSearchParams(search), body },
+    options.view,
+    options.management,
+  )
+}
+
+function refuseAccess(
+  { method, headers }: IncomingMessage,
+  endpoint: Endpoint | undefined,
+  { host, token }: AdminOptions,
+  isTokenRight: TokenCheck,
+): Answer | null {
+  const isBeyond = !isLoopback(host)
+  const isPublic = endpoint?.isPublic ?? false
+  if (!(isPublic && isBeyond) && !isHostAllowed(headers.host, host)) {
     return problem(421, 'the Host field must be an IP address, localhost or the configured admin host')
   }
-  if (found.length === 0)
-    return problem(404, 'there is nothing here; try /metrics, /healthz, /readyz, /config or /workers')
-  if (endpoint === undefined) return { ...problem(405, `this takes ${allowed(found)}`), allow: allowed(found) }
-  if (endpoint.method === 'POST' && !isOriginAllowed(request.headers)) {
+  if (method !== 'GET' && method !== 'HEAD' && !isOriginAllowed(headers)) {
     return problem(403, 'requests of web pages from other origins are refused')
   }
-  return endpoint.answer(view, request, endpoint.path.exec(path)?.[1] ?? '')
+  if (isPublic) return null
+  if (token === null) {
+    if (!isBeyond || endpoint?.isManagement !== true) return null
+    return problem(403, 'beyond loopback consumers are managed with a token alone: set `admin.token` in the config')
+  }
+  if (isTokenRight(headers.authorization)) return null
+  const challenge = { 'www-authenticate': 'Bearer realm="turnpike admin"' }
+  return { ...problem(401, 'send the token of `admin.token` as `Authorization: Bearer …`'), headers: challenge }
+}
+
+/** What the caller did wrong; null for what is no fault of theirs. */
+function refusalOf(error: unknown): Answer | null {
+  if (error instanceof BodyRefused) return problem(400, error.message, error.errors)
+  if (!(error instanceof StoreRefusal)) return null
+  const { reason, member, message, hint } = error
+  // What the path names is missing: 404. What the body names is a mistake in it.
+  const status = reason === 'unknown' ? 404 : 409
+  return problem(status, message, [{ member, message, hint }])
+}
+
+function decoded(parts: readonly string[]): string[] | null {
+  try {
+    return parts.map(decodeURIComponent)
+  } catch {
+    return null
+  }
+}
+
+/** Null for one that is too long. */
+async function bodyOf(request: IncomingMessage): Promise<string | null> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request) {
+    const bytes = chunk as Buffer
+    length += bytes.length
+    if (length <= bodyBytesMax) chunks.push(bytes)
+  }
+  return length > bodyBytesMax ? null : Buffer.concat(chunks).toString('utf8')
 }
 
 function allowed(found: readonly Endpoint[]): string {
   return found.map(({ method }) => (method === 'GET' ? 'GET, HEAD' : method)).join(', ')
 }
 
-function json(status: number, value: unknown): Answer {
-  return { status, contentType: 'application/json', text: `${JSON.stringify(value, null, 2)}\n` }
-}
-
-/** Problem details, RFC 9457. */
-function problem(status: number, detail: string): Answer {
-  const text = JSON.stringify({ title: STATUS_CODES[status], status, detail }, null, 2)
-  return { status, contentType: 'application/problem+json', text: `${text}\n` }
-}
-
-function send(request: IncomingMessage, response: ServerResponse, { status, contentType, text, allow }: Answer): void {
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, contentType, text, headers }: Answer,
+): void {
   response.writeHead(status, {
     'content-type': contentType,
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    ...(allow !== undefined && { allow }),
+    ...headers,
   })
   response.end(request.method === 'HEAD' ? undefined : text)
 }

@@ -10,6 +10,7 @@ export interface CrewPorts {
   readonly log: Log
   /** The main thread's copy of the worker's metrics. */
   readonly page: MetricPage
+  onUsed(times: ReadonlyMap<string, number>): void
   onSick(crew: Crew, reason: string): void
   /** The thread is gone; expected after a drain. */
   onExit(crew: Crew, isExpected: boolean): void
@@ -111,6 +112,8 @@ export class Crew {
     switch (message.kind) {
       case 'metrics':
         return applyPageNews(this.#ports.page, message.news)
+      case 'used':
+        return this.#ports.onUsed(message.times)
       case 'log':
         return writeRemoteLine(this.#ports.log, message.line, this.id)
       case 'sick':

@@ -17,6 +17,8 @@ export interface FleetOptions {
   readonly extensions: readonly string[]
   /** Threads where the config names no number. */
   readonly cores: number
+  /** Takes the times at which workers saw credentials used. */
+  onUsed(times: ReadonlyMap<string, number>): void
   /** Told when a worker was replaced, and why. */
   onReplaced?(reason: ReplacementReason): void
 }
@@ -120,7 +122,7 @@ export class Fleet {
     const staying = serving.slice(0, size)
     const joining: Crew[] = []
     try {
-      while (staying.length + joining.length < size) joining.push(await this.#start())
+      while (staying.length + joining.length < size) joining.push(await this.#start(edition))
       const all = [...staying, ...joining]
       await settleAll(all.map((crew, ordinal) => crew.prepare(edition, this.#berth(ordinal, size))))
     } catch (error) {
@@ -145,7 +147,7 @@ export class Fleet {
 
   /** A new worker on the config in force. */
   async #join(edition: Edition, ordinal: number): Promise<void> {
-    const crew = await this.#start()
+    const crew = await this.#start(edition)
     try {
       await crew.prepare(edition, this.#berth(ordinal, this.#sizeOf(edition.blueprint)))
       if (this.#isDraining) throw new Error('the gateway is shutting down')
@@ -160,13 +162,14 @@ export class Fleet {
     return { ordinal, workers, open: (this.#edition?.blueprint.listeners ?? []).map(listenerKey) }
   }
 
-  async #start(): Promise<Crew> {
+  async #start({ blueprint }: Edition): Promise<Crew> {
     if (this.#isDraining) throw new Error('the gateway is shutting down')
     const index = this.#freePlace()
     const page = (this.pages[index] ??= createPage(String(index)))
     const ports: CrewPorts = {
       log: this.#options.log,
       page,
+      onUsed: this.#options.onUsed,
       onSick: (crew, detail) => {
         this.replace(crew.id, 'thrown', detail).catch((error: unknown) => {
           this.#options.log.error({ err: error, worker: crew.id }, 'a worker could not be replaced and goes on')
@@ -183,6 +186,7 @@ export class Fleet {
         page,
         ticketKeys: this.#ticketKeys,
         extensions: this.#options.extensions,
+        data: blueprint.data,
       },
       ports,
     )

@@ -14,8 +14,10 @@ import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
 import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener.ts'
 import { checkBlueprint, checkNames, namesOf, probePort } from './check.ts'
+import { GatewayConsumers } from './consumers.ts'
 import { Fleet } from './fleet.ts'
 import { extensionUrls, type Language, loadLanguage } from './language.ts'
+import { createManagement } from './management.ts'
 import { MainMetrics } from './main-metrics.ts'
 import { tuneEngine } from './v8.ts'
 import { createAdminView } from './admin-view.ts'
@@ -57,6 +59,7 @@ export class Gateway {
   readonly #language: Language
   readonly #fleet: Fleet
   readonly #metrics: MainMetrics
+  readonly #consumers = new GatewayConsumers()
   #watch: ConfigWatch | null = null
   #admin: AdminServer | null = null
   #resolved: Resolved | null = null
@@ -78,6 +81,11 @@ export class Gateway {
       log: options.log,
       extensions,
       cores: os.availableParallelism(),
+      onUsed: times => {
+        this.#consumers.used(times).catch((error: unknown) => {
+          options.log.warn({ err: error }, 'when credentials were used could not be written down')
+        })
+      },
       onReplaced: reason => this.#metrics.replaced(reason),
     })
   }
@@ -161,6 +169,7 @@ export class Gateway {
     await this.#reloading
     const cut = await this.#fleet.drain(drainMs)
     await this.#admin?.close()
+    this.#consumers.close()
     return cut
   }
 
@@ -204,10 +213,15 @@ export class Gateway {
     const known = this.#blueprint === null ? new Set<string>() : namesOf(this.#blueprint)
     const unresolved = await checkNames(resolution.blueprint, known)
     if (unresolved.length > 0) throw new ConfigRefused(unresolved.map(problem => placed(problem, resolution)))
-    const blueprint = await this.#choosePorts(resolution.blueprint)
+    const blueprint = this.#withData(await this.#choosePorts(resolution.blueprint))
+    this.#consumers.open(blueprint.data)
+    const collisions = await this.#consumers.collisions(blueprint)
+    if (collisions.length > 0) throw new ConfigRefused(collisions.map(problem => placed(problem, resolution)))
+    const entries = await this.#consumers.entries(blueprint, resolution.files)
     const version = this.#version + 1
-    await this.#fleet.apply({ version, blueprint, files: resolution.files })
-    this.#warnOfAdminChange(blueprint)
+    await this.#fleet.apply({ version, blueprint, files: resolution.files, entries })
+    this.#consumers.store.adopt(entries)
+    this.#warnOfLateChanges(resolution.blueprint)
     this.#version = version
     this.#resolved = resolution
     this.#blueprint = blueprint
@@ -239,16 +253,25 @@ export class Gateway {
     return { ...blueprint, listeners }
   }
 
-  #warnOfAdminChange(blueprint: Blueprint): void {
-    if (this.#blueprint === null || JSON.stringify(this.#blueprint.admin) === JSON.stringify(blueprint.admin)) return
-    this.#options.log.warn({}, 'a change of `admin` takes effect with the next start')
+  /** The folder for data stays the one of the start: workers and the store have files open there. */
+  #withData(blueprint: Blueprint): Blueprint {
+    return this.#blueprint === null ? blueprint : { ...blueprint, data: this.#blueprint.data }
+  }
+
+  #warnOfLateChanges(blueprint: Blueprint): void {
+    if (this.#blueprint === null) return
+    for (const key of ['admin', 'data'] as const) {
+      if (JSON.stringify(this.#blueprint[key]) === JSON.stringify(blueprint[key])) continue
+      this.#options.log.warn({}, `a change of \`${key}\` takes effect with the next start`)
+    }
   }
 
   async #startAdmin(): Promise<void> {
     const { admin } = this.blueprint
     if (admin === null) return
     const view = createAdminView(this, this.#fleet, this.#metrics)
-    this.#admin = await startAdmin({ ...admin, view, log: this.#options.log })
+    const management = createManagement(this.#consumers.store)
+    this.#admin = await startAdmin({ ...admin, view, management, log: this.#options.log })
   }
 
   async #startWatch(): Promise<void> {

@@ -1,6 +1,7 @@
 // What the main thread and its workers say to each other.
 
 import type { Blueprint } from '../core/blueprint.ts'
+import type { ConfigEntries } from '../stores/config/entries.ts'
 import type { CounterMemory } from '../stores/counter-memory.ts'
 import type { LimitMemory } from '../stores/limit-memory.ts'
 import type { RemoteLogLine } from '../telemetry/log.ts'
@@ -16,6 +17,8 @@ export interface WorkerStart {
   readonly ticketKeys: Uint8Array
   /** URLs of modules that add policies and ends. */
   readonly extensions: readonly string[]
+  /** Folder for data; null for none. */
+  readonly data: string | null
 }
 
 /** A config on its way into force. */
@@ -24,6 +27,8 @@ export interface Edition {
   readonly blueprint: Blueprint
   /** Texts of the files that the blueprint names. */
   readonly files: Readonly<Record<string, string>>
+  /** Consumers that the config names. */
+  readonly entries: ConfigEntries
 }
 
 /** Where a worker stands among the others. */
@@ -59,4 +64,6 @@ export type FromWorker =
   /** Something was thrown that nothing caught; the worker serves on but wants to be replaced. */
   | { readonly kind: 'sick'; readonly reason: string }
   | { readonly kind: 'metrics'; readonly news: PageNews }
+  /** When credentials were last used, by id. */
+  | { readonly kind: 'used'; readonly times: ReadonlyMap<string, number> }
   | { readonly kind: 'log'; readonly line: RemoteLogLine }

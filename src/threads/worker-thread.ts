@@ -2,12 +2,18 @@
 
 import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { DeadlineTable } from '../core/deadlines.ts'
 import type { Clock, Log } from '../core/ports.ts'
 import type { SharedTime } from '../stores/local-limits.ts'
+import { createDirectory } from '../identity/directory.ts'
+import { noEntries } from '../stores/config/entries.ts'
+import { createConfigReader } from '../stores/config/reader.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
+import { SqliteReader } from '../stores/sqlite/reader.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
 import { createMeter } from '../telemetry/meter.ts'
 import { startThreadGauges } from '../telemetry/thread-gauges.ts'
+import { consumersFile } from './consumers-file.ts'
 import { loadLanguage } from './language.ts'
 import { WorkerLimits } from './limit-stores.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
@@ -29,26 +35,46 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
   const limitsFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name: 'all' })
   const limits = new WorkerLimits({
-    ...{ memory: data.limits, worker: data.index, time: sharedTime(), log },
+    ...{ memory: data.limits, worker: data.index, time: sharedTime(), log, clock, meter },
+    // Random, and the same in all workers of this gateway.
+    gatewayId: data.counters.seed.join(),
     onFull: () => limitsFull.add(1),
   })
+  const reader = createConfigReader(planLimits => {
+    if (data.data === null) return null
+    return new SqliteReader({
+      path: consumersFile(data.data),
+      planLimits,
+      used: times => post({ kind: 'used', times }),
+    })
+  })
+  const deadlines = new DeadlineTable()
+  const directory = createDirectory({ reader, clock, deadlines, meter, log, seed: data.counters.seed })
   // Also where the thread ends itself after a drain: what was booked in advance is not lost.
-  process.once('exit', () => limits.close())
+  process.once('exit', () => {
+    limits.close()
+    directory.close()
+    reader.close()
+  })
   const core = new WorkerCore({
     clock,
     log,
     meter,
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
-    identities: { key: () => null, find: () => null, consumer: () => null, used: () => {} },
-    denials: { isDenied: () => false },
-    limits: (options, blueprint) => limits.of(options, blueprint),
+    ...{ deadlines, identities: directory.identities, denials: directory.denials },
+    limits: (options, edition, keep) => limits.of(options, edition, keep),
     language: await loadLanguage(data.extensions),
     ticketKeys: Buffer.from(data.ticketKeys),
   })
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
   startThreadGauges({ meter, clock, deadlines: core.deadlines })
-  port.on('message', (message: ToWorker) => void obey(core, message, post, log))
+  let entries = noEntries
+  port.on('message', (message: ToWorker) => {
+    if (message.kind === 'prepare') entries = message.edition.entries
+    if (message.kind === 'commit') reader.adopt(entries)
+    void obey(core, message, post, log)
+  })
   post({ kind: 'started' })
 }
 

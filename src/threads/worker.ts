@@ -4,10 +4,10 @@ import { randomFillSync } from 'node:crypto'
 import type { Blueprint, TelemetryBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import type { Denials, Identities } from '../core/consumers.ts'
-import { DeadlineTable } from '../core/deadlines.ts'
+import type { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
-import type { Closable } from '../core/policy.ts'
+import type { Closable, PolicyPorts } from '../core/policy.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
 import { Listener, type ListenerPorts, listenerKey, prepareListener } from '../edge/listener.ts'
 import { OutsideClient, type OutsideSettings } from '../outside/outside.ts'
@@ -26,9 +26,10 @@ export interface WorkerPorts {
   readonly log: Log
   readonly meter: Meter
   readonly shared: SharedCounters
+  readonly deadlines: DeadlineTable
   readonly identities: Identities
   readonly denials: Denials
-  limits(options: LimitStoreOptions, blueprint: Blueprint): LimitStore
+  limits(options: LimitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): LimitStore
   readonly language: Language
   readonly ticketKeys: Buffer
 }
@@ -49,7 +50,7 @@ interface Prepared {
 
 /** Everything one worker owns. */
 export class WorkerCore {
-  readonly deadlines: DeadlineTable = new DeadlineTable()
+  readonly deadlines: DeadlineTable
   readonly #ports: WorkerPorts
   readonly #inner: Ports
   readonly #edge: ListenerPorts
@@ -68,6 +69,7 @@ export class WorkerCore {
 
   constructor(ports: WorkerPorts) {
     this.#ports = ports
+    this.deadlines = ports.deadlines
     this.#inner = { ...ports, deadlines: this.deadlines, random: Math.random }
     this.#outside = new OutsideClient({ clock: ports.clock, deadlines: this.deadlines, meter: ports.meter })
     const count = createCallObserver(ports.meter)
@@ -182,8 +184,8 @@ export class WorkerCore {
         identities: this.#ports.identities,
         denials: this.#ports.denials,
         outside: this.#outside,
-        limits: options => this.#ports.limits(options, blueprint),
       },
+      limits: (options, keep) => this.#ports.limits(options, edition, keep),
       things: this.#things,
       upstreams: this.#upstreams,
       share: { ordinal, workers },

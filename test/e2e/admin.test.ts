@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import test from 'node:test'
 import { startAdmin } from '../../src/control/admin.ts'
+import type { Management } from '../../src/control/management.ts'
+import { createConfigStore } from '../../src/stores/config/store.ts'
 import type { AdminView, Readiness, ReloadOutcome } from '../../src/control/admin-view.ts'
 
 interface State {
@@ -17,6 +19,15 @@ interface Got {
   readonly status: number
   readonly headers: NodeJS.Dict<string | string[]>
   readonly text: string
+}
+
+/** Not asked for here. */
+const management: Management = {
+  store: createConfigStore(() => null),
+  wall: () => 0,
+  makeKey: () => ({ text: '', lookup: '', hint: '' }),
+  hashPassword: async () => '',
+  publicKey: () => null,
 }
 
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
@@ -56,7 +67,7 @@ async function withAdmin(
     },
     ...changes,
   }
-  const admin = await startAdmin({ host, port: 0, view, log })
+  const admin = await startAdmin({ host, port: 0, view, log, token: null, management })
   const ask = (method: string, path: string, headers: Record<string, string> = {}) =>
     send(admin.port, method, path, headers)
   try {
@@ -197,10 +208,10 @@ test('500: a view that fails says nothing of why', () => {
 test('a port in use is refused with what to do', () =>
   withAdmin(async () => {
     const view = {} as AdminView
-    const first = await startAdmin({ host: '127.0.0.1', port: 0, view, log })
+    const first = await startAdmin({ host: '127.0.0.1', port: 0, view, log, token: null, management })
     try {
       await assert.rejects(
-        startAdmin({ host: '127.0.0.1', port: first.port, view, log }),
+        startAdmin({ host: '127.0.0.1', port: first.port, view, log, token: null, management }),
         /cannot listen on 127\.0\.0\.1:\d+: another program listens there; choose another admin\.port/,
       )
     } finally {

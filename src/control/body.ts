@@ -1,0 +1,51 @@
+// Reads the body of a request along a schema, by the same rules as the config: unknown members are errors, and each error names its member.
+
+import { plainFormats } from '../config/formats.ts'
+import { keywordsOf } from '../config/keywords.ts'
+import type { Finding } from '../config/problem.ts'
+import { treeOf } from '../config/tree.ts'
+import { walk } from '../config/walk.ts'
+import type { Static, TSchema } from '../core/schema.ts'
+import type { MemberError } from './endpoint.ts'
+
+/** The body is not what the endpoint takes. */
+export class BodyRefused extends Error {
+  readonly errors: readonly MemberError[]
+
+  constructor(errors: readonly MemberError[]) {
+    super(errors.map(({ message }) => message).join('; '))
+    this.errors = errors
+  }
+}
+
+/** @throws BodyRefused */
+export function readBody<S extends TSchema>(text: string, schema: S): Static<S> {
+  const findings: Finding[] = []
+  const source = { path: '', label: 'body', text: '' }
+  const tree = treeOf(parsed(text), { source, start: 0, end: 0 })
+  const formats = { ...plainFormats, secret: (value: string) => ({ value }) }
+  const found = walk(tree, keywordsOf(schema), { name: 'body', keySpan: null }, { formats, findings })
+  if (findings.length > 0 || found.isBroken) {
+    throw new BodyRefused(findings.map(({ message, hint }) => ({ member: memberOf(message), message, hint })))
+  }
+  // The border where the value gets its type: it went along the schema that the type is made of.
+  return found.value as Static<S>
+}
+
+function parsed(text: string): unknown {
+  if (text.trim() === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new BodyRefused([
+      { member: '', message: 'the body is no JSON', hint: 'Send an object such as `{ "name": "acme" }`.' },
+    ])
+  }
+}
+
+/** Messages name the member first, in backticks, below `body`. */
+function memberOf(message: string): string {
+  const [, name = ''] = /`([^`]+)`/.exec(message) ?? []
+  const lacking = /lacks the key `([^`]+)`/.exec(message)?.[1]
+  return lacking ?? name.replace(/^body\.?/, '')
+}
