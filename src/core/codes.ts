@@ -19,6 +19,7 @@ export const codes = {
   unauthenticated: { status: 401, source: 'client', text: 'The call is not authenticated.' },
   forbidden: { status: 403, source: 'client', text: 'This is not allowed.' },
   'csrf-refused': { status: 403, source: 'client', text: 'The call comes from a page of another site.' },
+  'insufficient-scope': { status: 403, source: 'client', text: 'The token may not be used for this.' },
   'address-denied': { status: 403, source: 'client', text: 'This address is not allowed.' },
   'route-not-found': { status: 404, source: 'client', text: 'No route matches this request.' },
   'method-not-allowed': { status: 405, source: 'client', text: 'This path does not accept this method.' },
@@ -36,6 +37,8 @@ export const codes = {
   'coding-not-implemented': { status: 501, source: 'gateway', text: 'This transfer coding is not supported.' },
   'version-not-supported': { status: 505, source: 'gateway', text: 'This version of HTTP is not supported.' },
   'concurrency-exceeded': { status: 503, source: 'gateway', text: 'Too many calls at once. Try again shortly.' },
+  'authentication-unavailable': { status: 503, source: 'gateway', text: 'Callers cannot be checked now. Try again.' },
+  'login-unavailable': { status: 503, source: 'gateway', text: 'Nobody can log in now. Try again shortly.' },
   'gateway-draining': { status: 503, source: 'gateway', text: 'The gateway is shutting down. Try again.' },
   'call-timeout': { status: 504, source: 'gateway', text: 'The call took longer than it may.' },
   // The upstream.

@@ -1,0 +1,86 @@
+// Where a token stands in a call, and how a call without a good one is answered (RFC 6750).
+
+import type { Call } from '../core/call.ts'
+import type { Principal } from '../core/principal.ts'
+import { Reply } from '../core/reply.ts'
+import { Fields, Maybe, Size, type Static, Type } from '../core/schema.ts'
+import { cookieOf, removeCookies } from './cookies.ts'
+import { challengeOf, refuseUnauthenticated } from './refuse.ts'
+
+export const tokenOptions = {
+  from: Fields(
+    {
+      header: Type.String({
+        default: 'authorization',
+        description: 'Header field; in `authorization` the token stands behind `Bearer`.',
+      }),
+      cookie: Maybe(Type.String({ description: 'Name of a cookie that is looked at where the field is not there.' })),
+    },
+    { default: {}, description: 'Where the token stands.' },
+  ),
+  keep: Type.Boolean({ default: true, description: 'Whether the token goes on to the upstream.' }),
+  tokenSize: Size({ default: '8kB', description: 'The longest token; a longer one is refused unread.' }),
+}
+
+type From = Static<typeof tokenOptions.from>
+
+export interface TokenPlace {
+  /** The token; empty without one, null where it is too long, written wrongly or there more than once. */
+  read(call: Call): string | null
+  remove(call: Call): void
+}
+
+export function compileTokenPlace(from: From, bytesMax: number): TokenPlace {
+  const key = from.header.toLowerCase()
+  const pattern = key === 'authorization' ? /^bearer +([\w~+/.-]+=*)$/i : /^(?:bearer +)?([\w~+/.-]+=*)$/i
+  return {
+    read({ headers }) {
+      const { list } = headers
+      let text: string | undefined
+      for (let i = 1; i < list.length; i += 3) {
+        if (list[i] !== key) continue
+        if (text !== undefined) return null
+        text = list[i + 1]
+      }
+      if (text === undefined) {
+        const cookie = from.cookie === null ? undefined : cookieOf(headers, from.cookie)
+        return cookie === undefined ? '' : cookie.length <= bytesMax ? cookie : null
+      }
+      // Another scheme is none of ours: no token.
+      if (key === 'authorization' && !/^bearer(?: |$)/i.test(text)) return ''
+      if (text.length > bytesMax + 'Bearer '.length) return null
+      return pattern.exec(text)?.[1] ?? null
+    },
+    remove({ headers }) {
+      headers.delete(key)
+      if (from.cookie !== null) removeCookies(headers, name => name === from.cookie)
+    },
+  }
+}
+
+export function refuseToken(call: Call, reason: string): Reply {
+  return refuseUnauthenticated(call, challengeOf('Bearer', { error: 'invalid_token' }), reason)
+}
+
+/** RFC 6750 §3.1: without a token the challenge has no error. */
+export function refuseMissing(call: Call): Reply {
+  return refuseUnauthenticated(call, 'Bearer', 'no token')
+}
+
+/** 403 where a scope is missing, else null. */
+export function refuseScopes(call: Call, { scopes }: Principal, wanted: readonly string[]): Reply | null {
+  const missing = wanted.find(scope => !scopes.includes(scope))
+  if (missing === undefined) return null
+  call.refusal = `the token lacks the scope ${missing}`
+  const reply = Reply.problem('insufficient-scope')
+  const parameters = { error: 'insufficient_scope', scope: wanted.join(' ') }
+  reply.headers.add('www-authenticate', challengeOf('Bearer', parameters))
+  return reply
+}
+
+/** Scopes of `scope` (a text with spaces) or `scp` (that, or a list). */
+export function scopesOf(claims: Readonly<Record<string, unknown>>): readonly string[] {
+  const value = claims.scope ?? claims.scp
+  if (typeof value === 'string') return value.split(' ').filter(Boolean)
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+}

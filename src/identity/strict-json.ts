@@ -1,0 +1,35 @@
+// JSON objects in which no name stands twice: parsers differ in which of two they take, so neither is good.
+
+const depthMax = 16
+
+/** The object; null for what is no JSON object in valid UTF-8, has a name twice, or is nested too deeply. */
+export function strictObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
+  let value: unknown
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    value = JSON.parse(text)
+  } catch {
+    return null
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !isStrict(text)) return null
+  return value as Record<string, unknown>
+}
+
+/** Walks over valid JSON by its tokens that matter: texts, and brackets. */
+function isStrict(text: string): boolean {
+  const open: (Set<string> | null)[] = []
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (token === '{' || token === '[') {
+      if (open.push(token === '{' ? new Set() : null) > depthMax) return false
+    } else if (token === '}' || token === ']') open.pop()
+    else {
+      const names = open.at(-1)
+      if (!names || !/^[ \t\r\n]*:/.test(text.slice(index + token.length, index + token.length + 64))) continue
+      const name = JSON.parse(token) as string
+      if (names.has(name)) return false
+      names.add(name)
+    }
+  }
+  return true
+}

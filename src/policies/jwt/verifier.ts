@@ -1,0 +1,129 @@
+// Verifies tokens once, off the event loop, and remembers what came of it.
+
+import { createHash } from 'node:crypto'
+import type { Place, PolicyPorts } from '../../core/policy.ts'
+import type { Principal } from '../../core/principal.ts'
+import type { KeySet, SignatureKey } from '../../identity/key-set.ts'
+import { TokenCache } from '../../identity/token-cache.ts'
+import { principalOf } from '../../identity/token-principal.ts'
+import { judgeClaims } from './claims.ts'
+import { type CompactJws, readCompactJws } from './compact-jws.ts'
+import type { JwtOptions } from './jwt.ts'
+import { isSignedBy } from './signature.ts'
+
+export interface Verified {
+  readonly principal: Principal
+  readonly key: SignatureKey
+  /** Milliseconds since the epoch. */
+  readonly untilMs: number
+}
+
+/** Why it is refused, or `unavailable`: no keys are at hand, or too much is being verified. */
+export type Verdict = Verified | string
+
+interface Refused {
+  readonly reason: string
+  readonly untilMs: number
+}
+
+/** Verifications at once, per policy and worker. */
+const pendingMax = 512
+/** Of these, how many may wait for newer keys: unknown key ids must not hold back good tokens. */
+const waitingMax = 64
+/** Keys of one id, or of all where the token gives none, that are tried. */
+const triesMax = 8
+const refusedMs = 5_000
+
+export interface Verifier {
+  /** What is remembered of a token; null for nothing. */
+  known(digest: string): Verdict | null
+  /** Never rejects. Calls of the same token at once share one verification. */
+  verify(token: string, digest: string): Promise<Verdict>
+}
+
+export function createVerifier(options: JwtOptions, keys: KeySet, ports: PolicyPorts, place: Place): Verifier {
+  const { clock, meter } = ports
+  const hitsOf = (ceiling: string) => meter.counter('turnpike_ceiling_hits', { ceiling, name: place.route })
+  const full = hitsOf('jwt-tokens')
+  const busy = hitsOf('jwt-verifications')
+  const file = options.keys.file === null ? '' : ports.file(options.keys.file)
+  const id = createHash('sha256')
+    .update(JSON.stringify([options, file]))
+    .digest('hex')
+  const size = options.cacheSize
+  const good = ports.keep(`jwt-good ${id}`, () => new TokenCache<Verified>(size, () => full.add(1)))
+  const bad = ports.keep(`jwt-bad ${id}`, () => new TokenCache<Refused>(size, () => {}))
+  const pending = new Map<string, Promise<Verdict>>()
+  const judge = createJudge(options, keys)
+  const run = async (token: string, digest: string): Promise<Verdict> => {
+    try {
+      const verdict = await judge(token, clock.wall())
+      if (typeof verdict !== 'string') good.set(digest, verdict)
+      else if (verdict !== 'unavailable') bad.set(digest, { reason: verdict, untilMs: clock.wall() + refusedMs })
+      return verdict
+    } finally {
+      pending.delete(digest)
+    }
+  }
+  return {
+    known(digest) {
+      const nowMs = clock.wall()
+      const verified = good.get(digest)
+      if (verified !== undefined) {
+        if (!verified.key.isLive) return null
+        return nowMs < verified.untilMs ? verified : 'expired'
+      }
+      const refused = bad.get(digest)
+      return refused !== undefined && nowMs < refused.untilMs ? refused.reason : null
+    },
+    verify(token, digest) {
+      const shared = pending.get(digest)
+      if (shared !== undefined) return shared
+      if (pending.size >= pendingMax) {
+        busy.add(1)
+        return Promise.resolve('unavailable')
+      }
+      const promise = run(token, digest)
+      pending.set(digest, promise)
+      return promise
+    },
+  }
+}
+
+function createJudge(options: JwtOptions, keys: KeySet): (token: string, nowMs: number) => Promise<Verdict> {
+  const names: readonly string[] = options.algorithms
+  const type = options.type === null ? null : typeOf(options.type)
+  let waiting = 0
+  const find = async ({ keyId, algorithm }: CompactJws): Promise<readonly SignatureKey[]> => {
+    const found = keys.candidates(keyId, algorithm)
+    if (found.length > 0 || waiting >= waitingMax) return found
+    const renewal = keys.renew()
+    if (renewal === null) return found
+    waiting++
+    await renewal.finally(() => waiting--)
+    return keys.candidates(keyId, algorithm)
+  }
+  return async (token, nowMs) => {
+    const jws = readCompactJws(token)
+    if (typeof jws === 'string') return jws
+    if (names.length > 0 && !names.includes(jws.algorithm)) return 'the algorithm is not allowed'
+    if (!/^(?:[HRPE]S(?:256|384|512)|EdDSA|Ed25519|Ed448)$/.test(jws.algorithm)) return 'the algorithm is not known'
+    if (type !== null && typeOf(jws.type ?? '') !== type) return 'the token is of another type'
+    // Before the signature: it is cheap, and tokens of others cost no verification and no fetch.
+    const untilMs = judgeClaims(jws.claims, options, nowMs)
+    if (typeof untilMs === 'string') return untilMs
+    const candidates = await find(jws)
+    if (candidates.length === 0) return keys.isUsable() ? 'no key fits the token' : 'unavailable'
+    for (const key of candidates.slice(0, triesMax)) {
+      if (!(await isSignedBy(key.key, jws.algorithm, jws.signed, jws.signature))) continue
+      const { iss, sub = '' } = jws.claims
+      return { principal: principalOf('jwt', String(iss), String(sub), jws.claims), key, untilMs }
+    }
+    return 'the signature is wrong'
+  }
+}
+
+/** RFC 7515 §4.1.9: `application/` may be left out. */
+function typeOf(text: string): string {
+  return text.toLowerCase().replace(/^application\//, '')
+}
