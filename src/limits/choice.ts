@@ -13,7 +13,7 @@ export interface ChoiceOptions<T> {
   /** Under which consumers have values of their own; empty for none. */
   readonly name: string
   /** Reads a consumer's own value; null for one that cannot be read. */
-  parse(text: string): T | null
+  readonly parse: (text: string) => T | null
   readonly log: Log
 }
 

@@ -10,7 +10,7 @@ export type KeyPart = Static<typeof byOption>[number]
 
 export interface CompiledKey {
   /** The key of a call. */
-  of(call: Call): string
+  readonly of: (call: Call) => string
   /** What the key is made of: keys of another make are never mixed with these. */
   readonly make: string
 }
@@ -50,24 +50,21 @@ function readerOf(part: KeyPart, ipv6Prefix: number): (call: Call) => string {
     }
     return call => claimOf(principalOf(call), part.claim)
   }
-  switch (part) {
-    case 'consumer':
-      return call => consumerOf(principalOf(call))
-    case 'application':
-      return call => {
-        const principal = principalOf(call)
-        return principal?.application?.id ?? consumerOf(principal)
-      }
-    case 'credential':
-      return call => {
-        const principal = principalOf(call)
-        return principal === undefined ? '' : principal.credential || principal.id
-      }
-    case 'client':
-      return call => clientOf(call.clientAddress, ipv6Prefix)
-    case 'route':
-      return call => call.route
-  }
+  if (part === 'client') return call => clientOf(call.clientAddress, ipv6Prefix)
+  return plainReaders[part]
+}
+
+const plainReaders: Readonly<Record<Exclude<KeyPart & string, 'client'>, (call: Call) => string>> = {
+  consumer: call => consumerOf(principalOf(call)),
+  application(call) {
+    const principal = principalOf(call)
+    return principal?.application?.id ?? consumerOf(principal)
+  },
+  credential(call) {
+    const principal = principalOf(call)
+    return principal === undefined ? '' : principal.credential || principal.id
+  },
+  route: call => call.route,
 }
 
 function principalOf(call: Call): Principal | undefined {
@@ -82,7 +79,7 @@ function claimOf(principal: Principal | undefined, name: string): string {
   const claims = principal?.claims
   if (claims === undefined || !Object.hasOwn(claims, name)) return ''
   const value = claims[name]
-  return typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
 }
 
 /** An IPv4 address as it is; of an IPv6 address so many bits. */
@@ -105,7 +102,7 @@ function groupsOf(address: string): number[] {
   const before = wordsOf(head)
   if (tail === undefined) return before
   const after = wordsOf(tail)
-  return [...before, ...new Array<number>(Math.max(0, 8 - before.length - after.length)).fill(0), ...after]
+  return [...before, ...Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => 0), ...after]
 }
 
 function wordsOf(text: string): number[] {

@@ -14,9 +14,9 @@ import type { costOption } from './options.ts'
 
 export interface LimitLayerOptions {
   readonly store: LimitStore
-  keyOf(call: Call): string
+  readonly keyOf: (call: Call) => string
   /** The rules for a call; null for none. */
-  rulesOf(call: Call): NamedRules | null
+  readonly rulesOf: (call: Call) => NamedRules | null
   readonly cost: Static<typeof costOption>
   readonly count: 'all' | 'only-2xx'
   readonly headers: FieldStyle
@@ -44,6 +44,7 @@ export function limitLayer(options: LimitLayerOptions): Layer {
     const seconds = retryAfterOf(outcome)
     if (seconds !== null) reply.headers.add('retry-after', seconds)
     writeFields(reply.headers, named, outcome, style)
+    writeFallback(reply, outcome)
     return Promise.resolve(reply)
   }
 
@@ -66,12 +67,13 @@ export function limitLayer(options: LimitLayerOptions): Layer {
     }
     settle(taken, reply.status, reply.headers)
     writeFields(reply.headers, taken.named, taken.outcome, style)
+    writeFallback(reply, taken.outcome)
     return reply
   }
 
   const proceed = (taken: Taken, call: Call, next: Step): Promise<Reply> => {
     if (!taken.outcome.isAllowed) return refuse(taken.named, taken.outcome)
-    return isSettled ? next(call) : pass(taken, call, next)
+    return isSettled && taken.outcome.fallback === null ? next(call) : pass(taken, call, next)
   }
 
   return next =>
@@ -85,6 +87,11 @@ export function limitLayer(options: LimitLayerOptions): Layer {
         ? outcome.then(settled => proceed({ key, named, cost, outcome: settled }, call, next))
         : proceed({ key, named, cost, outcome }, call, next)
     }
+}
+
+/** Says that the store failed, and what decided in its place. */
+function writeFallback(reply: Reply, { fallback }: LimitOutcome): void {
+  if (fallback !== null) reply.headers.set('x-turnpike-limit-fallback', fallback)
 }
 
 /** What is taken before the call: where the reply says the cost, one. */

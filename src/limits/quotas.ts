@@ -25,7 +25,7 @@ export interface QuotaRulesOptions {
   readonly timeZone: string
   readonly anchor: Temporal.PlainDate
   readonly name: string
-  wall(): number
+  readonly wall: () => number
 }
 
 /** Rules of the moment, by the text of the caller's own anchor. */

@@ -42,14 +42,9 @@ export function shapeOf(rules: readonly LimitRule[]): number {
 
 /** Milliseconds until all rules would let a call of this size pass. */
 function waitOf(row: Float64Array, at: number, size: number, rule: LimitRule, amount: number, time: TallyTime): number {
-  switch (rule.algorithm) {
-    case 'gcra':
-      return gcraWait(row, at, rule, amount, time.nowMs)
-    case 'period':
-      return periodWait(row, at, rule, amount, time.wallMs)
-    case 'sliding-window':
-      return slidingWait(row, at, size, rule, amount, time.nowMs)
-  }
+  if (rule.algorithm === 'gcra') return gcraWait(row, at, rule, amount, time.nowMs)
+  if (rule.algorithm === 'period') return periodWait(row, at, rule, amount, time.wallMs)
+  return slidingWait(row, at, size, rule, amount, time.nowMs)
 }
 
 function sizeOf(rule: LimitRule, sliding: number): number {
@@ -157,12 +152,7 @@ function remainingOf(row: Float64Array, at: number, size: number, rule: LimitRul
 }
 
 function resetOf(row: Float64Array, at: number, size: number, rule: LimitRule, time: TallyTime): number {
-  switch (rule.algorithm) {
-    case 'gcra':
-      return gcraReset(row, at, rule, time.nowMs)
-    case 'period':
-      return periodReset(row, at, rule, time.wallMs)
-    case 'sliding-window':
-      return slidingReset(row, at, size, rule, time.nowMs)
-  }
+  if (rule.algorithm === 'gcra') return gcraReset(row, at, rule, time.nowMs)
+  if (rule.algorithm === 'period') return periodReset(row, at, rule, time.wallMs)
+  return slidingReset(row, at, size, rule, time.nowMs)
 }
