@@ -33,6 +33,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli', '.'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
+  ioredis: ['stores'],
 }
 
 /** Modules of Node that open sockets, start threads or read clocks of their own, and who may import them as values. */

@@ -6,6 +6,7 @@ import {
   matchSchema,
   outboundSchema,
   pathsSchema,
+  storeSchema,
   telemetrySchema,
   upstreamSchema,
 } from '../core/blueprint.ts'
@@ -58,6 +59,10 @@ export function languageSchema(language: Language): Keywords {
         description: 'Who may call, as far as it stands in the config; others are made at run time.',
       }),
       upstreams: Named(upstreamSchema, { default: {}, description: 'Groups of servers, by the name routes use.' }),
+      stores: Named(storeSchema, {
+        default: {},
+        description: 'Valkey or Redis servers in which several gateways count together, by the name limits use.',
+      }),
       policies: Type.Array(policy, {
         default: [],
         description: 'Around every route, outermost first.',

@@ -8,6 +8,7 @@ import { compileTemplate } from '../core/template.ts'
 import { assemble } from './assemble.ts'
 import { checkListeners } from './check-listeners.ts'
 import { checkRoutes } from './check-routes.ts'
+import { checkStores } from './check-stores.ts'
 import { checkUpstreams } from './check-upstreams.ts'
 import { checkConsumers } from './check-consumers.ts'
 import { keyDigestFormat, secretFormat } from './format-secrets.ts'
@@ -90,6 +91,7 @@ export function resolve(input: ResolveInput): Resolution {
   checkUpstreams(found, findings)
   checkConsumers(found, findings)
   checkRoutes(config, found, language, findings)
+  checkStores(config, findings)
   if (findings.length > 0 || found.isBroken) return refuse()
   // The border where the resolved value gets its type: it went along the schemas that the type is made of.
   const blueprint = found.value as Blueprint

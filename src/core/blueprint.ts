@@ -30,6 +30,27 @@ export const tlsSchema = Fields({
     },
   ),
   minVersion: Choice(['1.2', '1.3'], { default: '1.2', description: 'Oldest TLS version accepted.' }),
+  clientCa: Maybe(
+    Shorthand(
+      'file',
+      Fields(
+        {
+          file: Type.String({
+            format: 'file',
+            description: 'PEM file of the authorities that sign client certificates.',
+          }),
+          mode: Choice(['required', 'optional'], {
+            default: 'required',
+            description: 'Whether a client without a certificate may connect. One with a bad certificate never may.',
+          }),
+          crl: Maybe(
+            Type.String({ format: 'file', description: 'PEM file of revocation lists, one of every authority.' }),
+          ),
+        },
+        { description: 'Asks clients for a certificate; nobody is asked where it is not written.' },
+      ),
+    ),
+  ),
 })
 
 export const listenerSchema = Fields({
@@ -178,6 +199,31 @@ export const upstreamSchema = Fields({
   ),
 })
 
+export const storeSchema = Fields({
+  url: Maybe(
+    Type.String({
+      description:
+        'Of one server: `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS. Secrets come from outside by `${env:NAME}`.',
+    }),
+  ),
+  sentinels: Type.Array(Type.String(), {
+    default: [],
+    description: 'In place of `url`: sentinels that know the primary, each as `host:port`.',
+  }),
+  master: Maybe(Type.String({ description: 'With `sentinels`: the name of the primary.' })),
+  username: Maybe(Type.String({ description: 'Goes before that of the URL.' })),
+  password: Maybe(Type.String({ description: 'Goes before that of the URL.' })),
+  timeout: Duration({
+    default: '50ms',
+    description: 'How long a call may wait for the store before `onFailure` decides.',
+  }),
+  ca: Maybe(Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' })),
+  keyPrefix: Type.String({
+    default: 'turnpike:',
+    description: 'Before every key; gateways that count together must have the same one.',
+  }),
+})
+
 const valueMatch = Named(Type.String(), {
   default: {},
   description: 'Names to exact values; `*` takes any value.',
@@ -270,6 +316,7 @@ export interface Blueprint {
   readonly plans: Readonly<Record<string, PlanBlueprint>>
   readonly consumers: readonly ConsumerBlueprint[]
   readonly upstreams: Readonly<Record<string, UpstreamBlueprint>>
+  readonly stores: Readonly<Record<string, StoreBlueprint>>
   readonly routes: readonly RouteBlueprint[]
 }
 
@@ -277,6 +324,7 @@ export interface Blueprint {
 export type ListenerBlueprint = Static<typeof listenerSchema>
 export type TlsBlueprint = Static<typeof tlsSchema>
 export type PathsBlueprint = Static<typeof pathsSchema>
+export type StoreBlueprint = Static<typeof storeSchema>
 export type UpstreamBlueprint = Static<typeof upstreamSchema>
 export type MatchBlueprint = Static<typeof matchSchema>
 export type TelemetryBlueprint = Static<typeof telemetrySchema>

@@ -4,6 +4,7 @@ import type { Blueprint, PolicyUse, RouteBlueprint, UpstreamBlueprint } from '..
 import type { Call } from '../core/call.ts'
 import type { Closable, EndDefinition, EndPorts, Place, PolicyDefinition, PolicyPorts } from '../core/policy.ts'
 import { Failure } from '../core/failure.ts'
+import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { PolicyPart } from '../core/schema.ts'
@@ -21,7 +22,8 @@ export interface Kit {
   readonly ends: readonly EndDefinition[]
   readonly ports: Ports
   /** What policies may use besides. */
-  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside' | 'limits'>
+  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside'>
+  limits(options: LimitStoreOptions, keep: PolicyPorts['keep']): LimitStore
   /** Upstreams kept over reloads. */
   readonly upstreams: Kept<KeptUpstream>
   /** What policies keep over reloads. */
@@ -140,6 +142,7 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
   const ports: PolicyPorts = {
     ...kit.ports,
     ...kit.policyPorts,
+    limits: options => kit.limits(options, ports.keep),
     policy: (part, index, place) => build(part, { route: place.route, key: `${place.key}/${index}/${part.policy}` }),
     file(path) {
       const text = kit.files[path]

@@ -119,6 +119,12 @@ export const metrics = {
     help: 'Names of targets that could not be resolved; the last good addresses stay in use.',
     labels: ['upstream'],
   },
+  turnpike_limit_fallbacks: {
+    type: 'counter',
+    unit: '',
+    help: 'Calls that a limit decided without its store, because the store failed.',
+    labels: ['name', 'store', 'fallback'],
+  },
   turnpike_ceiling_hits: {
     type: 'counter',
     unit: '',

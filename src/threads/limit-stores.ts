@@ -1,17 +1,25 @@
-// Which store counts for a limit: the memory that all threads share, or the file in the folder `data`.
+// Which store counts for a limit: the memory that all threads share, the file in the folder `data`, or a server.
 
-import type { Blueprint } from '../core/blueprint.ts'
+import type { StoreBlueprint } from '../core/blueprint.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
-import type { Log } from '../core/ports.ts'
+import type { PolicyPorts } from '../core/policy.ts'
+import type { Clock, Log, Meter } from '../core/ports.ts'
 import { DurableLimits } from '../stores/durable-limits.ts'
 import type { LimitMemory } from '../stores/limit-memory.ts'
 import { createLocalLimits, type LimitStores, type SharedTime } from '../stores/local-limits.ts'
+import { StoreLink } from '../stores/valkey/link.ts'
+import { createValkeyLimits } from '../stores/valkey/valkey-limits.ts'
+import type { Edition } from './messages.ts'
 
 export interface WorkerLimitsOptions {
   readonly memory: LimitMemory
   readonly worker: number
   readonly time: SharedTime
   readonly log: Log
+  readonly clock: Clock
+  readonly meter: Meter
+  /** The same in all workers of this gateway, another in every other gateway. */
+  readonly gatewayId: string
   onFull(): void
 }
 
@@ -26,8 +34,11 @@ export class WorkerLimits {
     this.#local = createLocalLimits(options)
   }
 
-  of(options: LimitStoreOptions, { data }: Blueprint): LimitStore {
-    if (options.store !== null) throw new Error(`there is no store named ${options.store}`)
+  /** `keep` holds connections over reloads. */
+  of(options: LimitStoreOptions, { blueprint, files }: Edition, keep: PolicyPorts['keep']): LimitStore {
+    const { data } = blueprint
+    if (options.store !== null)
+      return this.#remote(options, options.store, blueprint.stores[options.store], files, keep)
     if (!options.isDurable) return this.#local(options)
     if (data === null) throw new Error('a limit that survives a restart needs the folder `data`')
     let file = this.#files.get(data)
@@ -36,6 +47,21 @@ export class WorkerLimits {
       this.#files.set(data, file)
     }
     return file.store(options)
+  }
+
+  #remote(
+    options: LimitStoreOptions,
+    name: string,
+    definition: StoreBlueprint | undefined,
+    files: Edition['files'],
+    keep: PolicyPorts['keep'],
+  ): LimitStore {
+    if (definition === undefined) throw new Error(`there is no store named ${name}`)
+    const { log, gatewayId, clock, meter } = this.#options
+    const ca = definition.ca === null ? null : (files[definition.ca] ?? null)
+    const key = JSON.stringify(['store', name, definition, ca])
+    const link = keep(key, () => new StoreLink({ name, definition, ca, gatewayId, log }))
+    return createValkeyLimits(options, { link, clock, meter, local: this.#local })
   }
 
   /** Gives back what was booked in advance. To be called when the last call is over. */
