@@ -69,10 +69,7 @@ export function createVerifier(options: JwtOptions, keys: KeySet, ports: PolicyP
     known(digest) {
       const nowMs = clock.wall()
       const verified = good.get(digest)
-      if (verified !== undefined) {
-        if (!verified.key.isLive) return null
-        return nowMs < verified.untilMs ? verified : 'expired'
-      }
+      if (verified?.key.isLive === true) return nowMs < verified.untilMs ? verified : 'expired'
       const refused = bad.get(digest)
       return refused !== undefined && nowMs < refused.untilMs ? refused.reason : null
     },
