@@ -4,26 +4,40 @@ import type { EndDefinition, PolicyDefinition } from './core/policy.ts'
 import { forward } from './ends/forward.ts'
 import { redirect } from './ends/redirect.ts'
 import { reply } from './ends/reply.ts'
+import { acl } from './policies/acl/acl.ts'
+import { allOf } from './policies/all-of/all-of.ts'
+import { anonymous } from './policies/anonymous/anonymous.ts'
+import { anyOf } from './policies/any-of/any-of.ts'
 import { bodyLimit } from './policies/body-limit/body-limit.ts'
 import { clientCertificate } from './policies/client-certificate/client-certificate.ts'
 import { concurrency } from './policies/concurrency/concurrency.ts'
 import { cors } from './policies/cors/cors.ts'
 import { csrf } from './policies/csrf/csrf.ts'
 import { headers } from './policies/headers/headers.ts'
+import { introspection } from './policies/introspection/introspection.ts'
 import { ip } from './policies/ip/ip.ts'
+import { oidc } from './policies/oidc/oidc.ts'
 import { quota } from './policies/quota/quota.ts'
 import { rateLimit } from './policies/rate-limit/rate-limit.ts'
 import { securityHeaders } from './policies/security-headers/security-headers.ts'
+import { jwt } from './policies/jwt/jwt.ts'
 import { timeout } from './policies/timeout/timeout.ts'
 
 export const policies: readonly PolicyDefinition[] = [
+  acl,
+  allOf,
+  anonymous,
+  anyOf,
   bodyLimit,
   clientCertificate,
   concurrency,
   cors,
   csrf,
   headers,
+  introspection,
   ip,
+  jwt,
+  oidc,
   quota,
   rateLimit,
   securityHeaders,

@@ -1,0 +1,112 @@
+// The policy `oidc`: logs browsers in at an identity provider, and keeps their session in encrypted cookies.
+
+import type { Call } from '../../core/call.ts'
+import { definePolicy, type PolicyPorts } from '../../core/policy.ts'
+import { type Principal, principal } from '../../core/principal.ts'
+import { Reply } from '../../core/reply.ts'
+import type { Step } from '../../core/step.ts'
+import { removeCookies } from '../../identity/cookies.ts'
+import { compileForwardFields } from '../../identity/forward-fields.ts'
+import { createLogin, isLoginCookie, refuse, type Site } from './login.ts'
+import { check, options, type Options } from './options.ts'
+import { Provider } from './provider.ts'
+import { chunkNames, createSeal } from './seal.ts'
+import { createSessions, Refreshes, type Session } from './session.ts'
+
+export const oidc = definePolicy({
+  name: 'oidc',
+  summary: 'Logs browsers in at an OpenID Connect provider and keeps their session in encrypted cookies.',
+  options,
+  gives: [principal],
+  check,
+  build(given, ports) {
+    const key = JSON.stringify(given)
+    const provider = ports.keep(`oidc/provider/${key}`, () => new Provider(given, ports))
+    const refreshes = ports.keep(`oidc/refreshes/${given.issuer}/${given.clientId}`, () => new Refreshes())
+    const seal = createSeal(given.secret, `${given.issuer} ${given.clientId}`)
+    const sessions = createSessions(given, ports, seal, provider, refreshes)
+    const login = createLogin(given, ports, seal, provider, sessions)
+    const fields = compileForwardFields(given.forward)
+    const siteOf = compileSite(given)
+
+    async function pass(call: Call, site: Site, session: Session, next: Step): Promise<Reply> {
+      const current = await sessions.current(session)
+      if (current === null) return isPageLoad(call) ? login.start(call, site) : refuse(call, 'the session is over')
+      const proven = await principalOf(current, given, ports)
+      call.facts.set(principal, proven)
+      fields.write(call, proven)
+      if (given.forwardAccessToken) call.headers.set('Authorization', `Bearer ${current.tokens.access}`)
+      removeOwnCookies(call, site)
+      const reply = await next(call)
+      const isChanged = current !== session || sessions.isToBeTouched(session)
+      if (isChanged) {
+        // Another call may have refreshed it meanwhile: an older cookie must not take the place of a newer one.
+        const newest = (await sessions.current(current)) ?? current
+        sessions.write(reply.headers, newest, site.cookie, site.isSecure)
+      }
+      return reply
+    }
+
+    return next =>
+      function oidc(call: Call): Promise<Reply> {
+        fields.drop(call)
+        const site = siteOf(call)
+        if (site === null) return Promise.resolve(refuse(call, 'the host is not among `hosts`'))
+        if (call.path === given.callbackPath && call.method === 'GET') return login.finish(call, site)
+        if (call.path === given.logoutPath) return Promise.resolve(leave(call, site))
+        const session = sessions.read(call, site.cookie)
+        if (session !== null) return pass(call, site, session, next)
+        return isPageLoad(call) ? login.start(call, site) : Promise.resolve(refuse(call, 'no session'))
+      }
+
+    function leave(call: Call, site: Site): Reply {
+      // No other site may log its visitors out.
+      if (call.headers.get('sec-fetch-site') !== 'cross-site') return login.logout(call, site)
+      call.refusal = 'logout from another site'
+      return Reply.problem('forbidden')
+    }
+  },
+})
+
+/** Only a browser that loads a page can be sent away to log in; everything else is told. */
+function isPageLoad(call: Call): boolean {
+  if (call.method !== 'GET' || call.headers.has('x-requested-with')) return false
+  const mode = call.headers.get('sec-fetch-mode')
+  if (mode !== undefined && mode !== 'navigate') return false
+  return call.headers.all('accept').some(value => /\btext\/html\b/i.test(value))
+}
+
+/** Null for a host that is none of ours: what a client claims never becomes part of a URL by itself. */
+function compileSite({ externalUrl, hosts, cookie }: Options): (call: Call) => Site | null {
+  const make = (origin: string): Site => {
+    const isSecure = origin.startsWith('https:')
+    return { origin, isSecure, cookie: isSecure ? `__Host-${cookie}` : cookie }
+  }
+  if (externalUrl !== null) {
+    const site = make(externalUrl)
+    return () => site
+  }
+  const http = new Map(hosts.map(host => [host, make(`http://${host}`)]))
+  const https = new Map(hosts.map(host => [host, make(`https://${host}`)]))
+  return call => {
+    const host = call.headers.get('host')?.toLowerCase() ?? ''
+    return (call.peer.scheme === 'https' ? https : http).get(host) ?? null
+  }
+}
+
+async function principalOf(
+  session: Session,
+  { issuer, consumer: claim, scopes }: Options,
+  ports: PolicyPorts,
+): Promise<Principal> {
+  const { claims, tokens } = session
+  const name = claim !== null && Object.hasOwn(claims, claim) ? claims[claim] : undefined
+  const consumer = typeof name === 'string' && name !== '' ? await ports.identities.consumer(name) : null
+  const id = consumer?.id ?? `${issuer}|${String(claims['sub'])}`
+  return { method: 'oidc', id, consumer, application: null, credential: '', scopes: tokens.scopes ?? scopes, claims }
+}
+
+function removeOwnCookies(call: Call, site: Site): void {
+  const own = chunkNames(site.cookie)
+  removeCookies(call.headers, name => own.includes(name) || isLoginCookie(name, site))
+}
