@@ -245,7 +245,7 @@ function createBeat(run: () => Soon<unknown>): Timed {
 }
 
 interface Used {
-  note(identity: Identity): void
+  readonly note: (identity: Identity) => void
   flush(isLast?: boolean): void
 }
 
