@@ -65,5 +65,5 @@ function refusalText(status: number, value: Answered | null): string {
   const errors = Array.isArray(value['errors']) ? (value['errors'] as { message?: string; hint?: string }[]) : []
   const lines = errors.map(({ message = '', hint = '' }) => (hint === '' ? message : `${message}. ${hint}`))
   const hint = status === 401 ? ' Set TURNPIKE_ADMIN_TOKEN.' : ''
-  return `${lines.length > 0 ? lines.join('\n  ') : String(value['detail'] ?? status)}${hint}`
+  return `${lines.length > 0 ? lines.join('\n  ') : typeof value['detail'] === 'string' ? value['detail'] : `the gateway answered ${status}`}${hint}`
 }

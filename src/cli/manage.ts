@@ -96,8 +96,8 @@ function consumerBody({ group, label, plan, limit }: Values): object {
 }
 
 function query(values: Values, names: readonly string[]): string {
-  const given = names.flatMap(name => (values[name] === undefined ? [] : [[name, String(values[name])]]))
-  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`
+  const given = names.flatMap(name => (values[name] === undefined ? [] : [[name, values[name] as string]]))
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
 }
 
 /** `list`, `show` and `remove`, which are alike for all. */
@@ -177,7 +177,7 @@ function credentialBody({ scope, label, expires }: Values): object {
   return {
     ...(scope !== undefined && { scopes: wordsOf(scope) }),
     ...(label !== undefined && { labels: labelsOf(label) }),
-    ...(expires !== undefined && { expires: expiryOf(String(expires), Date.now()) }),
+    ...(expires !== undefined && { expires: expiryOf(expires as string, Date.now()) }),
   }
 }
 
@@ -214,7 +214,7 @@ function addKeys(verb: Verb): void {
     async ([id = ''], values, ask) => ({
       value: await ask('POST', `/keys/${encodeURIComponent(id)}/rotate`, {
         overlap: values['overlap'],
-        ...(values['expires'] !== undefined && { expires: expiryOf(String(values['expires']), Date.now()) }),
+        ...(values['expires'] !== undefined && { expires: expiryOf(values['expires'] as string, Date.now()) }),
       }),
       note: shownOnce,
     }),

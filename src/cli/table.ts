@@ -36,7 +36,8 @@ function shown(value: unknown): string {
 function textOf(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-'
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(textOf).join(',')
-  if (typeof value !== 'object') return String(value)
+  if (typeof value === 'string') return value
+  if (typeof value !== 'object') return JSON.stringify(value)
   const parts = Object.entries(value).map(([name, part]) => `${name}=${textOf(part)}`)
   return parts.length === 0 ? '-' : parts.join(',')
 }

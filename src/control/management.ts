@@ -5,7 +5,7 @@ import type { ConsumerStore } from '../core/consumers.ts'
 export interface Management {
   readonly store: ConsumerStore
   /** Milliseconds since the Unix epoch. */
-  wall(): number
+  readonly wall: () => number
   /** A new key: its text is shown once, the rest is kept. */
   makeKey(): { readonly text: string; readonly lookup: string; readonly hint: string }
   hashPassword(text: string): Promise<string>

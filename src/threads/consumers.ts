@@ -33,7 +33,8 @@ export class GatewayConsumers {
   async collisions({ consumers }: Blueprint): Promise<ExtraProblem[]> {
     const problems: ExtraProblem[] = []
     for (const [index, { name }] of consumers.entries()) {
-      if ((await this.#behind?.consumer(name)) == null) continue
+      const there = (await this.#behind?.consumer(name)) ?? null
+      if (there === null) continue
       problems.push({
         path: ['consumers', index, 'name'],
         message: `there is a consumer \`${name}\` in the store already`,

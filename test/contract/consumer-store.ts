@@ -30,13 +30,14 @@ export function credentialDraft(changes: Partial<CredentialDraft> = {}): Credent
 }
 
 export function consumerStoreContract(name: string, make: () => StoreUnderTest): void {
-  const check = (title: string, run: (under: StoreUnderTest) => Promise<void>) =>
-    test(title, async () => {
+  const check = (title: string, run: (under: StoreUnderTest) => Promise<void>): void => {
+    void test(title, async () => {
       using under = make()
       await run(under)
     })
+  }
 
-  describe(`${name} keeps the contract of consumer stores`, () => {
+  void describe(`${name} keeps the contract of consumer stores`, () => {
     check(
       'a consumer that was created is found by name and by id, by the store and by the reader',
       async ({ store, reader }) => {

@@ -11,7 +11,33 @@ type ApplicationPart = Pick<
 
 const select = `SELECT * FROM (SELECT a.*, c.id AS consumer_id FROM applications a JOIN consumers c ON c.seq = a.consumer)`
 
-export function createApplications({ connection, makeId, consumerRow }: StoreParts): ApplicationPart {
+export function createApplications(parts: StoreParts): ApplicationPart {
+  return { ...reading(parts), ...writing(parts) }
+}
+
+function reading({ connection, consumerRow }: StoreParts): Pick<ApplicationPart, 'application' | 'applications'> {
+  return {
+    async application(id) {
+      const row = connection.get(`${select} WHERE id = ?`, id)
+      return row === undefined ? null : applicationOf(row)
+    },
+    async applications(consumer, page) {
+      if (consumer === '') return connection.page(`${select} WHERE true`, [], page, applicationOf)
+      return connection.page(
+        `${select} WHERE consumer = ?`,
+        [consumerRow(consumer)['seq'] ?? null],
+        page,
+        applicationOf,
+      )
+    },
+  }
+}
+
+function writing({
+  connection,
+  makeId,
+  consumerRow,
+}: StoreParts): Omit<ApplicationPart, 'application' | 'applications'> {
   const known = (id: string): Row => {
     const row = connection.get(`${select} WHERE id = ?`, id)
     if (row !== undefined) return row
@@ -48,19 +74,6 @@ export function createApplications({ connection, makeId, consumerRow }: StorePar
         )
         return { id, consumer: text(owner['id']), name, labels }
       })
-    },
-    async application(id) {
-      const row = connection.get(`${select} WHERE id = ?`, id)
-      return row === undefined ? null : applicationOf(row)
-    },
-    async applications(consumer, page) {
-      if (consumer === '') return connection.page(`${select} WHERE true`, [], page, applicationOf)
-      return connection.page(
-        `${select} WHERE consumer = ?`,
-        [consumerRow(consumer)['seq'] ?? null],
-        page,
-        applicationOf,
-      )
     },
     async updateApplication(id, patch) {
       return connection.transaction(() => {

@@ -8,6 +8,7 @@ import {
   type ConsumerStore,
   StoreRefusal,
 } from '../../core/consumers.ts'
+import type { Connection } from './connection.ts'
 import { credentialOf, type Row, text } from './rows.ts'
 import type { StoreParts } from './store.ts'
 
@@ -31,13 +32,58 @@ const insert = `INSERT INTO credentials
   (id, kind, lookup, consumer, application, verifier, hint, scopes, labels, expires_ms, created_ms)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+type Reading = Pick<CredentialPart, 'credential' | 'credentials'>
+type Ending = Pick<CredentialPart, 'revokeCredential' | 'removeCredential'>
+
 export function createCredentials(parts: StoreParts): CredentialPart {
-  const { connection, wall } = parts
-  const known = (id: string): Row => {
-    const row = connection.get(`${select} WHERE k.id = ?`, id)
-    if (row !== undefined) return row
-    throw new StoreRefusal('unknown', `there is no credential \`${id}\``, 'id')
+  return { ...reading(parts), ...writing(parts), ...ending(parts) }
+}
+
+function reading(parts: StoreParts): Reading {
+  const { connection } = parts
+  return {
+    async credential(id) {
+      const row = connection.get(`${select} WHERE k.id = ?`, id)
+      return row === undefined ? null : credentialOf(row)
+    },
+    async credentials(filter, page) {
+      const [conditions, values] = conditionsOf(filter, parts)
+      return connection.page(`SELECT * FROM (${select} WHERE ${conditions}) WHERE true`, values, page, credentialOf)
+    },
   }
+}
+
+function ending({ connection, wall }: StoreParts): Ending {
+  return {
+    async revokeCredential(id) {
+      return connection.transaction(() => {
+        const row = known(connection, id)
+        const old = credentialOf(row)
+        if (old.revokedMs !== null) return old
+        const revokedMs = wall()
+        connection.run('UPDATE credentials SET revoked_ms = ? WHERE id = ?', revokedMs, id)
+        connection.changedCredentials([row])
+        return { ...old, revokedMs }
+      })
+    },
+    async removeCredential(id) {
+      connection.transaction(() => {
+        connection.changedCredentials([known(connection, id)])
+        connection.run('DELETE FROM uses WHERE credential = ?', id)
+        connection.run('DELETE FROM credentials WHERE id = ?', id)
+      })
+    },
+  }
+}
+
+function known(connection: Connection, id: string): Row {
+  const row = connection.get(`${select} WHERE k.id = ?`, id)
+  if (row !== undefined) return row
+  throw new StoreRefusal('unknown', `there is no credential \`${id}\``, 'id')
+}
+
+function writing(parts: StoreParts): Omit<CredentialPart, keyof Reading | keyof Ending> {
+  const { connection, wall } = parts
   const add = adder(parts)
   return {
     async createCredentials(drafts) {
@@ -48,17 +94,9 @@ export function createCredentials(parts: StoreParts): CredentialPart {
         return created
       })
     },
-    async credential(id) {
-      const row = connection.get(`${select} WHERE k.id = ?`, id)
-      return row === undefined ? null : credentialOf(row)
-    },
-    async credentials(filter, page) {
-      const [conditions, values] = conditionsOf(filter, parts)
-      return connection.page(`SELECT * FROM (${select} WHERE ${conditions}) WHERE true`, values, page, credentialOf)
-    },
     async updateCredential(id, patch) {
       return connection.transaction(() => {
-        const row = known(id)
+        const row = known(connection, id)
         const credential = { ...credentialOf(row), ...patch }
         connection.run(
           'UPDATE credentials SET scopes = ?, labels = ?, expires_ms = ? WHERE id = ?',
@@ -73,7 +111,7 @@ export function createCredentials(parts: StoreParts): CredentialPart {
     },
     async rotateCredential(id, successor, untilMs) {
       return connection.transaction(() => {
-        const row = known(id)
+        const row = known(connection, id)
         const old = credentialOf(row)
         refuseDead(old, wall())
         const expiresMs = Math.min(untilMs, old.expiresMs ?? untilMs)
@@ -81,24 +119,6 @@ export function createCredentials(parts: StoreParts): CredentialPart {
         const created = add({ ...old, ...successor }, parts.consumerRow(old.consumer))
         connection.changedCredentials([row, { kind: created.kind, lookup: created.lookup }])
         return created
-      })
-    },
-    async revokeCredential(id) {
-      return connection.transaction(() => {
-        const row = known(id)
-        const old = credentialOf(row)
-        if (old.revokedMs !== null) return old
-        const revokedMs = wall()
-        connection.run('UPDATE credentials SET revoked_ms = ? WHERE id = ?', revokedMs, id)
-        connection.changedCredentials([row])
-        return { ...old, revokedMs }
-      })
-    },
-    async removeCredential(id) {
-      connection.transaction(() => {
-        connection.changedCredentials([known(id)])
-        connection.run('DELETE FROM uses WHERE credential = ?', id)
-        connection.run('DELETE FROM credentials WHERE id = ?', id)
       })
     },
   }

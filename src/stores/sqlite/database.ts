@@ -23,7 +23,9 @@ export function openForWriting(path: string): DatabaseSync {
     const database = new DatabaseSync(path, { timeout: busyMsMax })
     try {
       refuseForeign(database, path)
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+      database.exec(
+        'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768',
+      )
       migrate(database, path)
     } catch (error) {
       database.close()

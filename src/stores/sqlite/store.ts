@@ -24,7 +24,7 @@ export interface StoreParts {
   readonly wall: () => number
   readonly makeId: MakeId
   /** The row of a consumer. @throws StoreRefusal where there is none. */
-  consumerRow(nameOrId: string): Row
+  readonly consumerRow: (nameOrId: string) => Row
 }
 
 /** @throws DatabaseRefused for a file that cannot be used. */
