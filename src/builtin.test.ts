@@ -47,6 +47,14 @@ routes:
   - { name: empty, match: { path: /empty }, reply: { status: 204 } }
   - { name: body, match: { path: /body }, reply: { body: pong, headers: { x-a: "{host}" } } }
   - { name: json, match: { path: /json }, reply: { json: { ok: [true, 1] } } }
+  - name: combined
+    match: { path: /combined }
+    policies:
+      - any-of: [{ all-of: [anonymous, { anonymous: guest }] }, { any-of: { policies: [{ anonymous: {} }, anonymous] } }]
+      - all-of: [anonymous, anonymous]
+      - anonymous: { forward: { x-who: id } }
+      - acl: { allow: { groups: staff }, deny: [{ methods: anonymous, labels: { a: b } }] }
+    reply: { status: 204 }
 `
 
 function resolved(text: string) {
@@ -62,7 +70,7 @@ function routes(): readonly RouteBlueprint[] {
 }
 
 test('every policy and end is understood by the config language and can be built', () => {
-  const ports = fakePorts({ catalog: () => Promise.reject(new Error('not called')) })
+  const ports = fakePorts({ catalog: () => Promise.reject(new Error('not called')) }, { policies })
   const used = new Set<string>()
   for (const route of routes()) {
     const place = { route: route.name, key: route.name }

@@ -21,6 +21,7 @@ const good = [
   'policies: [api-key, { api-key: }, { tag: x }, { tag: [x, y], when: { methods: [GET] } }, { tag: { tags: x } }]',
   'policies: [{ api-key: {}, when: [{ path: /a }, { headers: { x: "1" } }] }, { rate-limit: { limit: 5/s, burst: 3 } }]',
   'routes: [{ match: { path: "/a/{b}/**" }, reply: x }, { match: [{ hosts: [x.test] }], upgrade: [], reply: { body: x } }]',
+  'policies: [{ any-of: [api-key, { api-key: { header: x } }, { any-of: { policies: [{ any-of: [api-key] }] } }] }]',
 ]
 
 const bad = [
@@ -40,6 +41,10 @@ const bad = [
   'policies: [{ when: {} }]',
   'policies: [{ tag: x, api-key: {} }]',
   'policies: [{ rate-limit: { limit: 5/s, burst: some } }]',
+  'policies: [{ any-of: [] }]',
+  'policies: [{ any-of: [{ tag: x }] }]',
+  'policies: [{ any-of: [{ any-of: [{ tag: x }] }] }]',
+  'policies: [{ any-of: [{ api-key: {}, when: { path: /a } }] }]',
   'routes: [{ reply: x }]',
   'routes: [{ match: { path: /a } }]',
   'routes: [{ match: { path: a }, reply: x }]',

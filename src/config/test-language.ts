@@ -3,7 +3,7 @@
 import { defineFact } from '../core/facts.ts'
 import { defineEnd, definePolicy, OptionsError } from '../core/policy.ts'
 import { Reply } from '../core/reply.ts'
-import { Duration, Fields, Maybe, OneOrMany, Rate, Shorthand, TemplateText, Type } from '../core/schema.ts'
+import { Duration, Fields, Maybe, OneOrMany, Policies, Rate, Shorthand, TemplateText, Type } from '../core/schema.ts'
 import type { Language } from './language.ts'
 import { resolve } from './resolve.ts'
 
@@ -40,6 +40,14 @@ const tag = definePolicy({
   build: () => next => next,
 })
 
+const anyOf = definePolicy({
+  name: 'any-of',
+  summary: 'Asks several.',
+  options: Shorthand('policies', Fields({ policies: Policies({ giving: 'principal', minItems: 1 }) })),
+  gives: [principal],
+  build: () => next => next,
+})
+
 const reply = defineEnd({
   name: 'reply',
   summary: 'Answers.',
@@ -55,7 +63,7 @@ const forward = defineEnd({
   build: () => () => Promise.resolve(Reply.empty(200)),
 })
 
-export const language: Language = { policies: [apiKey, rateLimit, tag], ends: [reply, forward] }
+export const language: Language = { policies: [apiKey, rateLimit, tag, anyOf], ends: [reply, forward] }
 
 /** Resolves a text as the only source, with some variables set and no files. */
 export function resolveText(text: string, files: Readonly<Record<string, string>> = {}) {

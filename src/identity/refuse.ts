@@ -14,6 +14,12 @@ export function refuseUnauthenticated(call: Call, challenge: string, reason: str
   return reply
 }
 
+/** 403 for a caller who is known but may not; the reason goes to the access log alone. */
+export function refuseForbidden(call: Call, reason: string): Reply {
+  call.refusal = call.refusal === '' ? reason : `${call.refusal}; ${reason}`
+  return Reply.problem('forbidden')
+}
+
 /** A challenge such as `Bearer realm="api", error="invalid_token"`; parameters that are undefined are left out. */
 export function challengeOf(scheme: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined)
