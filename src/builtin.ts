@@ -15,7 +15,6 @@ import { cors } from './policies/cors/cors.ts'
 import { csrf } from './policies/csrf/csrf.ts'
 import { headers } from './policies/headers/headers.ts'
 import { introspection } from './policies/introspection/introspection.ts'
-import { introspection } from './policies/introspection/introspection.ts'
 import { ip } from './policies/ip/ip.ts'
 import { oidc } from './policies/oidc/oidc.ts'
 import { quota } from './policies/quota/quota.ts'
@@ -36,9 +35,7 @@ export const policies: readonly PolicyDefinition[] = [
   csrf,
   headers,
   introspection,
-  introspection,
   ip,
-  jwt,
   jwt,
   oidc,
   quota,
