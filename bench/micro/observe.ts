@@ -27,7 +27,14 @@ function measure(name: string, run: (index: number) => void): void {
   console.log(`${name.padEnd(44)} ${best.toFixed(0).padStart(6)} ns`)
 }
 
-const peer = { address: '10.1.2.3', port: 5000, isTrusted: false, scheme: 'http', listener: '8080' } as const
+const peer = {
+  address: '10.1.2.3',
+  port: 5000,
+  isTrusted: false,
+  scheme: 'http',
+  listener: '8080',
+  certificate: null,
+} as const
 
 function finishedCall(index: number): FinishedCall {
   const headers = Headers.of({ host: 'api.acme.test', 'user-agent': 'curl/8.5.0', accept: '*/*' })

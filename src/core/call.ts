@@ -21,6 +21,26 @@ export interface Peer {
   readonly scheme: 'http' | 'https'
   /** Name of the listener that accepted the connection. */
   readonly listener: string
+  /** What the client proved itself with in the TLS handshake; null where it showed none or was not asked. */
+  readonly certificate: ClientCertificate | null
+}
+
+/** A client certificate that an authority of the listener's `clientCa` vouched for. */
+export interface ClientCertificate {
+  /** SHA-256 of the certificate, hex in lower case. */
+  readonly fingerprint: string
+  /** Distinguished names, RFC 2253 order, such as `CN=client,O=Acme`. */
+  readonly subject: string
+  readonly issuer: string
+  /** Hex. */
+  readonly serial: string
+  /** Names of the certificate: `dns:client.acme.test`, `uri:spiffe://acme/client`, `email:…`, `cn:…`. Kind and DNS names in lower case. */
+  readonly names: readonly string[]
+  /** From when to when it is good, milliseconds since the Unix epoch. */
+  readonly fromMs: number
+  readonly toMs: number
+  /** The certificate itself, DER. */
+  readonly raw: Buffer
 }
 
 export interface CallInit {

@@ -27,7 +27,7 @@ function makeCall({ target = '/', pattern = '/**', headers = {}, fact }: Given =
     host: 'api.acme.test',
     headers: Headers.of(headers),
     body: Body.empty,
-    peer: { address: '192.0.2.1', port: 1, isTrusted: false, scheme: 'https', listener: '443' },
+    peer: { address: '192.0.2.1', port: 1, isTrusted: false, scheme: 'https', listener: '443', certificate: null },
     startedMs: 0,
   })
   call.pattern = compilePattern(pattern)

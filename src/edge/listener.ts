@@ -1,5 +1,6 @@
 // A port that accepts calls, in one worker.
 
+import { createHash } from 'node:crypto'
 import net, { type Server, type Socket } from 'node:net'
 import tls from 'node:tls'
 import type { ListenerBlueprint, PathsBlueprint } from '../core/blueprint.ts'
@@ -8,7 +9,8 @@ import type { Counter, Gauge, Meter, SharedCounter, SharedCounters } from '../co
 import { Connection } from './connection.ts'
 import { plainAddress } from './forwarded.ts'
 import { type EdgePorts, Gate } from './gate.ts'
-import { type Certificates, loadCertificates } from './tls.ts'
+import { readClientCertificate } from './client-certificate.ts'
+import { type Certificates, clientTrust, loadCertificates } from './tls.ts'
 import { compileTrust } from './trust.ts'
 
 export interface ListenerPorts extends EdgePorts {
@@ -24,6 +26,8 @@ export interface ListenerSettings {
   readonly paths: PathsBlueprint
   readonly certificates: Certificates | null
   readonly isTrusted: (address: string) => boolean
+  /** Authorities of client certificates, as options of a secure context. */
+  readonly clientTrust: tls.SecureContextOptions & { readonly sessionIdContext?: string }
 }
 
 /** Throws an Error where a certificate cannot be used. */
@@ -37,12 +41,24 @@ export function prepareListener(
     paths,
     certificates: blueprint.tls === null ? null : loadCertificates(blueprint.tls, files),
     isTrusted: compileTrust(blueprint.trustedProxies),
+    clientTrust: blueprint.tls === null ? {} : sessionsBoundTo(clientTrust(blueprint.tls, files)),
   }
+}
+
+/** A session that began under other authorities does not resume: the client is asked for its certificate anew. */
+function sessionsBoundTo(trust: ReturnType<typeof clientTrust>): ListenerSettings['clientTrust'] {
+  if (trust.ca === undefined) return {}
+  const context = createHash('sha256')
+    .update(trust.ca)
+    .update(trust.crl ?? '')
+    .digest('hex')
+  return { ...trust, sessionIdContext: context.slice(0, 32) }
 }
 
 /** What makes two listeners the same socket: a change of anything else is taken over while it is open. */
 export function listenerKey({ host, port, tls: secure }: ListenerBlueprint): string {
-  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : 'tls'}`
+  const clients = secure?.clientCa == null ? '' : ` ${secure.clientCa.mode}`
+  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : 'tls'}${clients}`
 }
 
 /** Turns of the event loop in which the queue of a port that closes is looked at; and a turn without other work, milliseconds. */
@@ -175,11 +191,16 @@ export class Listener {
         ALPNProtocols: ['http/1.1'],
         SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
         handshakeTimeout: blueprint.timeouts.head,
+        requestCert: blueprint.tls?.clientCa != null,
+        // A bad certificate is refused below, so that the log can say why; a missing one where it is required, here.
+        rejectUnauthorized: blueprint.tls?.clientCa?.mode === 'required',
         ...secureOptions(this.#settings, this.#ports.ticketKeys),
       },
       socket => {
         this.#handshaking.delete(clientOf(socket))
         socket.allowHalfOpen = true
+        // With `optional` the handshake ends well also for a certificate that nobody vouches for.
+        if (!isClientGood(socket)) return void socket.destroy()
         this.#accepted(socket)
       },
     )
@@ -231,6 +252,7 @@ export class Listener {
       port: socket.remotePort ?? 0,
       isTrusted: gate.isTrusted(address),
       scheme: this.#settings.certificates === null ? 'http' : 'https',
+      certificate: readClientCertificate(socket),
       // A reload may give the listener another name.
       get listener() {
         return gate.name
@@ -251,13 +273,19 @@ export class Listener {
   }
 }
 
+/** Whether the client showed either no certificate or one that is vouched for. */
+function isClientGood(socket: tls.TLSSocket): boolean {
+  return socket.authorized || socket.getPeerX509Certificate() === undefined
+}
+
 function clientOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }
 
-function secureOptions({ blueprint, certificates }: ListenerSettings, ticketKeys: Buffer): tls.SecureContextOptions {
+function secureOptions(settings: ListenerSettings, ticketKeys: Buffer): tls.SecureContextOptions {
+  const { blueprint, certificates } = settings
   const minVersion = blueprint.tls?.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2'
-  return { ...certificates?.fallbackPem, minVersion, ticketKeys }
+  return { ...certificates?.fallbackPem, ...settings.clientTrust, minVersion, ticketKeys }
 }
 
 interface Gauges {

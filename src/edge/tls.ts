@@ -45,9 +45,44 @@ function createContext(
       key: files[key] ?? '',
       minVersion: blueprint.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
       honorCipherOrder: true,
+      ...clientTrust(blueprint, files),
     })
   } catch (error) {
     throw new Error(`the certificate ${cert} with the key ${key} cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+/** What client certificates are judged by; nothing where none are asked for. */
+export function clientTrust(
+  { clientCa }: TlsBlueprint,
+  files: Readonly<Record<string, string>>,
+): { readonly ca?: string; readonly crl?: string } {
+  if (clientCa === null) return {}
+  return { ca: files[clientCa.file] ?? '', ...(clientCa.crl !== null && { crl: files[clientCa.crl] ?? '' }) }
+}
+
+/** @throws Error where a file of `clientCa` holds no certificate, or no revocation list, that can be read. */
+export function checkClientTrust(blueprint: TlsBlueprint, files: Readonly<Record<string, string>>): void {
+  const { clientCa } = blueprint
+  if (clientCa === null) return
+  const blocks = (files[clientCa.file] ?? '').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0) throw new Error(`${clientCa.file} holds no PEM certificate`)
+  for (const block of blocks) {
+    try {
+      // A store of authorities passes over what it cannot read without a word.
+      void new X509Certificate(block)
+    } catch (error) {
+      throw new Error(`${clientCa.file} holds a certificate that cannot be read: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+  try {
+    tls.createSecureContext(clientTrust(blueprint, files))
+  } catch (error) {
+    throw new Error(`the revocation lists ${clientCa.crl} cannot be used: ${(error as Error).message}`, {
       cause: error,
     })
   }

@@ -44,7 +44,7 @@ export function fakeCall(parts: CallParts = {}): Call {
     host: 'api.acme.test',
     headers: Headers.of(parts.headers ?? {}),
     body: Body.empty,
-    peer: { address: '10.0.0.1', port: 4000, isTrusted: false, scheme, listener: '8080' },
+    peer: { address: '10.0.0.1', port: 4000, isTrusted: false, scheme, listener: '8080', certificate: null },
     startedMs: 0,
   })
   call.id = 'id-1'

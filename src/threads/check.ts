@@ -5,12 +5,12 @@ import { lookup } from 'node:dns/promises'
 import net from 'node:net'
 import type { ExtraProblem } from '../config/resolve.ts'
 import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
-import { loadCertificates } from '../edge/tls.ts'
+import { checkClientTrust, loadCertificates } from '../edge/tls.ts'
 import { findConflicts } from '../runtime/router/conflicts.ts'
 
 /** Checks that need no network. */
 export function checkBlueprint(blueprint: Blueprint): ExtraProblem[] {
-  return [...checkRoutes(blueprint), ...checkCertificates(blueprint)]
+  return [...checkRoutes(blueprint), ...checkCertificates(blueprint), ...checkClientCas(blueprint)]
 }
 
 function checkRoutes(blueprint: Blueprint): ExtraProblem[] {
@@ -28,7 +28,7 @@ function checkCertificates(blueprint: Blueprint): ExtraProblem[] {
         [certificate.cert, certificate.key].map(path => [path, readFileSync(path, 'utf8')]),
       )
       try {
-        loadCertificates({ certificates: [certificate], minVersion: '1.2' }, files)
+        loadCertificates({ certificates: [certificate], minVersion: '1.2', clientCa: null }, files)
         return []
       } catch (error) {
         return {
@@ -39,6 +39,21 @@ function checkCertificates(blueprint: Blueprint): ExtraProblem[] {
       }
     }),
   )
+}
+
+function checkClientCas(blueprint: Blueprint): ExtraProblem[] {
+  return blueprint.listeners.flatMap(({ tls }, index) => {
+    const clientCa = tls?.clientCa ?? null
+    if (tls === null || clientCa === null) return []
+    const paths = clientCa.crl === null ? [clientCa.file] : [clientCa.file, clientCa.crl]
+    try {
+      checkClientTrust(tls, Object.fromEntries(paths.map(path => [path, readFileSync(path, 'utf8')])))
+      return []
+    } catch (error) {
+      const hint = 'Give PEM files: of the authorities that sign client certificates, and of their revocation lists.'
+      return [{ path: ['listeners', index, 'tls', 'clientCa'], message: (error as Error).message, hint }]
+    }
+  })
 }
 
 const lookupMsMax = 5_000

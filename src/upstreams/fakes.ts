@@ -130,7 +130,14 @@ export function failure(code: FailureCode, retryable: NonNullable<FailureOptions
 }
 
 export function createCall(init: Partial<CallInit> = {}): Call {
-  const peer = { address: '192.0.2.1', port: 1024, isTrusted: false, scheme: 'http', listener: 'test' } as const
+  const peer = {
+    address: '192.0.2.1',
+    port: 1024,
+    isTrusted: false,
+    scheme: 'http',
+    listener: 'test',
+    certificate: null,
+  } as const
   return new Call({
     method: 'GET',
     target: '/',

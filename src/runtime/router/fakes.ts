@@ -27,6 +27,6 @@ export interface QueryOptions {
 
 export function makeQuery(path: string, options: QueryOptions = {}): RouteQuery {
   const { method = 'GET', host = 'api.acme.test', query = '', headers = {}, listener = '8080' } = options
-  const peer = { address: '192.0.2.1', port: 1, isTrusted: false, scheme: 'http', listener } as const
+  const peer = { address: '192.0.2.1', port: 1, isTrusted: false, scheme: 'http', listener, certificate: null } as const
   return { method, path, host, query, headers: Headers.of(headers), peer }
 }

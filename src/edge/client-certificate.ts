@@ -1,0 +1,50 @@
+// Reads the certificate of a client from its TLS socket, once per connection.
+
+import type { X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { ClientCertificate } from '../core/call.ts'
+
+/** Null on plain sockets, for clients that showed none, and for a certificate that nobody vouches for. */
+export function readClientCertificate(socket: Socket): ClientCertificate | null {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return null
+  const certificate = socket.getPeerX509Certificate()
+  return certificate === undefined ? null : describe(certificate)
+}
+
+function describe(certificate: X509Certificate): ClientCertificate {
+  const subject = oneLine(certificate.subject)
+  return {
+    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    subject,
+    issuer: oneLine(certificate.issuer),
+    serial: certificate.serialNumber,
+    names: [...alternativeNames(certificate.subjectAltName ?? ''), ...commonNames(certificate.subject)],
+    fromMs: Date.parse(certificate.validFrom),
+    toMs: Date.parse(certificate.validTo),
+    raw: certificate.raw,
+  }
+}
+
+/** Node gives one attribute per line, the most general first. */
+function oneLine(name: string | undefined): string {
+  return (name ?? '').split('\n').reverse().join(',')
+}
+
+function commonNames(subject: string | undefined): string[] {
+  return (subject ?? '').split('\n').flatMap(line => (line.startsWith('CN=') ? [`cn:${line.slice(3)}`] : []))
+}
+
+const kinds: Readonly<Record<string, string>> = { DNS: 'dns', URI: 'uri', email: 'email' }
+
+/** Node quotes as JSON what a comma or quote stands in, so that no value can pretend to be two. */
+function alternativeNames(text: string): string[] {
+  const names: string[] = []
+  for (const [, kind = '', written = ''] of text.matchAll(/(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)/g)) {
+    const known = kinds[kind]
+    if (known === undefined) continue
+    const value = written.startsWith('"') ? (JSON.parse(written) as string) : written
+    names.push(`${known}:${known === 'dns' ? value.toLowerCase() : value}`)
+  }
+  return names
+}

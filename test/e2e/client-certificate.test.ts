@@ -1,0 +1,235 @@
+// Client certificates over real handshakes: required and optional, known and unknown, revoked, resumed.
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import https from 'node:https'
+import os from 'node:os'
+import path from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import tls from 'node:tls'
+import { X509Certificate } from 'node:crypto'
+import { selfSigned } from '../../examples/tls/certificate.ts'
+import { findTool } from '../../scripts/tools.ts'
+import { echo, type Echoed, Origin } from '../tools/origin.ts'
+import { Program } from '../tools/program.ts'
+
+interface Pair {
+  readonly cert: string
+  readonly key: string
+}
+
+const openssl = findTool('openssl')
+const skip = openssl === null ? 'openssl is not installed (Debian: apt-get install openssl)' : false
+
+let folder: string
+let origin: Origin
+let program: Program
+let ca: Pair
+let client: Pair
+let revoked: Pair
+let stranger: Pair
+
+const run = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+const read = (name: string) => readFileSync(path.join(folder, name), 'utf8')
+
+function makeAuthority(name: string): Pair {
+  run(
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.pem`,
+    '-subj',
+    `/CN=${name}`,
+  )
+  return { cert: read(`${name}.pem`), key: read(`${name}.key`) }
+}
+
+function makeClient(authority: string, name: string): Pair {
+  writeFileSync(path.join(folder, 'ext'), `subjectAltName=DNS:${name}.acme.test,URI:spiffe://acme/${name}\n`)
+  run(
+    'req',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.csr`,
+    '-subj',
+    `/O=Acme/CN=${name}`,
+  )
+  run(
+    ...['x509', '-req', '-in', `${name}.csr`, '-CA', `${authority}.pem`, '-CAkey', `${authority}.key`],
+    ...['-CAcreateserial', '-out', `${name}.pem`, '-days', '2', '-extfile', 'ext'],
+  )
+  return { cert: read(`${name}.pem`), key: read(`${name}.key`) }
+}
+
+function makeRevocationList(authority: string, name: string): string {
+  writeFileSync(path.join(folder, 'index'), '')
+  writeFileSync(
+    path.join(folder, 'ca.cnf'),
+    '[ca]\ndefault_ca=it\n[it]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=2\n',
+  )
+  const by = ['-config', 'ca.cnf', '-cert', `${authority}.pem`, '-keyfile', `${authority}.key`]
+  run('ca', ...by, '-revoke', `${name}.pem`)
+  run('ca', ...by, '-gencrl', '-out', 'crl.pem')
+  return read('crl.pem')
+}
+
+before(async () => {
+  if (skip !== false) return
+  folder = mkdtempSync(path.join(os.tmpdir(), 'turnpike-mtls-'))
+  ca = makeAuthority('partners')
+  makeAuthority('others')
+  client = makeClient('partners', 'client')
+  revoked = makeClient('partners', 'revoked')
+  stranger = makeClient('others', 'stranger')
+  const server = selfSigned(['localhost'])
+  origin = await Origin.start(echo)
+  const secure = { certificates: [{ cert: 'server.pem', key: 'server.key' }] }
+  const clientCa = { file: 'ca.pem', crl: 'crl.pem' }
+  program = await Program.start(
+    {
+      workers: 2,
+      listeners: [
+        { name: 'strict', port: 0, host: '127.0.0.1', tls: { ...secure, clientCa } },
+        { name: 'open', port: 0, host: '127.0.0.1', tls: { ...secure, clientCa: { ...clientCa, mode: 'optional' } } },
+      ],
+      upstreams: { origin: { targets: [origin.url] } },
+      routes: [
+        { match: { path: '/free' }, reply: { status: 204 } },
+        {
+          match: { path: '/**' },
+          policies: [
+            {
+              'client-certificate': {
+                unknown: 'accept',
+                clientCertHeader: true,
+                forward: { 'X-Names': 'claims.names' },
+              },
+            },
+          ],
+          forward: 'origin',
+        },
+      ],
+    },
+    {
+      'server.pem': server.cert,
+      'server.key': server.key,
+      'ca.pem': ca.cert,
+      'crl.pem': makeRevocationList('partners', 'revoked'),
+    },
+  )
+})
+after(async () => {
+  if (skip !== false) return
+  await program[Symbol.asyncDispose]()
+  await origin[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true })
+})
+
+interface Got {
+  readonly status: number
+  readonly text: string
+}
+
+/** Rejects where the connection ends without a reply. */
+function get(listener: number, route: string, pair: Pair | null, headers: Record<string, string> = {}): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const request = https.get(
+      {
+        ...{ host: '127.0.0.1', port: program.portOf(listener), path: route, headers, agent: false },
+        ...{ rejectUnauthorized: false, ...pair },
+      },
+      response => {
+        let text = ''
+        response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+        response.on('error', reject)
+      },
+    )
+    request.on('error', reject)
+  })
+}
+
+describe('a listener that requires client certificates', { skip }, () => {
+  test('serves a client with a certificate of the authority', async () => {
+    const { status, text } = await get(0, '/x', client, { 'client-cert': ':forged:', 'x-names': 'forged' })
+    assert.equal(status, 200)
+    const { headers } = JSON.parse(text) as Echoed
+    assert.equal(headers['x-names'], 'dns:client.acme.test,uri:spiffe://acme/client,cn:client')
+    assert.equal(headers['client-cert'], `:${new X509Certificate(client.cert).raw.toString('base64')}:`)
+  })
+
+  for (const [who, pair] of [
+    ['no certificate', () => null],
+    ['a certificate of another authority', () => stranger],
+    ['a revoked certificate', () => revoked],
+  ] as const) {
+    test(`does not talk to a client with ${who}`, async () => {
+      await assert.rejects(get(0, '/free', pair()))
+    })
+  }
+})
+
+describe('a listener that takes client certificates', { skip }, () => {
+  test('401 without one, on routes that ask for it', async () => {
+    assert.equal((await get(1, '/x', null)).status, 401)
+    assert.equal((await get(1, '/free', null)).status, 204)
+  })
+
+  test('serves a client with a good one', async () => assert.equal((await get(1, '/x', client)).status, 200))
+
+  for (const [who, pair] of [
+    ['of another authority', () => stranger],
+    ['that is revoked', () => revoked],
+  ] as const) {
+    test(`does not talk to a client with one ${who}`, async () => {
+      await assert.rejects(get(1, '/free', pair()))
+    })
+  }
+})
+
+/** One call over a connection of its own, beginning with a session of an earlier one. */
+async function call(servername: string, session?: Buffer) {
+  const socket = tls.connect({
+    ...{ host: '127.0.0.1', port: program.portOf(0), rejectUnauthorized: false, servername, ...client },
+    ...(session !== undefined && { session }),
+  })
+  const sessions: Buffer[] = []
+  let text = ''
+  socket.on('session', given => sessions.push(given))
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  socket.on('error', () => {})
+  await once(socket, 'secureConnect')
+  const isReused = socket.isSessionReused()
+  socket.write('GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  await once(socket, 'close')
+  return { isReused, status: text.slice(9, 12), session: sessions.at(-1) }
+}
+
+test('a resumed session still has its certificate, until the authorities change', { skip }, async () => {
+  const sessions = new Map<string, Buffer | undefined>()
+  for (const name of ['localhost', 'unknown.test']) {
+    const first = await call(name)
+    assert.equal(first.status, '200')
+    const second = await call(name, first.session)
+    assert.deepEqual([second.isReused, second.status], [true, '200'])
+    sessions.set(name, second.session)
+  }
+  writeFileSync(program.file('ca.pem'), read('others.pem'))
+  const reload = await program.admin('/reload', { method: 'POST' })
+  assert.equal(reload.status, 200)
+  for (const [name, session] of sessions) {
+    const { status } = await call(name, session)
+    assert.equal(status, '', `the session with ${name} outlived the authority that vouched for it`)
+  }
+})
