@@ -33,6 +33,7 @@ export const codes = {
   'expectation-failed': { status: 417, source: 'client', text: 'The expectation is not supported.' },
   'rate-limited': { status: 429, source: 'client', text: 'Too many calls. Try again later.' },
   'quota-exceeded': { status: 429, source: 'client', text: 'The quota is used up. Try again in its next period.' },
+  'authentication-throttled': { status: 429, source: 'client', text: 'Too many failures to authenticate.' },
   'headers-too-large': { status: 431, source: 'client', text: 'The request headers are too large.' },
   'client-closed': { status: 0, source: 'client', text: 'The client closed the connection.' },
   // The gateway itself.

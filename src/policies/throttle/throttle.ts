@@ -1,0 +1,82 @@
+// The policy `throttle`: slows down whoever guesses keys and passwords, before the next guess is looked at.
+
+import type { Call } from '../../core/call.ts'
+import type { LimitRule, LimitStore } from '../../core/limits.ts'
+import { definePolicy } from '../../core/policy.ts'
+import { Reply } from '../../core/reply.ts'
+import { Duration, Fields, Rate, Type } from '../../core/schema.ts'
+import type { Step } from '../../core/step.ts'
+import { clientOf } from '../../limits/key.ts'
+import { createGuessReader } from './guess.ts'
+
+export const throttle = definePolicy({
+  name: 'throttle',
+  summary: 'Answers 429 to those who fail to authenticate too often; stands before the policies that authenticate.',
+  options: Fields({
+    failures: Rate({ default: '20/5m', description: 'Failures of one client address that are let be.' }),
+    guesses: Rate({
+      default: '100/5m',
+      description: 'Failures at one user name, or at keys that begin alike, from all addresses together.',
+    }),
+    header: Type.String({
+      default: 'x-api-key',
+      minLength: 1,
+      description: 'The header field that carries keys; user names are read from `Authorization`.',
+    }),
+    retryAfter: Duration({ default: '1m', description: 'The longest wait that `Retry-After` tells.' }),
+  }),
+  build({ failures, guesses, header, retryAfter }, ports, place) {
+    const store = ports.limits({
+      ...{ scope: place.key, store: null, mode: 'exact', onFailure: 'open', isDurable: false },
+      name: 'throttle',
+    })
+    const byClient = [ruleOf(failures)]
+    const byGuess = [ruleOf(guesses)]
+    const guessOf = createGuessReader(header)
+    const hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'throttle', name: place.route })
+    const ask = async (call: Call, next: Step): Promise<Reply> => {
+      const client = `client ${clientOf(call.clientAddress, 64)}`
+      const guess = guessOf(call)
+      const waitMs = Math.max(
+        await waitOf(store, client, byClient),
+        guess === null ? 0 : await waitOf(store, guess, byGuess),
+      )
+      if (waitMs > 0) {
+        hits.add(1)
+        call.refusal = 'too many failures to authenticate'
+        return refuse(Math.min(waitMs, retryAfter))
+      }
+      const reply = await next(call)
+      if (reply.code === 'unauthenticated' && hasCredentials(call, guess)) {
+        await store.take(client, byClient, 1)
+        if (guess !== null) await store.take(guess, byGuess, 1)
+      }
+      return reply
+    }
+    return next =>
+      function throttle(call) {
+        return ask(call, next)
+      }
+  },
+})
+
+function ruleOf({ count, windowMs }: { count: number; windowMs: number }): LimitRule {
+  return { algorithm: 'sliding-window', limit: count, windowMs, burst: count, startMs: 0 }
+}
+
+/** Milliseconds until one more failure would be let be; 0 where it is. Takes nothing. */
+async function waitOf(store: LimitStore, key: string, rules: readonly LimitRule[]): Promise<number> {
+  const { isAllowed, standings } = await store.take(key, rules, 0)
+  return isAllowed ? 0 : Math.max(1, ...standings.map(({ retryMs }) => retryMs))
+}
+
+/** A first call without credentials is how browsers learn that they need some: it is no guess. */
+function hasCredentials({ headers, query }: Call, guess: string | null): boolean {
+  return guess !== null || query !== '' || headers.has('authorization') || headers.has('cookie')
+}
+
+function refuse(waitMs: number): Reply {
+  const reply = Reply.problem('authentication-throttled')
+  reply.headers.add('retry-after', String(Math.ceil(waitMs / 1000)))
+  return reply
+}
