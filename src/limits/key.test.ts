@@ -19,10 +19,11 @@ for (const [address, prefix, expected] of [
   test(`${address} by /${prefix}`, () => assert.equal(clientOf(address, prefix), expected))
 }
 
+const bitsOf = (parts: readonly number[]) => parts.map(part => part.toString(2).padStart(16, '0')).join('')
+const textOf = (parts: readonly number[]) => parts.map(part => part.toString(16)).join(':')
+
 test('two addresses are one client exactly where their first bits are alike', () => {
   const groups = fc.array(fc.constantFrom(0, 1, 0xff, 0xabcd), { minLength: 8, maxLength: 8 })
-  const bitsOf = (parts: readonly number[]) => parts.map(part => part.toString(2).padStart(16, '0')).join('')
-  const textOf = (parts: readonly number[]) => parts.map(part => part.toString(16)).join(':')
   fc.assert(
     fc.property(groups, groups, fc.integer({ min: 1, max: 128 }), (a, b, prefix) => {
       const isSame = clientOf(textOf(a), prefix) === clientOf(textOf(b), prefix)

@@ -114,20 +114,20 @@ describe('two workers, 64 connections', () => {
   })
 })
 
-describe('a quota', () => {
-  const config = (folder: string) => ({
-    workers: 2,
-    data: path.join(folder, 'data'),
-    routes: [routeOf('paid', { quota: { limit: '300/month', by: { header: 'x-round' } } })],
-  })
+const quotaConfig = (folder: string) => ({
+  workers: 2,
+  data: path.join(folder, 'data'),
+  routes: [routeOf('paid', { quota: { limit: '300/month', by: { header: 'x-round' } } })],
+})
 
+describe('a quota', () => {
   test('kill -9 and restarts: never more than the quota; a clean end loses nothing', async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-'))
     const file = path.join(folder, 'turnpike.json')
     let passed = 0
     let crashes = 0
     const open = async (use: (pool: Pool) => Promise<void>, isClean: boolean) => {
-      await writeFile(file, render(config(folder)))
+      await writeFile(file, render(quotaConfig(folder)))
       // `Program` removes its own folder at its end: the data lies elsewhere.
       const own = await mkdtemp(path.join(os.tmpdir(), 'turnpike-'))
       const program = await Program.open(own, file)

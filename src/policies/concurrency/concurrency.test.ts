@@ -56,20 +56,21 @@ test('by client: each address has its own', async () => {
   assert.equal(taken('/192.0.2.2'), 1)
 })
 
+const callOf = (id: string, plan = '', limits = {}) => {
+  const call = makeCall()
+  const consumer = { id, name: id, groups: [], labels: {}, plan, limits }
+  call.facts.set(principal, {
+    ...{ method: 'api-key', id, consumer, application: null, credential: '', scopes: [], claims: {} },
+  })
+  return call
+}
+
 test('by consumer: each has its own, and as many as its plan or it itself is allowed', () => {
   const { step, taken } = build(neverAnswer(), { by: ['consumer'], plans: { gold: 3 }, name: 'calls' })
-  const of = (id: string, plan = '', limits = {}) => {
-    const call = makeCall()
-    const consumer = { id, name: id, groups: [], labels: {}, plan, limits }
-    call.facts.set(principal, {
-      ...{ method: 'api-key', id, consumer, application: null, credential: '', scopes: [], claims: {} },
-    })
-    return call
-  }
   for (let index = 0; index < 5; index++) {
-    void step(of('a'))
-    void step(of('b', 'gold'))
-    void step(of('c', 'gold', { calls: '2' }))
+    void step(callOf('a'))
+    void step(callOf('b', 'gold'))
+    void step(callOf('c', 'gold', { calls: '2' }))
   }
   const counts = ['a', 'b', 'c'].map(id => taken(`/${id}`))
   assert.deepEqual(counts, [1, 3, 2])

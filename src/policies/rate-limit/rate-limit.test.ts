@@ -51,6 +51,9 @@ const statuses = async (step: Step, calls: readonly Call[]) => {
 const times = (count: number, make: (index: number) => Call = () => makeCall()) =>
   Array.from({ length: count }, (_, index) => make(index))
 
+const ofTenant = (tenant: string) => callOf({}, { headers: { 'x-tenant': tenant } })
+const needed = (options: Partial<Options>) => rateLimit.needsFor?.({ ...defaults, ...options }).length
+
 function callOf(consumer: Partial<Consumer>, more: CallOptions = {}): Call {
   const call = makeCall(more)
   const whole = { id: 'c-1', name: 'acme', groups: [], labels: {}, plan: '', limits: {}, ...consumer }
@@ -92,15 +95,15 @@ test('several limits at once', async () => {
 describe('by', () => {
   test('client: IPv6 by its prefix', async () => {
     const { step } = build({ limit: minute(1) })
-    const from = (clientAddress: string) => makeCall({ clientAddress })
-    const calls = ['2001:db8::1', '2001:db8:0:0:ffff::2', '2001:db8:0:1::1', '192.0.2.1', '192.0.2.2'].map(from)
+    const calls = ['2001:db8::1', '2001:db8:0:0:ffff::2', '2001:db8:0:1::1', '192.0.2.1', '192.0.2.2'].map(
+      clientAddress => makeCall({ clientAddress }),
+    )
     assert.deepEqual(await statuses(step, calls), [200, 429, 200, 200, 200])
   })
   test('header and claim: alike in both, and a missing one counts as empty', async () => {
     const { step } = build({ limit: minute(1), by: [{ header: 'X-Tenant' }, { claim: 'tenant' }] })
-    const of = (tenant: string) => callOf({}, { headers: { 'x-tenant': tenant } })
     assert.deepEqual(
-      await statuses(step, [of('a'), of('b'), of('a'), makeCall(), makeCall()]),
+      await statuses(step, [ofTenant('a'), ofTenant('b'), ofTenant('a'), makeCall(), makeCall()]),
       [200, 200, 429, 200, 429],
     )
   })
@@ -118,7 +121,6 @@ describe('by', () => {
     }
   })
   test('the principal is needed where it is used, and only there', () => {
-    const needed = (options: Partial<Options>) => rateLimit.needsFor?.({ ...defaults, ...options }).length
     assert.deepEqual([needed({}), needed({ by: ['route', { header: 'a' }] })], [0, 0])
     for (const options of [{ by: ['client', 'consumer'] }, { by: [{ claim: 'x' }] }, { plans: { a: [minute(1)] } }]) {
       assert.equal(needed(options as Partial<Options>), 1)
@@ -149,8 +151,13 @@ test('groups, plans and the consumer’s own, each before the other', async () =
 describe('cost', () => {
   test('of a request header, bounded', async () => {
     const { step } = build({ limit: minute(10), cost: { header: 'x-cost', max: 5 } })
-    const of = (cost: string) => makeCall({ headers: { 'x-cost': cost } })
-    assert.deepEqual(await statuses(step, [of('999'), of('-3'), of('4'), of('0')]), [200, 200, 200, 429])
+    assert.deepEqual(
+      await statuses(
+        step,
+        ['999', '-3', '4', '0'].map(cost => makeCall({ headers: { 'x-cost': cost } })),
+      ),
+      [200, 200, 200, 429],
+    )
   })
   test('of a reply header, charged afterwards, past the limit if need be', async () => {
     const { step, ports } = build(
