@@ -1,0 +1,83 @@
+// The policy `body-guard`: reads JSON and XML bodies before anybody behind does, and refuses those that could hurt a parser.
+
+import { isUtf8 } from 'node:buffer'
+import { Body } from '../../core/body.ts'
+import type { Call } from '../../core/call.ts'
+import { definePolicy } from '../../core/policy.ts'
+import { Reply } from '../../core/reply.ts'
+import { Choice, Fields, Size, Type } from '../../core/schema.ts'
+import { scanJson } from './json.ts'
+import { scanXml } from './xml.ts'
+
+const count = (value: number, description: string) => Type.Integer({ minimum: 1, default: value, description })
+
+const options = Fields({
+  max: Size({ default: '1MB', description: 'The largest JSON or XML body; it is held in memory whole.' }),
+  json: Fields(
+    {
+      depth: count(32, 'Objects and arrays inside each other.'),
+      keys: count(1_000, 'Members of one object.'),
+      items: count(10_000, 'Items of one array.'),
+      stringBytes: count(100_000, 'Bytes of one string or name.'),
+    },
+    { default: {}, description: 'Bounds of JSON bodies.' },
+  ),
+  xml: Fields(
+    {
+      depth: count(32, 'Elements inside each other.'),
+      attributes: count(50, 'Attributes of one element.'),
+      elements: count(10_000, 'Elements in all.'),
+    },
+    { default: {}, description: 'Bounds of XML bodies.' },
+  ),
+  others: Choice(['allow', 'deny'], {
+    default: 'deny',
+    description: 'What happens to bodies that are neither JSON nor XML by their Content-Type, or have none.',
+  }),
+})
+
+export const bodyGuard = definePolicy({
+  name: 'body-guard',
+  summary: 'Refuses JSON and XML bodies that are malformed or too complex.',
+  options,
+  build({ max, json, xml, others }) {
+    const scan = (kind: Kind, bytes: Buffer): string => {
+      if (!isUtf8(bytes)) return 'not UTF-8'
+      return kind === 'json' ? scanJson(bytes, json) : scanXml(bytes.toString('utf8'), xml)
+    }
+    return next =>
+      async function bodyGuard(call) {
+        if (call.body.isEmpty) return next(call)
+        const kind = kindOf(call)
+        if (kind === 'other' && others === 'allow') return next(call)
+        if (kind === 'other' || isEncoded(call)) return Reply.problem('media-type-refused')
+        if (call.body.length > max) return Reply.problem('body-too-large')
+        const bytes = await call.body.bytes(max)
+        const problem = scan(kind, bytes)
+        if (problem !== '') {
+          call.refusal = problem
+          return Reply.problem('body-refused')
+        }
+        call.body = Body.of(bytes)
+        return next(call)
+      }
+  },
+})
+
+type Kind = 'json' | 'xml' | 'other'
+
+/** A field that is there twice, or names another character set, is none that we could judge. */
+function kindOf({ headers }: Call): Kind {
+  const fields = headers.all('content-type')
+  const [whole = ''] = fields
+  if (fields.length !== 1 || whole.includes(',')) return 'other'
+  const [type = '', ...parameters] = whole.toLowerCase().split(';')
+  const charset = parameters.find(text => text.trim().startsWith('charset'))
+  if (charset !== undefined && !/^charset="?(utf-8|us-ascii)"?$/.test(charset.trim())) return 'other'
+  if (/^[^/]+\/(?:.*\+)?json$/.test(type.trim())) return 'json'
+  return /^[^/]+\/(?:.*\+)?xml$/.test(type.trim()) ? 'xml' : 'other'
+}
+
+function isEncoded({ headers }: Call): boolean {
+  return headers.all('content-encoding').some(coding => coding.trim().toLowerCase() !== 'identity')
+}
