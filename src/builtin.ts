@@ -8,11 +8,16 @@ import { acl } from './policies/acl/acl.ts'
 import { allOf } from './policies/all-of/all-of.ts'
 import { anonymous } from './policies/anonymous/anonymous.ts'
 import { anyOf } from './policies/any-of/any-of.ts'
+import { apiKey } from './policies/api-key/api-key.ts'
+import { basic } from './policies/basic/basic.ts'
+import { bodyGuard } from './policies/body-guard/body-guard.ts'
 import { bodyLimit } from './policies/body-limit/body-limit.ts'
+import { bot } from './policies/bot/bot.ts'
 import { clientCertificate } from './policies/client-certificate/client-certificate.ts'
 import { concurrency } from './policies/concurrency/concurrency.ts'
 import { cors } from './policies/cors/cors.ts'
 import { csrf } from './policies/csrf/csrf.ts'
+import { deny } from './policies/deny/deny.ts'
 import { headers } from './policies/headers/headers.ts'
 import { introspection } from './policies/introspection/introspection.ts'
 import { ip } from './policies/ip/ip.ts'
@@ -21,6 +26,7 @@ import { quota } from './policies/quota/quota.ts'
 import { rateLimit } from './policies/rate-limit/rate-limit.ts'
 import { securityHeaders } from './policies/security-headers/security-headers.ts'
 import { jwt } from './policies/jwt/jwt.ts'
+import { throttle } from './policies/throttle/throttle.ts'
 import { timeout } from './policies/timeout/timeout.ts'
 
 export const policies: readonly PolicyDefinition[] = [
@@ -28,11 +34,16 @@ export const policies: readonly PolicyDefinition[] = [
   allOf,
   anonymous,
   anyOf,
+  apiKey,
+  basic,
+  bodyGuard,
   bodyLimit,
+  bot,
   clientCertificate,
   concurrency,
   cors,
   csrf,
+  deny,
   headers,
   introspection,
   ip,
@@ -41,6 +52,7 @@ export const policies: readonly PolicyDefinition[] = [
   quota,
   rateLimit,
   securityHeaders,
+  throttle,
   timeout,
 ]
 
