@@ -36,12 +36,19 @@ function checkStore(name: string, store: Found, findings: Finding[]): void {
   }
 }
 
-const urlHint = 'Such as `url: redis://10.0.0.5:6379`, or `sentinels: ["10.0.0.5:26379"]` with `master`.'
+const urlHint =
+  'Such as `url: redis://10.0.0.5:6379`, or `sentinels: ["10.0.0.5:26379"]` with `master`; a password stands in `password`.'
 
 function isStoreUrl(text: string): boolean {
   try {
-    const { protocol, hostname, pathname, search, hash } = new URL(text)
-    return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d*)?$/.test(pathname) && search + hash === ''
+    const { protocol, hostname, password, pathname, search, hash } = new URL(text)
+    return (
+      /^rediss?:$/.test(protocol) &&
+      hostname !== '' &&
+      password === '' &&
+      /^(\/\d*)?$/.test(pathname) &&
+      search + hash === ''
+    )
   } catch {
     return false
   }

@@ -203,7 +203,7 @@ export const storeSchema = Fields({
   url: Maybe(
     Type.String({
       description:
-        'Of one server: `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS. Secrets come from outside by `${env:NAME}`.',
+        'Of one server: `redis://[user@]host[:port][/database]`, `rediss://` for TLS. The password stands in `password`.',
     }),
   ),
   sentinels: Type.Array(Type.String(), {
@@ -212,7 +212,7 @@ export const storeSchema = Fields({
   }),
   master: Maybe(Type.String({ description: 'With `sentinels`: the name of the primary.' })),
   username: Maybe(Type.String({ description: 'Goes before that of the URL.' })),
-  password: Maybe(Type.String({ description: 'Goes before that of the URL.' })),
+  password: Maybe(Type.String({ format: 'secret', description: 'Brought in by `${env:NAME}` or `${file:PATH}`.' })),
   timeout: Duration({
     default: '50ms',
     description: 'How long a call may wait for the store before `onFailure` decides.',

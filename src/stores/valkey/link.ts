@@ -152,13 +152,12 @@ function connectionOf({ definition, ca }: LinkOptions): RedisOptions & { replyMa
       ...(ca !== null && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
     }
   }
-  const { protocol, hostname, port, username: user, password: pass, pathname } = new URL(url)
+  const { protocol, hostname, port, username: user, pathname } = new URL(url)
   return {
     ...common,
     host: hostname.replace(/^\[|\]$/g, ''),
     port: port === '' ? 6379 : Number(port),
     ...(user !== '' && { username: decodeURIComponent(user) }),
-    ...(pass !== '' && { password: decodeURIComponent(pass) }),
     ...login,
     db: Number(pathname.slice(1) || 0),
     ...(protocol === 'rediss:' && { tls: { ...tls, servername: hostname } }),
