@@ -260,23 +260,24 @@ function proofBody({ user, keyId, publicKey, certificate }: Values): object {
   }
 }
 
+const planLimits = (command: Command) => command.option('--limit <name=rate...>', 'such as calls=1000/minute')
+const planBody = ({ limit }: Values) => ({ limits: limit === undefined ? {} : pairsOf(limit, '--limit') })
+
 function addPlans(verb: Verb): void {
   addCommon(verb, '/plans', ['name', 'limits'], noFilter)
-  const limits = (command: Command) => command.option('--limit <name=rate...>', 'such as calls=1000/minute')
-  const body = ({ limit }: Values) => ({ limits: limit === undefined ? {} : pairsOf(limit, '--limit') })
   verb(
     'create <name>',
     'create one',
-    async ([name], values, ask) => ({ value: await ask('POST', '/plans', { name, ...body(values) }) }),
-    limits,
+    async ([name], values, ask) => ({ value: await ask('POST', '/plans', { name, ...planBody(values) }) }),
+    planLimits,
   )
   verb(
     'update <name>',
     'put other limits in the place of its limits',
     async ([name = ''], values, ask) => ({
-      value: await ask('PATCH', `/plans/${encodeURIComponent(name)}`, body(values)),
+      value: await ask('PATCH', `/plans/${encodeURIComponent(name)}`, planBody(values)),
     }),
-    limits,
+    planLimits,
   )
 }
 

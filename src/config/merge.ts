@@ -58,7 +58,8 @@ function unitedMaps(before: Entry, a: MapTree, b: MapTree, findings: Finding[]):
       entries.push(entry)
       continue
     }
-    const message = `the upstream \`${entry.key}\` is defined twice`
+    const noun = before.key === 'plans' ? 'plan' : 'upstream'
+    const message = `the ${noun} \`${entry.key}\` is defined twice`
     findings.push({ message, hint: `The first one stands in ${placeOf(first)}.`, span: entry.keySpan })
   }
   return { ...before, value: { ...a, entries } }

@@ -132,9 +132,6 @@ function unknown(what: string, key: string): Answer {
 }
 
 function refuseDenial(list: string, value: string): void {
-  const refuse = (member: string, message: string, hint: string) => {
-    throw new BodyRefused([{ member, message, hint }])
-  }
   if (!/^[A-Za-z0-9_.-]{1,64}$/.test(list)) {
     refuse('list', `\`${list}\` cannot be the name of a list`, 'Write letters, digits, `-`, `_` and `.`.')
   }
@@ -144,4 +141,8 @@ function refuseDenial(list: string, value: string): void {
   const areBitsFine = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
   if (family !== 0 && areBitsFine && more.length === 0 && !address.includes('%')) return
   refuse('value', `\`${value}\` is no address`, 'Write an address or CIDR, such as `192.0.2.7` or `10.0.0.0/8`.')
+}
+
+function refuse(member: string, message: string, hint: string): never {
+  throw new BodyRefused([{ member, message, hint }])
 }

@@ -128,7 +128,7 @@ async function proofOf(given: OtherBody, management: Management): Promise<Proof>
         { member: 'signature.publicKey', message: '`signature.publicKey` is no public key', hint },
       ])
     }
-    case 'certificate':
+    default:
       return { kind: 'certificate', lookup: given.with, verifier: '', hint: '' }
   }
 }
