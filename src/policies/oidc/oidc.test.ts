@@ -73,9 +73,12 @@ function setup() {
   return { state, ports, next, step }
 }
 
+function encoded(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
+}
+
 function signed(claims: object): string {
-  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const text = `${encode({ alg: 'ES256', kid: '1' })}.${encode(claims)}`
+  const text = `${encoded({ alg: 'ES256', kid: '1' })}.${encoded(claims)}`
   return `${text}.${sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
@@ -183,7 +186,7 @@ test('whatever is changed in a cookie or a callback, nothing passes and nothing 
   const world = setup()
   const { target, cookie, reply } = await login(world)
   const session = cookiesOf(reply)
-  const change = fc.tuple(fc.nat(), fc.constantFrom(...'AZaz09-_.=;%&'))
+  const change = fc.tuple(fc.nat(), fc.constantFrom(...'AZaz09-_.=;%&'.split('')))
   await fc.assert(
     fc.asyncProperty(change, fc.boolean(), async ([at, letter], isSession) => {
       const text = isSession ? session : cookie

@@ -38,12 +38,61 @@ export function createSessions(
   refreshes: Refreshes,
 ) {
   const { clock } = ports
-  const hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'oidc-refreshes', name: options.issuer })
-
-  function isOver({ startedMs, seenMs, tokens }: Session, wallMs: number): boolean {
-    if (wallMs >= startedMs + options.lifetime || wallMs >= seenMs + options.idle) return true
-    return tokens.accessEndsMs !== null && wallMs >= tokens.accessEndsMs
+  const refresh = createRefresh(options, ports, provider, refreshes)
+  return {
+    /** The session of the cookies, null where there is none that counts. */
+    read(call: Call, name: string): Session | null {
+      const text = join(name, part => cookieOf(call.headers, part))
+      const opened = text === null ? null : seal.open(text, `session ${name}`)
+      // Only this policy closes what it opens: its shape is that of a Session.
+      const session = opened as unknown as Session | null
+      return session === null || isOver(session, options, clock.wall()) ? null : session
+    },
+    /** The same, or one with newer tokens; null where it is over. */
+    async current(session: Session): Promise<Session | null> {
+      const { accessEndsMs, refresh: token } = session.tokens
+      if (accessEndsMs === null || token === '' || clock.wall() < accessEndsMs - options.refreshBefore) return session
+      const renewed = (await refresh(session)) ?? session
+      return isOver(renewed, options, clock.wall()) ? null : renewed
+    },
+    isToBeTouched: ({ seenMs }: Session) => clock.wall() - seenMs > options.idle / 10,
+    /** Whether it fits into cookies, which are then among the fields. Without ID token if need be: it is but a hint. */
+    write(headers: Headers, session: Session, name: string, isSecure: boolean): boolean {
+      const whole = { ...session, seenMs: clock.wall() }
+      const lean = { ...whole, tokens: { ...session.tokens, id: '' } }
+      const close = (value: Session) => split(name, seal.close(value, `session ${name}`))
+      const parts = close(whole) ?? close(lean)
+      if (parts === null) return false
+      const maxAge = Math.max(1, Math.floor((session.startedMs + options.lifetime - clock.wall()) / 1000))
+      for (const [part, value] of parts) headers.add('set-cookie', sealedCookie(part, value, { isSecure, maxAge }))
+      return true
+    },
+    clear(call: Call, headers: Headers, name: string, isSecure: boolean): void {
+      for (const part of chunkNames(name)) {
+        if (cookieOf(call.headers, part) === undefined) continue
+        headers.add('set-cookie', sealedCookie(part, '', { isSecure, maxAge: 0 }))
+      }
+    },
   }
+}
+
+export type Sessions = ReturnType<typeof createSessions>
+
+function isOver({ startedMs, seenMs, tokens }: Session, { lifetime, idle }: Options, wallMs: number): boolean {
+  if (wallMs >= startedMs + lifetime || wallMs >= seenMs + idle) return true
+  return tokens.accessEndsMs !== null && wallMs >= tokens.accessEndsMs
+}
+
+/** Gives newer tokens to a session, once for calls that come together; null where that cannot be had now. */
+function createRefresh(
+  options: Options,
+  ports: PolicyPorts,
+
+  provider: Provider,
+  refreshes: Refreshes,
+) {
+  const { clock } = ports
+  const hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'oidc-refreshes', name: options.issuer })
 
   function refresh(session: Session): Promise<Session | null> {
     const key = createHash('sha256').update(session.tokens.refresh).digest('base64')
@@ -82,41 +131,5 @@ export function createSessions(
     return { ...session, claims, tokens, seenMs: clock.wall() }
   }
 
-  return {
-    /** The session of the cookies, null where there is none that counts. */
-    read(call: Call, name: string): Session | null {
-      const text = join(name, part => cookieOf(call.headers, part))
-      const opened = text === null ? null : seal.open(text, `session ${name}`)
-      // Only this policy closes what it opens: its shape is that of a Session.
-      const session = opened as unknown as Session | null
-      return session === null || isOver(session, clock.wall()) ? null : session
-    },
-    /** The same, or one with newer tokens; null where it is over. */
-    async current(session: Session): Promise<Session | null> {
-      const { accessEndsMs, refresh: token } = session.tokens
-      if (accessEndsMs === null || token === '' || clock.wall() < accessEndsMs - options.refreshBefore) return session
-      const renewed = (await refresh(session)) ?? session
-      return isOver(renewed, clock.wall()) ? null : renewed
-    },
-    isToBeTouched: ({ seenMs }: Session) => clock.wall() - seenMs > options.idle / 10,
-    /** Whether it fits into cookies, which are then among the fields. Without ID token if need be: it is but a hint. */
-    write(headers: Headers, session: Session, name: string, isSecure: boolean): boolean {
-      const whole = { ...session, seenMs: clock.wall() }
-      const lean = { ...whole, tokens: { ...session.tokens, id: '' } }
-      const close = (value: Session) => split(name, seal.close(value, `session ${name}`))
-      const parts = close(whole) ?? close(lean)
-      if (parts === null) return false
-      const maxAge = Math.max(1, Math.floor((session.startedMs + options.lifetime - clock.wall()) / 1000))
-      for (const [part, value] of parts) headers.add('set-cookie', sealedCookie(part, value, { isSecure, maxAge }))
-      return true
-    },
-    clear(call: Call, headers: Headers, name: string, isSecure: boolean): void {
-      for (const part of chunkNames(name)) {
-        if (cookieOf(call.headers, part) === undefined) continue
-        headers.add('set-cookie', sealedCookie(part, '', { isSecure, maxAge: 0 }))
-      }
-    },
-  }
+  return refresh
 }
-
-export type Sessions = ReturnType<typeof createSessions>
