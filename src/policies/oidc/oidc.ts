@@ -1,12 +1,13 @@
 // The policy `oidc`: logs browsers in at an identity provider, and keeps their session in encrypted cookies.
 
 import type { Call } from '../../core/call.ts'
-import { definePolicy, type PolicyPorts } from '../../core/policy.ts'
+import { definePolicy } from '../../core/policy.ts'
 import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { removeCookies } from '../../identity/cookies.ts'
 import { compileForwardFields } from '../../identity/forward-fields.ts'
+import { compileConsumer } from '../../identity/token-principal.ts'
 import { createLogin, isLoginCookie, refuse, type Site } from './login.ts'
 import { check, options, type Options } from './options.ts'
 import { Provider } from './provider.ts'
@@ -27,12 +28,15 @@ export const oidc = definePolicy({
     const sessions = createSessions(given, ports, seal, provider, refreshes)
     const login = createLogin(given, ports, seal, provider, sessions)
     const fields = compileForwardFields(given.forward)
+    const join = compileConsumer(given.consumer, ports.identities)
     const siteOf = compileSite(given)
 
     async function pass(call: Call, site: Site, session: Session, next: Step): Promise<Reply> {
       const current = await sessions.current(session)
       if (current === null) return isPageLoad(call) ? login.start(call, site) : refuse(call, 'the session is over')
-      const proven = await principalOf(current, given, ports)
+      const proof = proofOf(current, given)
+      const proven = join === null ? proof : await join(proof)
+      if (proven === null) return refuse(call, 'the claim leads to no consumer')
       call.facts.set(principal, proven)
       fields.write(call, proven)
       if (given.forwardAccessToken) call.headers.set('Authorization', `Bearer ${current.tokens.access}`)
@@ -94,16 +98,11 @@ function compileSite({ externalUrl, hosts, cookie }: Options): (call: Call) => S
   }
 }
 
-async function principalOf(
-  session: Session,
-  { issuer, consumer: claim, scopes }: Options,
-  ports: PolicyPorts,
-): Promise<Principal> {
-  const { claims, tokens } = session
-  const name = claim !== null && Object.hasOwn(claims, claim) ? claims[claim] : undefined
-  const consumer = typeof name === 'string' && name !== '' ? await ports.identities.consumer(name) : null
-  const id = consumer?.id ?? `${issuer}|${String(claims['sub'])}`
-  return { method: 'oidc', id, consumer, application: null, credential: '', scopes: tokens.scopes ?? scopes, claims }
+/** The consumer is joined later, as it is at the time of the call. */
+function proofOf({ claims, tokens }: Session, { issuer, scopes }: Options): Principal {
+  const id = `${issuer}|${String(claims['sub'])}`
+  const given = tokens.scopes ?? scopes
+  return { method: 'oidc', id, consumer: null, application: null, credential: '', scopes: given, claims }
 }
 
 function removeOwnCookies(call: Call, site: Site): void {

@@ -3,6 +3,7 @@
 import { OptionsError } from '../../core/policy.ts'
 import { Choice, Duration, Fields, Maybe, OneOrMany, type Static, Type } from '../../core/schema.ts'
 import { forwardOption } from '../../identity/forward-fields.ts'
+import { consumerOption } from '../../identity/token-principal.ts'
 
 export const options = Fields({
   issuer: Type.String({
@@ -49,7 +50,7 @@ export const options = Fields({
   refreshBefore: Duration({ default: '1m', description: 'How long before its end an access token is refreshed.' }),
   clockSkew: Duration({ default: '30s', description: 'How far the clock of the provider may be off.' }),
   timeout: Duration({ default: '5s', description: 'How long one request to the provider may take.' }),
-  consumer: Maybe(Type.String({ description: 'Claim that holds the name or id of the consumer.' })),
+  consumer: consumerOption,
   forwardAccessToken: Type.Boolean({
     default: false,
     description: 'Sends the access token on as `Authorization: Bearer`.',
