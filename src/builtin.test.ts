@@ -5,10 +5,12 @@ import { test } from 'node:test'
 import { fakePorts } from '../test/tools/call.ts'
 import { ends, language, policies } from './builtin.ts'
 import { resolve } from './config/resolve.ts'
+import type { LimitStore } from './core/limits.ts'
 import type { RouteBlueprint } from './core/blueprint.ts'
 
 /** Each policy and end with few options and with all of them. */
 const config = `
+data: data
 upstreams:
   catalog: { targets: ["http://127.0.0.1:9001"] }
 policies:
@@ -55,11 +57,41 @@ routes:
       - anonymous: { forward: { x-who: id } }
       - acl: { allow: { groups: staff }, deny: [{ methods: anonymous, labels: { a: b } }] }
     reply: { status: 204 }
+  - name: identity
+    match: { path: /identity }
+    policies:
+      - throttle
+      - api-key
+      - basic
+      - client-certificate
+      - csrf: { origins: ["https://shop.acme.test"] }
+      - introspection: { url: "https://id.acme.test/introspect", client: { id: gateway, secret: a-secret } }
+      - jwt: { issuer: "https://id.acme.test", audience: api, keys: { url: "https://id.acme.test/keys" } }
+      - oidc: { issuer: "https://id.acme.test", clientId: gateway, clientSecret: "\${env:SECRET}", secret: "\${env:SECRET}", externalUrl: "https://shop.acme.test" }
+    reply: { status: 204 }
+  - name: limits
+    match: { path: /limits }
+    policies:
+      - bot
+      - deny
+      - body-guard
+      - security-headers
+      - quota: { limit: 1000/day, by: client }
+      - rate-limit: 10/s
+    reply: { status: 204 }
 `
+
+const noCounts: LimitStore = {
+  take: () => {
+    throw new Error('not called')
+  },
+  correct: () => {},
+}
 
 function resolved(text: string) {
   const sources = [{ path: '/turnpike.yaml', label: 'turnpike.yaml', text }]
-  const surroundings = { env: {}, readText: () => '' }
+  const names = [...text.matchAll(/\$\{env:(\w+)\}/g)].map(([, name = '']) => [name, 'x'.repeat(40)])
+  const surroundings = { env: Object.fromEntries(names) as Record<string, string>, readText: () => '' }
   return resolve({ sources, language, surroundings })
 }
 
@@ -70,7 +102,7 @@ function routes(): readonly RouteBlueprint[] {
 }
 
 test('every policy and end is understood by the config language and can be built', () => {
-  const ports = fakePorts({ catalog: () => Promise.reject(new Error('not called')) }, { policies })
+  const ports = fakePorts({ catalog: () => Promise.reject(new Error('not called')) }, { policies, limits: () => noCounts })
   const used = new Set<string>()
   for (const route of routes()) {
     const place = { route: route.name, key: route.name }
@@ -93,7 +125,7 @@ test('short forms and defaults are written out', () => {
     own.map(({ options }) => options),
     [
       { max: 1_000_000 },
-      { limit: 10, by: 'route', retryAfter: 1000 },
+      { limit: 10, by: ['route'], ipv6Prefix: 64, groups: {}, plans: {}, name: '', retryAfter: 1000 },
       {
         origins: ['https://shop.acme.test'],
         methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],

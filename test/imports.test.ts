@@ -51,7 +51,7 @@ test('a package is imported only where it is listed', () => {
 
 test('sockets are opened only where they belong', () => {
   assert.deepEqual(breaches({ 'src/http/codec.ts': `import net from 'node:net'` }), [
-    'src/http/codec.ts -> node:net: only edge, upstreams, threads, control, cli, . may import it',
+    'src/http/codec.ts -> node:net: only edge, outside, upstreams, threads, control, cli, . may import it',
   ])
   assert.deepEqual(breaches({ 'src/http/codec.ts': `import type { Socket } from 'node:net'` }), [])
   assert.deepEqual(breaches({ 'src/config/formats.ts': `import { isIP } from 'node:net'` }), [])

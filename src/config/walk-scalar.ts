@@ -35,16 +35,19 @@ function walkChoice(tree: Tree, schema: Keywords, place: Place, along: Walk): Fo
   return broken(tree, place, along, message, suggest(tree.written, known, 'Choose one of'))
 }
 
+function lengthFault(value: string, { minLength = 0 }: Keywords): string | null {
+  if (value.length >= minLength) return null
+  return minLength === 1 ? 'a text that is not empty' : `a text of at least ${minLength} characters`
+}
+
 function walkText(tree: Tree, schema: Keywords, place: Place, along: Walk): Found {
   if (tree.kind !== 'scalar' || typeof tree.value !== 'string') {
     return broken(tree, place, along, ...mismatch(place, 'a text', tree, quoteHint(tree)))
   }
-  const { minLength = 0, maxLength = Number.POSITIVE_INFINITY, pattern } = schema
+  const { maxLength = Number.POSITIVE_INFINITY, pattern } = schema
   const { value } = tree
-  if (value.length < minLength) {
-    const expected = minLength === 1 ? 'a text that is not empty' : `a text of at least ${minLength} characters`
-    return broken(tree, place, along, ...mismatch(place, expected, tree, ''))
-  }
+  const tooShort = lengthFault(value, schema)
+  if (tooShort !== null) return broken(tree, place, along, ...mismatch(place, tooShort, tree, ''))
   if (value.length > maxLength) {
     return broken(tree, place, along, ...mismatch(place, `a text of at most ${maxLength} characters`, tree, ''))
   }
@@ -68,6 +71,8 @@ function walkFormat(tree: Tree, schema: Keywords, name: string, place: Place, al
   if (format === undefined) return leaf(tree.value, tree.span, place, name)
   const outcome = format(typeof tree.value === 'string' ? tree.value : tree.written, tree.span)
   if ('value' in outcome) {
+    const tooShort = typeof outcome.value === 'string' ? lengthFault(outcome.value, schema) : null
+    if (tooShort !== null) return broken(tree, place, along, ...mismatch(place, tooShort, tree, ''))
     return withinBounds(outcome.value, tree, schema, place, along) ?? leaf(outcome.value, tree.span, place, name)
   }
   const hint = discreet(outcome.hint, tree)

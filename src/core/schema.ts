@@ -76,6 +76,11 @@ export interface PolicyPart {
   readonly options: unknown
 }
 
+/** A text that must come from outside (`${env:NAME}`, `${file:PATH}`) and is never printed. */
+export function Secret(annotations: Annotations & { minLength?: number } = {}) {
+  return Type.Unsafe<string>({ type: 'string', format: 'secret', ...annotations })
+}
+
 /**
  * A list of policies inside the options of a policy; `PolicyPorts.policy` builds them. `giving` is the name of a fact: only
  * policies that give it may stand there.

@@ -200,7 +200,10 @@ export class Listener {
         this.#handshaking.delete(clientOf(socket))
         socket.allowHalfOpen = true
         // With `optional` the handshake ends well also for a certificate that nobody vouches for.
-        if (!isClientGood(socket)) return void socket.destroy()
+        if (!isClientGood(socket)) {
+          socket.destroy()
+          return
+        }
         this.#accepted(socket)
       },
     )

@@ -53,29 +53,32 @@ before(async () => {
     issueRefreshToken: async () => true,
   })
   idp.on('request', provider.callback())
-  program = await Program.start({
-    listeners: [{ port, host: '127.0.0.1' }],
-    upstreams: { origin: { targets: [target] } },
-    routes: [
-      {
-        match: { path: '/**' },
-        policies: [
-          {
-            oidc: {
-              issuer,
-              clientId: 'shop',
-              clientSecret: 'shop-secret-shop-secret-shop-secret',
-              secret: '0123456789abcdef0123456789abcdef',
-              externalUrl: gateway,
-              afterLogout: `${gateway}/bye`,
-              forward: { 'X-User': 'claims.sub' },
+  program = await Program.start(
+    {
+      listeners: [{ port, host: '127.0.0.1' }],
+      upstreams: { origin: { targets: [target] } },
+      routes: [
+        {
+          match: { path: '/**' },
+          policies: [
+            {
+              oidc: {
+                issuer,
+                clientId: 'shop',
+                clientSecret: '${file:client-secret}',
+                secret: '${file:cookie-secret}',
+                externalUrl: gateway,
+                afterLogout: `${gateway}/bye`,
+                forward: { 'X-User': 'claims.sub' },
+              },
             },
-          },
-        ],
-        forward: 'origin',
-      },
-    ],
-  })
+          ],
+          forward: 'origin',
+        },
+      ],
+    },
+    { 'client-secret': 'shop-secret-shop-secret-shop-secret', 'cookie-secret': '0123456789abcdef0123456789abcdef' },
+  )
 })
 
 after(async () => {

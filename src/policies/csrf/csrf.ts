@@ -4,7 +4,7 @@ import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import type { Call } from '../../core/call.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
-import { Choice, Fields, Maybe, OneOrMany, type Static, Type } from '../../core/schema.ts'
+import { Choice, Fields, Maybe, OneOrMany, type Static, Secret, Type } from '../../core/schema.ts'
 import { cookieOf } from '../../identity/cookies.ts'
 
 const options = Fields({
@@ -19,12 +19,18 @@ const options = Fields({
       'What happens to unsafe calls with none of Sec-Fetch-Site, Origin and Referer. All browsers of today send one of them.',
   }),
   token: Maybe(
-    Fields({
-      secret: Type.String({ minLength: 32, description: 'What tokens are made with, 32 characters at least.' }),
-      session: Type.String({ minLength: 1, description: 'Name of the cookie that holds the session.' }),
-      cookie: Type.String({ default: 'csrf-token', description: 'Name of the cookie that pages read the token from.' }),
-      header: Type.String({ default: 'X-CSRF-Token', description: 'Name of the field that pages repeat it in.' }),
-    }),
+    Fields(
+      {
+        secret: Secret({ minLength: 32, description: 'What tokens are made with, 32 characters at least.' }),
+        session: Type.String({ minLength: 1, description: 'Name of the cookie that holds the session.' }),
+        cookie: Type.String({
+          default: 'csrf-token',
+          description: 'Name of the cookie that pages read the token from.',
+        }),
+        header: Type.String({ default: 'X-CSRF-Token', description: 'Name of the field that pages repeat it in.' }),
+      },
+      { description: 'Asks pages for a token too that is bound to the session; none where it is not written.' },
+    ),
   ),
 })
 

@@ -1,7 +1,7 @@
 // What may be written about a login, and what of it cannot work.
 
 import { OptionsError } from '../../core/policy.ts'
-import { Choice, Duration, Fields, Maybe, OneOrMany, type Static, Type } from '../../core/schema.ts'
+import { Choice, Duration, Fields, Maybe, OneOrMany, type Static, Secret, Type } from '../../core/schema.ts'
 import { forwardOption } from '../../identity/forward-fields.ts'
 import { consumerOption } from '../../identity/token-principal.ts'
 
@@ -10,14 +10,12 @@ export const options = Fields({
     description: 'The identity provider, exactly as it names itself; found by OpenID Connect Discovery.',
   }),
   clientId: Type.String({ minLength: 1, description: 'What the provider calls this gateway.' }),
-  clientSecret: Maybe(
-    Type.String({ minLength: 1, description: 'What the gateway proves itself with to the provider.' }),
-  ),
+  clientSecret: Maybe(Secret({ minLength: 1, description: 'What the gateway proves itself with to the provider.' })),
   clientAuthentication: Choice(['basic', 'post', 'none'], {
     default: 'basic',
     description: 'How the secret is sent: `client_secret_basic`, `client_secret_post`, or not at all (PKCE alone).',
   }),
-  secret: OneOrMany(Type.String({ minLength: 32 }), {
+  secret: OneOrMany(Secret({ minLength: 32 }), {
     minItems: 1,
     description:
       'What cookies are encrypted with, 32 characters at least. The first one encrypts, all of them decrypt: put a new one in front.',
