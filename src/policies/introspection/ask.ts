@@ -36,32 +36,32 @@ export function createAsker(
   options: AskOptions,
   ports: PolicyPorts,
   place: Place,
-  remember: (digest: string, answer: Answer) => void,
-): (token: string, digest: string) => Promise<Answer | null> {
+  remember: (token: string, answer: Answer) => void,
+): (token: string) => Promise<Answer | null> {
   const busy = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'introspection-questions', name: place.route })
   const pending = new Map<string, Promise<Answer | null>>()
-  const run = async (token: string, digest: string): Promise<Answer | null> => {
+  const run = async (token: string): Promise<Answer | null> => {
     try {
       const answer = judge(await question(token, options, ports), options, ports.clock.wall())
-      remember(digest, answer)
+      remember(token, answer)
       return answer
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       ports.log.warn({ route: place.route, reason }, 'the introspection endpoint gave no answer')
       return null
     } finally {
-      pending.delete(digest)
+      pending.delete(token)
     }
   }
-  return (token, digest) => {
-    const shared = pending.get(digest)
+  return token => {
+    const shared = pending.get(token)
     if (shared !== undefined) return shared
     if (pending.size >= pendingMax) {
       busy.add(1)
       return Promise.resolve(null)
     }
-    const promise = run(token, digest)
-    pending.set(digest, promise)
+    const promise = run(token)
+    pending.set(token, promise)
     return promise
   }
 }

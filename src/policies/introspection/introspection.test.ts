@@ -12,7 +12,7 @@ type Options = Static<typeof introspection.options> & Record<string, unknown>
 
 const defaults = {
   from: { header: 'authorization', cookie: null },
-  ...{ keep: true, tokenSize: 8000, url: 'https://id.acme.test/introspect' },
+  ...{ keep: false, tokenSize: 8000, url: 'https://id.acme.test/introspect' },
   client: { id: 'gate way', secret: 's:e%c', method: 'basic' as const },
   ...{ issuer: [], audience: [], scopes: [], consumer: null, ttl: 60_000, refusedTtl: 10_000, timeout: 3_000 },
   ...{ cacheSize: 100, forward: {} },
@@ -46,6 +46,39 @@ test('200 and asked once: active tokens are remembered, at most until they expir
   ports.advance(20_000)
   assert.equal((await ask()).status, 401)
   assert.equal(state.requests.length, 2)
+})
+
+test('the token stops here, but for `keep`; it may stand in another field or a cookie', async () => {
+  const from = { header: 'X-Token', cookie: 't' }
+  for (const keep of [false, true]) {
+    const { step, next, state } = build(
+      { active: true, sub: 'alice' },
+      { from, keep, forward: { 'x-user': 'claims.sub' } },
+    )
+    for (const headers of [{ 'x-token': 'opaque' }, { 'x-token': 'Bearer opaque' }, { cookie: 'a=1; t=opaque' }]) {
+      assert.equal((await step(makeCall({ headers: { ...headers, 'x-user': 'root' } }))).status, 200)
+    }
+    assert.equal(state.requests.length, 1)
+    assert.deepEqual(
+      next.calls.map(call => [call.headers.get('x-token'), call.headers.get('cookie'), call.headers.get('x-user')]),
+      [
+        [keep ? 'opaque' : undefined, undefined, 'alice'],
+        [keep ? 'Bearer opaque' : undefined, undefined, 'alice'],
+        [undefined, keep ? 'a=1; t=opaque' : 'a=1', 'alice'],
+      ],
+    )
+  }
+})
+
+test('401, and nobody asked, for what cannot be a token', async () => {
+  const { step, state } = build({ active: true })
+  const field = ['authorization', 'Bearer opaque'] as const
+  for (const text of ['Bearer', 'Bearer a b', 'Bearer a"', 'Bearer =a', 'Bearer é', `Bearer ${'x'.repeat(8001)}`]) {
+    const reply = await step(makeCall({ headers: { authorization: text } }))
+    assert.deepEqual([reply.status, reply.headers.get('www-authenticate')], [401, 'Bearer error="invalid_token"'], text)
+  }
+  assert.equal((await step(makeCall({ headers: [field, field] }))).status, 401)
+  assert.equal(state.requests.length, 0)
 })
 
 test('client credentials in the body', async () => {

@@ -1,20 +1,34 @@
 // The policy `introspection`: asks the issuer about each token (RFC 7662) and remembers the answer for a short time.
 
-import { createHash, hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Call } from '../../core/call.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Duration, Fields, OneOrMany, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { compileTokenPlace, refuseMissing, refuseScopes, refuseToken, tokenOptions } from '../../identity/bearer.ts'
+import {
+  compileTokenPlace,
+  isTokenText,
+  refuseMissing,
+  refuseScopes,
+  refuseToken,
+  tokenOptions,
+} from '../../identity/bearer.ts'
 import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
 import { TokenCache } from '../../identity/token-cache.ts'
 import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
 import { type Answer, createAsker } from './ask.ts'
 
+/** Most tokens whole; of a longer one its end must be what nobody else knows. */
+const hashedCharacters = 256
+
 const options = Fields({
   ...tokenOptions,
+  keep: Type.Boolean({
+    default: false,
+    description: 'Whether the token goes on to the upstream, which could use it elsewhere.',
+  }),
   url: Type.String({ description: 'Address of the introspection endpoint.' }),
   client: Fields(
     {
@@ -44,7 +58,7 @@ const options = Fields({
     minimum: 1,
     maximum: 1_000_000,
     default: 10_000,
-    description: 'Active tokens remembered by each worker, by their digest; the same number of others.',
+    description: 'Active tokens remembered by each worker, of 1 kB on average; the same number of others.',
   }),
   forward: forwardOption,
 })
@@ -70,11 +84,11 @@ export const introspection = definePolicy({
     const { clock, meter } = ports
     const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'introspection-tokens', name: place.route })
     const id = createHash('sha256').update(JSON.stringify(given)).digest('hex')
-    const cacheOf = (kind: string) =>
-      ports.keep(`introspection-${kind} ${id}`, () => new TokenCache<Answer>(given.cacheSize, () => full.add(1)))
+    const cache = { entriesMax: given.cacheSize, hashedCharacters, onFull: () => full.add(1) }
+    const cacheOf = (kind: string) => ports.keep(`introspection-${kind} ${id}`, () => new TokenCache<Answer>(cache))
     const [good, bad] = [cacheOf('good'), cacheOf('bad')]
-    const ask = createAsker(given, ports, place, (digest, answer) => {
-      ;(answer.principal === null ? bad : good).set(digest, answer)
+    const ask = createAsker(given, ports, place, (token, answer) => {
+      ;(answer.principal === null ? bad : good).set(token, answer)
     })
     const tokens = compileTokenPlace(given.from, given.tokenSize)
     const fields = compileForwardFields(given.forward)
@@ -100,13 +114,14 @@ export const introspection = definePolicy({
         fields.drop(call)
         const token = tokens.read(call)
         if (token === '') return Promise.resolve(refuseMissing(call))
-        if (token === null) return Promise.resolve(refuseToken(call, 'the token is too long or written wrongly'))
-        const digest = hash('sha256', token, 'base64')
+        if (token === null)
+          return Promise.resolve(refuseToken(call, 'the token is too long, or there is more than one'))
         const nowMs = clock.wall()
-        let known = good.get(digest)
-        if (known === undefined || nowMs >= known.untilMs) known = bad.get(digest)
+        let known = good.get(token)
+        if (known === undefined || nowMs >= known.untilMs) known = bad.get(token)
         if (known !== undefined && nowMs < known.untilMs) return admit(call, known, next)
-        return ask(token, digest).then(answer => admit(call, answer, next))
+        if (!isTokenText(token)) return Promise.resolve(refuseToken(call, 'the token is written wrongly'))
+        return ask(token).then(answer => admit(call, answer, next))
       }
   },
 })

@@ -33,12 +33,14 @@ const waitingMax = 64
 /** Keys of one id, or of all where the token gives none, that are tried. */
 const triesMax = 8
 const refusedMs = 5_000
+/** 256 bits of any signature, which as good as determine it. */
+const signatureCharacters = 43
 
 export interface Verifier {
   /** What is remembered of a token; null for nothing. */
-  known(digest: string): Verdict | null
+  known(token: string): Verdict | null
   /** Never rejects. Calls of the same token at once share one verification. */
-  verify(token: string, digest: string): Promise<Verdict>
+  verify(token: string): Promise<Verdict>
 }
 
 export function createVerifier(options: JwtOptions, keys: KeySet, ports: PolicyPorts, place: Place): Verifier {
@@ -50,38 +52,39 @@ export function createVerifier(options: JwtOptions, keys: KeySet, ports: PolicyP
   const id = createHash('sha256')
     .update(JSON.stringify([options, file]))
     .digest('hex')
-  const size = options.cacheSize
-  const good = ports.keep(`jwt-good ${id}`, () => new TokenCache<Verified>(size, () => full.add(1)))
-  const bad = ports.keep(`jwt-bad ${id}`, () => new TokenCache<Refused>(size, () => {}))
+  const cacheOf = <T>(onFull: () => void) =>
+    new TokenCache<T>({ entriesMax: options.cacheSize, hashedCharacters: signatureCharacters, onFull })
+  const good = ports.keep(`jwt-good ${id}`, () => cacheOf<Verified>(() => full.add(1)))
+  const bad = ports.keep(`jwt-bad ${id}`, () => cacheOf<Refused>(() => {}))
   const pending = new Map<string, Promise<Verdict>>()
   const judge = createJudge(options, keys)
-  const run = async (token: string, digest: string): Promise<Verdict> => {
+  const run = async (token: string): Promise<Verdict> => {
     try {
       const verdict = await judge(token, clock.wall())
-      if (typeof verdict !== 'string') good.set(digest, verdict)
-      else if (verdict !== 'unavailable') bad.set(digest, { reason: verdict, untilMs: clock.wall() + refusedMs })
+      if (typeof verdict !== 'string') good.set(token, verdict)
+      else if (verdict !== 'unavailable') bad.set(token, { reason: verdict, untilMs: clock.wall() + refusedMs })
       return verdict
     } finally {
-      pending.delete(digest)
+      pending.delete(token)
     }
   }
   return {
-    known(digest) {
+    known(token) {
       const nowMs = clock.wall()
-      const verified = good.get(digest)
+      const verified = good.get(token)
       if (verified?.key.isLive === true) return nowMs < verified.untilMs ? verified : 'expired'
-      const refused = bad.get(digest)
+      const refused = bad.get(token)
       return refused !== undefined && nowMs < refused.untilMs ? refused.reason : null
     },
-    verify(token, digest) {
-      const shared = pending.get(digest)
+    verify(token) {
+      const shared = pending.get(token)
       if (shared !== undefined) return shared
       if (pending.size >= pendingMax) {
         busy.add(1)
         return Promise.resolve('unavailable')
       }
-      const promise = run(token, digest)
-      pending.set(digest, promise)
+      const promise = run(token)
+      pending.set(token, promise)
       return promise
     },
   }
