@@ -9,6 +9,11 @@ export interface Setup {
   readonly tls: { readonly cert: string; readonly key: string; readonly both: string } | null
   /** Five rules around every call: CORS, an address list, header edits, a body limit, a concurrency limit. */
   readonly hasPolicies: boolean
+  /** Who calls must be known, limited, admitted and logged; null for nothing of it. */
+  readonly identity:
+    | { readonly kind: 'key'; readonly consumers: number }
+    | { readonly kind: 'token'; readonly jwks: string }
+    | null
   /** Number of routes `/r0/…`, `/r1/…`; 0 for one route that takes everything. */
   readonly routes: number
   readonly workers: number

@@ -3,9 +3,9 @@
 import type { Load } from './load/wrk.ts'
 import type { Peer, Setup } from './peer.ts'
 
-export type Shape = Pick<Setup, 'hasPolicies' | 'routes' | 'workers'> & { readonly hasTls: boolean }
+export type Shape = Pick<Setup, 'hasPolicies' | 'identity' | 'routes' | 'workers'> & { readonly hasTls: boolean }
 
-export const plainShape: Shape = { hasPolicies: false, routes: 0, workers: 1, hasTls: false }
+export const plainShape: Shape = { hasPolicies: false, identity: null, routes: 0, workers: 1, hasTls: false }
 
 /** One row of a table: a peer in a shape. */
 export interface Candidate {
@@ -59,7 +59,7 @@ export interface Result {
   readonly left: readonly string[]
 }
 
-const smallCall: Load = { path: '/small', headers: {}, bodyBytes: 0, paths: 0, connections: 64, threads: 1 }
+const smallCall: Load = { path: '/small', headers: {}, bodyBytes: 0, variants: 0, connections: 64, threads: 1 }
 
 /** A scenario about CPU per call; what is not said is as in plain proxying. */
 export function callsScenario(given: Partial<Omit<Scenario, 'load'>> & { load?: Partial<Load> } & Asked): Scenario {

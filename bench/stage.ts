@@ -76,8 +76,9 @@ export class Stage {
       return file
     }
     const tls = shape.hasTls ? writeCertificate(write) : null
-    const { hasPolicies, routes, workers } = shape
-    const setup: Setup = { port, upstreamPort: this.#upstreamPort, tls, hasPolicies, routes, workers, folder, write }
+    const { hasPolicies, identity, routes, workers } = shape
+    const upstreamPort = this.#upstreamPort
+    const setup: Setup = { port, upstreamPort, tls, hasPolicies, identity, routes, workers, folder, write }
     const words = peer.command(setup)
     if (words === null) {
       this.left.push(`${label}: has nothing like this`)

@@ -1,4 +1,4 @@
--- The calls that wrk sends: PATH BODY-BYTES PATHS. Prints one line of numbers that wrk.ts reads.
+-- The calls that wrk sends: PATH BODY-BYTES VARIANTS. Prints one line of numbers that wrk.ts reads.
 
 local requests = {}
 local turn = 0
@@ -14,10 +14,12 @@ function init(args)
     requests[1] = wrk.format(method, path, nil, body)
     return
   end
-  -- A stride that has no factor in common with a round number of paths visits them all in a scattered order.
+  -- A stride that has no factor in common with a round number visits them all in a scattered order.
   for i = 0, count - 1 do
     local number = (i * 7919) % count
-    requests[i + 1] = wrk.format(method, (path:gsub("{n}", tostring(number))), nil, body)
+    local headers = {}
+    for name, value in pairs(wrk.headers) do headers[name] = value:gsub("{n}", tostring(number)) end
+    requests[i + 1] = wrk.format(method, (path:gsub("{n}", tostring(number))), headers, body)
   end
 end
 

@@ -7,8 +7,8 @@ export interface Load {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly bodyBytes: number
-  /** With this, `{n}` in the path is a number below it, another one for each call. */
-  readonly paths: number
+  /** With this, `{n}` in the path and in header fields is a number below it, another one for each call. */
+  readonly variants: number
   readonly connections: number
   readonly threads: number
 }
@@ -27,7 +27,17 @@ export async function runWrk(origin: string, load: Load, seconds: number, cores:
   const script = path.join(import.meta.dirname, 'wrk.lua')
   const headers = Object.entries(load.headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const sizes = [`-t${load.threads}`, `-c${load.connections}`, `-d${seconds}s`, '--timeout', '10s']
-  const args = [...sizes, '-s', script, ...headers, origin, '--', load.path, String(load.bodyBytes), String(load.paths)]
+  const args = [
+    ...sizes,
+    '-s',
+    script,
+    ...headers,
+    origin,
+    '--',
+    load.path,
+    String(load.bodyBytes),
+    String(load.variants),
+  ]
   const output = await printed(programPath('taskset'), ['-c', cores, programPath('wrk'), ...args])
   const line = /^measured (.*)$/m.exec(output)?.[1]
   if (line === undefined) throw new Error(`wrk failed and printed:\n${output}`)

@@ -1,10 +1,11 @@
 // Turnpike itself.
 
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import type { Peer, Setup } from '../peer.ts'
 import { printed } from '../process.ts'
+import { fillConsumers } from './consumers.ts'
 
 const main = path.join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
@@ -19,7 +20,8 @@ export const turnpike: Peer = {
   },
 }
 
-function config({ port, upstreamPort, tls, hasPolicies, routes, workers }: Setup): object {
+function config(setup: Setup): object {
+  const { port, upstreamPort, tls, hasPolicies, identity, routes, workers } = setup
   const matches = routes > 0 ? Array.from({ length: routes }, (_, i) => `/r${i}/**`) : ['/**']
   const listener = {
     port,
@@ -32,7 +34,37 @@ function config({ port, upstreamPort, tls, hasPolicies, routes, workers }: Setup
     workers,
     upstreams: { upstream: { targets: [`http://127.0.0.1:${upstreamPort}`] } },
     ...(hasPolicies && { policies }),
+    ...(identity !== null && guarded(setup, identity)),
     routes: matches.map(match => ({ match: { path: match }, forward: 'upstream' })),
+  }
+}
+
+function guarded(setup: Setup, identity: NonNullable<Setup['identity']>): object {
+  const { folder } = setup
+  const accessLog = path.join(folder, 'access.log')
+  if (identity.kind === 'token') {
+    const jwt = {
+      issuer: 'https://id.acme.test',
+      audience: 'api',
+      keys: { file: setup.write('jwks.json', identity.jwks) },
+    }
+    const limit = { limit: '1000000000/hour', by: { claim: 'sub' } }
+    return {
+      telemetry: { accessLog },
+      policies: [{ jwt }, { 'rate-limit': limit }, { acl: { allow: { scopes: ['read'] } } }],
+    }
+  }
+  const data = path.join(folder, 'data')
+  mkdirSync(data, { mode: 0o700 })
+  fillConsumers(data, identity.consumers)
+  return {
+    data,
+    telemetry: { accessLog },
+    policies: [
+      { 'api-key': {} },
+      { 'rate-limit': { limit: '1000000000/hour', by: 'consumer' } },
+      { acl: { allow: { groups: ['gold'] } } },
+    ],
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Scenario } from '../scenario.ts'
 import { idleConnections } from './idle-connections.ts'
+import { apiKeys, tokens } from './identity.ts'
 import { largeReplies } from './large-replies.ts'
 import { largeRequests } from './large-requests.ts'
 import { manyRoutes } from './many-routes.ts'
@@ -13,6 +14,8 @@ import { twoWorkers } from './two-workers.ts'
 export const scenarios: readonly Scenario[] = [
   plain,
   policies,
+  apiKeys,
+  tokens,
   tls,
   largeReplies,
   largeRequests,
