@@ -140,18 +140,20 @@ test('guessing does not crowd out those who are known, and both are bounded', ()
   const { identities, store } = start({ hotMax: 64, unknownMax: 64 })
   store.rows.set(`key:${digestOf(key)}`, identityOf(digestOf(key)))
   assert.ok(identities.key(key))
-  for (let i = 0; i < 5_000; i++) identities.key(`guess-${i}`)
+  for (let i = 0; i < 5_000; i++) void identities.key(`guess-${i}`)
   const { finds } = store
   assert.ok(identities.key(key))
   assert.equal(store.finds, finds)
   let known = 0
   for (let i = 0; i < 5_000; i++) {
     const before = store.finds
-    identities.key(`guess-${i}`)
+    void identities.key(`guess-${i}`)
     if (store.finds === before) known++
   }
   assert.ok(known <= 64, `${known} are remembered`)
 })
+
+const isUnavailable = (error: unknown) => error instanceof Failure && error.code === 'authentication-unavailable'
 
 test('while the store is broken, those who are known go on, others fail, and one line is logged', () => {
   const { identities, store, beat } = start()
@@ -162,7 +164,6 @@ test('while the store is broken, those who are known go on, others fail, and one
   beat()
   beat()
   assert.equal(identities.key(key), identity)
-  const isUnavailable = (error: unknown) => error instanceof Failure && error.code === 'authentication-unavailable'
   assert.throws(() => identities.key(otherKey), isUnavailable)
   assert.throws(() => identities.consumer('acme'), isUnavailable)
   assert.equal(store.errors, 1)

@@ -22,93 +22,107 @@ export interface KnownOptions {
   readonly onFull: () => void
 }
 
-/** A table of texts of several kinds, told apart by a small number, the tag. */
-export interface Known<T> {
-  readonly size: number
-  get(tag: number, text: string): T | undefined
-  /** `name` is what it is forgotten by; several entries may not share one. */
-  set(tag: number, text: string, name: string, value: T): void
-  forget(name: string): void
-  clear(): void
-}
-
 /**
+ * A table of texts of several kinds, told apart by a small number, the tag.
+ *
  * Hot path: a `Map` by a text that just came off the wire has to enter it into V8's table of internalized strings, which costs
  * several times this look-up, and hashing it by SHA-256 more than both (bench/micro/directory.ts). A keyed 64-bit hash finds the
  * entry here, and its text is then compared whole in constant time.
  */
-export function createKnown<T>({ entriesMax, seed, onFull }: KnownOptions): Known<T> {
-  const sets = 2 ** Math.ceil(Math.log2(Math.max(1, entriesMax / ways)))
-  const hashes = new Int32Array(2 * sets * ways)
-  const usedAt = new Uint32Array(sets * ways)
-  const entries = new Array<Entry<T> | null>(sets * ways).fill(null)
-  const slotOf = new Map<string, number>()
-  const hash = new Int32Array(2)
-  let tick = 0
+export class Known<T> {
+  readonly #seed: readonly [number, number]
+  readonly #onFull: () => void
+  readonly #sets: number
+  readonly #hashes: Int32Array
+  readonly #usedAt: Uint32Array
+  readonly #entries: (Entry<T> | null)[]
+  readonly #slotOf = new Map<string, number>()
+  /** What the last text that was looked for hashes to. */
+  readonly #hash = new Int32Array(2)
+  #tick = 0
 
-  const slotFor = (tag: number, text: string): number => {
-    halfSipHash(text, seed[0] ^ tag, seed[1], hash)
-    const low = hash[0] as number
-    const high = hash[1] as number
-    const first = (low & (sets - 1)) * ways
+  constructor({ entriesMax, seed, onFull }: KnownOptions) {
+    this.#seed = seed
+    this.#onFull = onFull
+    this.#sets = 2 ** Math.ceil(Math.log2(Math.max(1, entriesMax / ways)))
+    const slots = this.#sets * ways
+    this.#hashes = new Int32Array(2 * slots)
+    this.#usedAt = new Uint32Array(slots)
+    this.#entries = Array.from({ length: slots }, () => null)
+  }
+
+  get size(): number {
+    return this.#slotOf.size
+  }
+
+  get(tag: number, text: string): T | undefined {
+    const slot = this.#find(tag, text)
+    if (slot < 0) return undefined
+    this.#touch(slot)
+    return this.#entries[slot]?.value
+  }
+
+  /** `name` is what it is forgotten by; several entries may not share one. */
+  set(tag: number, text: string, name: string, value: T): void {
+    this.forget(name)
+    const found = this.#find(tag, text)
+    this.#drop(found)
+    const slot = found < 0 ? this.#makeRoom() : found
+    this.#hashes[2 * slot] = this.#hash[0] as number
+    this.#hashes[2 * slot + 1] = this.#hash[1] as number
+    this.#entries[slot] = { tag, text, name, value }
+    this.#touch(slot)
+    this.#slotOf.set(name, slot)
+  }
+
+  forget(name: string): void {
+    this.#drop(this.#slotOf.get(name) ?? -1)
+  }
+
+  clear(): void {
+    this.#entries.fill(null)
+    this.#usedAt.fill(0)
+    this.#slotOf.clear()
+  }
+
+  #find(tag: number, text: string): number {
+    halfSipHash(text, this.#seed[0] ^ tag, this.#seed[1], this.#hash)
+    const low = this.#hash[0] as number
+    const high = this.#hash[1] as number
+    const hashes = this.#hashes
+    const first = (low & (this.#sets - 1)) * ways
     for (let slot = first; slot < first + ways; slot++) {
       if (hashes[2 * slot] !== low || hashes[2 * slot + 1] !== high) continue
-      const entry = entries[slot]
-      if (entry != null && entry.tag === tag && isSameText(entry.text, text)) return slot
+      const entry = this.#entries[slot]
+      if (entry?.tag === tag && isSameText(entry.text, text)) return slot
     }
     return -1
   }
 
-  const drop = (slot: number): void => {
-    const entry = entries[slot]
-    if (entry == null) return
-    slotOf.delete(entry.name)
-    entries[slot] = null
-    usedAt[slot] = 0
+  #touch(slot: number): void {
+    this.#tick = (this.#tick + 1) >>> 0
+    this.#usedAt[slot] = this.#tick
+  }
+
+  #drop(slot: number): void {
+    const entry = this.#entries[slot] ?? null
+    if (entry === null) return
+    this.#slotOf.delete(entry.name)
+    this.#entries[slot] = null
+    this.#usedAt[slot] = 0
   }
 
   /** The first empty place of the set, else that of the entry unused for longest. */
-  const makeRoom = (): number => {
-    const first = ((hash[0] as number) & (sets - 1)) * ways
+  #makeRoom(): number {
+    const first = ((this.#hash[0] as number) & (this.#sets - 1)) * ways
     let oldest = first
     for (let slot = first; slot < first + ways; slot++) {
-      if (entries[slot] === null) return slot
-      if ((usedAt[slot] as number) < (usedAt[oldest] as number)) oldest = slot
+      if (this.#entries[slot] === null) return slot
+      if ((this.#usedAt[slot] as number) < (this.#usedAt[oldest] as number)) oldest = slot
     }
-    onFull()
-    drop(oldest)
+    this.#onFull()
+    this.#drop(oldest)
     return oldest
-  }
-
-  return {
-    get size() {
-      return slotOf.size
-    },
-    get(tag, text) {
-      const slot = slotFor(tag, text)
-      if (slot < 0) return undefined
-      usedAt[slot] = tick = (tick + 1) >>> 0
-      return entries[slot]?.value
-    },
-    set(tag, text, name, value) {
-      drop(slotOf.get(name) ?? -1)
-      const found = slotFor(tag, text)
-      drop(found)
-      const slot = found < 0 ? makeRoom() : found
-      hashes[2 * slot] = hash[0] as number
-      hashes[2 * slot + 1] = hash[1] as number
-      entries[slot] = { tag, text, name, value }
-      usedAt[slot] = tick = (tick + 1) >>> 0
-      slotOf.set(name, slot)
-    },
-    forget(name) {
-      drop(slotOf.get(name) ?? -1)
-    },
-    clear() {
-      entries.fill(null)
-      usedAt.fill(0)
-      slotOf.clear()
-    },
   }
 }
 

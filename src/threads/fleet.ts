@@ -169,7 +169,7 @@ export class Fleet {
     const ports: CrewPorts = {
       log: this.#options.log,
       page,
-      onUsed: this.#options.onUsed,
+      onUsed: times => this.#options.onUsed(times),
       onSick: (crew, detail) => {
         this.replace(crew.id, 'thrown', detail).catch((error: unknown) => {
           this.#options.log.error({ err: error, worker: crew.id }, 'a worker could not be replaced and goes on')

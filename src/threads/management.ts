@@ -17,7 +17,7 @@ export function createManagement(store: ConsumerStore): Management {
     hashPassword,
     publicKey(pem) {
       try {
-        return `${createPublicKey(pem).export({ type: 'spki', format: 'pem' }).toString()}`
+        return createPublicKey(pem).export({ type: 'spki', format: 'pem' })
       } catch {
         return null
       }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { LimitRule, LimitStoreOptions } from '../../src/core/limits.ts'
 import { createLimitMemory } from '../../src/stores/limit-memory.ts'
 import { createLocalLimits } from '../../src/stores/local-limits.ts'
@@ -83,14 +83,14 @@ test('takes from all rules or none, as a count of the simplest kind does', { ski
     () => 'it to be connected',
   )
   let scope = 0
-  const algorithms = fc.constantFrom('gcra', 'sliding-window', 'period')
+  const algorithms = fc.constantFrom<LimitRule['algorithm']>('gcra', 'sliding-window', 'period')
   const ruleOf = fc.record({ algorithm: algorithms, limit: fc.integer({ min: 0, max: 40 }) })
   await fc.assert(
     fc.asyncProperty(
       fc.array(ruleOf, { minLength: 1, maxLength: 4 }),
       fc.array(fc.integer({ min: 0, max: 15 }), { maxLength: 20 }),
       async (wanted, costs) => {
-        const rules = wanted.map(({ algorithm, limit }) => rule(algorithm as LimitRule['algorithm'], limit))
+        const rules = wanted.map(({ algorithm, limit }) => rule(algorithm, limit))
         const counting = store({ scope: `model ${scope++}` })
         const least = Math.min(...rules.map(({ limit }) => limit))
         let used = 0

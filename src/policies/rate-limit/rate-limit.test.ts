@@ -205,7 +205,10 @@ describe('fields', () => {
     })
     const { headers } = await step(makeCall())
     const items = (name: string) =>
-      parseList(headers.get(name) ?? '').map(([value, parameters]) => [value, Object.fromEntries(parameters)])
+      parseList(headers.get(name) ?? '').map(([value, parameters]): [unknown, unknown] => [
+        value,
+        Object.fromEntries(parameters),
+      ])
     assert.deepEqual(items('ratelimit-policy'), [
       ['default-60s', { q: 5, w: 60 }],
       ['hourly', { q: 9, w: 3600 }],

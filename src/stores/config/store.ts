@@ -17,189 +17,185 @@ export interface ConfigStore extends ConsumerStore {
 
 /** `behind` is null where the config names no folder for data: then nothing can be changed. */
 export function createConfigStore(behind: () => ConsumerStore | null): ConfigStore {
-  let entries = noEntries
-  let index = indexEntries(entries)
-  const store = (): ConsumerStore => {
-    const found = behind()
+  const parts = new Parts(behind)
+  return {
+    adopt: entries => parts.adopt(entries),
+    ...consumerPart(parts),
+    ...applicationPart(parts),
+    ...credentialPart(parts),
+    ...planPart(parts),
+    ...denialPart(parts),
+    used: async times => parts.behind?.used(times),
+    close: () => parts.behind?.close(),
+  }
+}
+
+/** What the parts of the store have in common: the entries of the config, and what stands behind them. */
+class Parts {
+  entries: ConfigEntries = noEntries
+  index: EntryIndex = indexEntries(noEntries)
+  readonly #behind: () => ConsumerStore | null
+
+  constructor(behind: () => ConsumerStore | null) {
+    this.#behind = behind
+  }
+
+  adopt(entries: ConfigEntries): void {
+    this.entries = entries
+    this.index = indexEntries(entries)
+  }
+
+  get behind(): ConsumerStore | null {
+    return this.#behind()
+  }
+
+  /** The store to change. @throws StoreRefusal where there is none. */
+  get store(): ConsumerStore {
+    const found = this.#behind()
     if (found !== null) return found
-    throw new StoreRefusal(
-      'no-store',
-      'nothing can be changed, because the config names no folder for data',
-      '',
-      'Set `data: PATH` in the config and start anew.',
-    )
+    const message = 'nothing can be changed, because the config names no folder for data'
+    throw new StoreRefusal('no-store', message, '', 'Set `data: PATH` in the config and start anew.')
   }
-  const own = ownership(() => index)
-  return {
-    adopt(next) {
-      entries = next
-      index = indexEntries(next)
-    },
-    ...consumerPart(
-      () => index,
-      () => entries,
-      store,
-      behind,
-      own,
-    ),
-    ...credentialPart(
-      () => index,
-      () => entries,
-      store,
-      behind,
-      own,
-    ),
-    async plans() {
-      return [
-        ...entries.plans,
-        ...((await behind()?.plans()) ?? []).filter(({ name }) => index.plan(name) === undefined),
-      ]
-    },
-    async createPlan(plan) {
-      own.refusePlan(plan.name)
-      return store().createPlan(plan)
-    },
-    async updatePlan(plan) {
-      own.refusePlan(plan.name)
-      return store().updatePlan(plan)
-    },
-    async removePlan(name) {
-      own.refusePlan(name)
-      return store().removePlan(name)
-    },
-    denialLists: async () => (await behind()?.denialLists()) ?? [],
-    denials: async (list, page) => (await behind()?.denials(list, page)) ?? { items: [], next: null },
-    deny: async (list, value, note) => store().deny(list, value, note),
-    allow: async (list, value) => store().allow(list, value),
-    used: async times => behind()?.used(times),
-    close: () => behind()?.close(),
-  }
-}
 
-interface Ownership {
-  refuseConsumer(nameOrId: string): void
-  refuseCredential(id: string): void
-  refusePlan(name: string): void
-}
-
-/** Refuses changes of what the config file says. */
-function ownership(index: () => EntryIndex): Ownership {
-  const refuse = (what: string): never => {
-    throw new StoreRefusal('read-only', `${what} stands in the config file`, '', 'Change it there.')
+  refuseOwnConsumer(nameOrId: string): void {
+    if (this.index.consumer(nameOrId) !== undefined) refuseOwn(`the consumer \`${nameOrId}\``)
   }
-  return {
-    refuseConsumer: nameOrId =>
-      void (index().consumer(nameOrId) !== undefined && refuse(`the consumer \`${nameOrId}\``)),
-    refuseCredential: id => void (index().credentialById(id) !== undefined && refuse(`the credential \`${id}\``)),
-    refusePlan: name => void (index().plan(name) !== undefined && refuse(`the plan \`${name}\``)),
-  }
-}
 
-type Behind = () => ConsumerStore | null
-type Index = () => EntryIndex
-
-function consumerPart(
-  index: Index,
-  entries: () => ConfigEntries,
-  store: () => ConsumerStore,
-  behind: Behind,
-  own: Ownership,
-) {
-  const refuseTaken = (name: string | undefined) => {
-    if (name === undefined || index().consumer(name) === undefined) return
-    throw new StoreRefusal(
-      'exists',
-      `there is a consumer \`${name}\` in the config file`,
-      'name',
-      'Choose another name.',
-    )
+  refuseOwnCredential(id: string): void {
+    if (this.index.credentialById(id) !== undefined) refuseOwn(`the credential \`${id}\``)
   }
-  const refusePlanless = async (plan: string | undefined) => {
-    if (plan === undefined || plan === '' || index().plan(plan) !== undefined) return
-    const plans = (await behind()?.plans()) ?? []
+
+  refuseOwnPlan(name: string): void {
+    if (this.index.plan(name) !== undefined) refuseOwn(`the plan \`${name}\``)
+  }
+
+  refuseTaken(name: string | undefined): void {
+    if (name === undefined || this.index.consumer(name) === undefined) return
+    const message = `there is a consumer \`${name}\` in the config file`
+    throw new StoreRefusal('exists', message, 'name', 'Choose another name.')
+  }
+
+  async refusePlanless(plan: string | undefined): Promise<void> {
+    if (plan === undefined || plan === '' || this.index.plan(plan) !== undefined) return
+    const plans = (await this.behind?.plans()) ?? []
     if (plans.some(({ name }) => name === plan)) return
     throw new StoreRefusal('unknown', `there is no plan \`${plan}\``, 'plan', 'Create it first.')
   }
+}
+
+/** The config file is changed by hand alone. */
+function refuseOwn(what: string): never {
+  throw new StoreRefusal('read-only', `${what} stands in the config file`, '', 'Change it there.')
+}
+
+function consumerPart(parts: Parts) {
   return {
     async createConsumer(draft) {
-      refuseTaken(draft.name)
-      const target = store()
-      await refusePlanless(draft.plan)
+      parts.refuseTaken(draft.name)
+      const target = parts.store
+      await parts.refusePlanless(draft.plan)
       return target.createConsumer(draft)
     },
-    consumer: async nameOrId => index().consumer(nameOrId) ?? (await behind()?.consumer(nameOrId)) ?? null,
-    consumers: page => joined<Consumer>(entries().consumers, page, rest => behind()?.consumers(rest)),
+    consumer: async nameOrId => parts.index.consumer(nameOrId) ?? (await parts.behind?.consumer(nameOrId)) ?? null,
+    consumers: page => joined<Consumer>(parts.entries.consumers, page, rest => parts.behind?.consumers(rest)),
     async updateConsumer(nameOrId, patch) {
-      own.refuseConsumer(nameOrId)
-      const target = store()
-      refuseTaken(patch.name)
-      await refusePlanless(patch.plan)
+      parts.refuseOwnConsumer(nameOrId)
+      const target = parts.store
+      parts.refuseTaken(patch.name)
+      await parts.refusePlanless(patch.plan)
       return target.updateConsumer(nameOrId, patch)
     },
     async removeConsumer(nameOrId) {
-      own.refuseConsumer(nameOrId)
-      return store().removeConsumer(nameOrId)
+      parts.refuseOwnConsumer(nameOrId)
+      return parts.store.removeConsumer(nameOrId)
     },
-    async createApplication(draft) {
-      own.refuseConsumer(draft.consumer)
-      return store().createApplication(draft)
-    },
-    application: async id => (await behind()?.application(id)) ?? null,
-    async applications(consumer, page) {
-      const target = behind()
-      if (target === null || (consumer !== '' && index().consumer(consumer) !== undefined))
-        return { items: [], next: null }
-      return target.applications(consumer, page)
-    },
-    updateApplication: async (id, patch) => store().updateApplication(id, patch),
-    removeApplication: async id => store().removeApplication(id),
   } satisfies Partial<ConsumerStore>
 }
 
-function credentialPart(
-  index: Index,
-  entries: () => ConfigEntries,
-  store: () => ConsumerStore,
-  behind: Behind,
-  own: Ownership,
-) {
+function applicationPart(parts: Parts) {
+  return {
+    async createApplication(draft) {
+      parts.refuseOwnConsumer(draft.consumer)
+      return parts.store.createApplication(draft)
+    },
+    application: async id => (await parts.behind?.application(id)) ?? null,
+    async applications(consumer, page) {
+      const isOwn = consumer !== '' && parts.index.consumer(consumer) !== undefined
+      return (isOwn ? null : await parts.behind?.applications(consumer, page)) ?? { items: [], next: null }
+    },
+    updateApplication: async (id, patch) => parts.store.updateApplication(id, patch),
+    removeApplication: async id => parts.store.removeApplication(id),
+  } satisfies Partial<ConsumerStore>
+}
+
+function planPart(parts: Parts) {
+  return {
+    async plans() {
+      const behind = (await parts.behind?.plans()) ?? []
+      return [...parts.entries.plans, ...behind.filter(({ name }) => parts.index.plan(name) === undefined)]
+    },
+    async createPlan(plan) {
+      parts.refuseOwnPlan(plan.name)
+      return parts.store.createPlan(plan)
+    },
+    async updatePlan(plan) {
+      parts.refuseOwnPlan(plan.name)
+      return parts.store.updatePlan(plan)
+    },
+    async removePlan(name) {
+      parts.refuseOwnPlan(name)
+      return parts.store.removePlan(name)
+    },
+  } satisfies Partial<ConsumerStore>
+}
+
+function denialPart(parts: Parts) {
+  return {
+    denialLists: async () => (await parts.behind?.denialLists()) ?? [],
+    denials: async (list, page) => (await parts.behind?.denials(list, page)) ?? { items: [], next: null },
+    deny: async (list, value, note) => parts.store.deny(list, value, note),
+    allow: async (list, value) => parts.store.allow(list, value),
+  } satisfies Partial<ConsumerStore>
+}
+
+function credentialPart(parts: Parts) {
   return {
     async createCredentials(drafts) {
       for (const { consumer, kind, lookup } of drafts) {
-        own.refuseConsumer(consumer)
-        if (index().credential(kind, lookup) === undefined) continue
+        parts.refuseOwnConsumer(consumer)
+        if (parts.index.credential(kind, lookup) === undefined) continue
         throw new StoreRefusal('exists', 'that credential stands in the config file already', kind)
       }
-      return store().createCredentials(drafts)
+      return parts.store.createCredentials(drafts)
     },
-    credential: async id => index().credentialById(id) ?? (await behind()?.credential(id)) ?? null,
+    credential: async id => parts.index.credentialById(id) ?? (await parts.behind?.credential(id)) ?? null,
     async credentials(filter, page) {
-      const owner = filter.consumer === undefined ? undefined : index().consumer(filter.consumer)
-      const listed = entries().credentials.filter(
+      const owner = filter.consumer === undefined ? undefined : parts.index.consumer(filter.consumer)
+      const listed = parts.entries.credentials.filter(
         ({ kind, consumer, application }) =>
           (filter.kind ?? kind) === kind &&
           (filter.consumer === undefined || consumer === owner?.id) &&
           (filter.application ?? application) === application,
       )
       return joined<Credential>(listed, page, rest =>
-        owner === undefined ? behind()?.credentials(filter, rest) : undefined,
+        owner === undefined ? parts.behind?.credentials(filter, rest) : undefined,
       )
     },
     async updateCredential(id, patch) {
-      own.refuseCredential(id)
-      return store().updateCredential(id, patch)
+      parts.refuseOwnCredential(id)
+      return parts.store.updateCredential(id, patch)
     },
     async rotateCredential(id, successor, untilMs) {
-      own.refuseCredential(id)
-      return store().rotateCredential(id, successor, untilMs)
+      parts.refuseOwnCredential(id)
+      return parts.store.rotateCredential(id, successor, untilMs)
     },
     async revokeCredential(id) {
-      own.refuseCredential(id)
-      return store().revokeCredential(id)
+      parts.refuseOwnCredential(id)
+      return parts.store.revokeCredential(id)
     },
     async removeCredential(id) {
-      own.refuseCredential(id)
-      return store().removeCredential(id)
+      parts.refuseOwnCredential(id)
+      return parts.store.removeCredential(id)
     },
   } satisfies Partial<ConsumerStore>
 }

@@ -1,6 +1,7 @@
 // Applications in the SQLite store.
 
 import { type ConsumerStore, StoreRefusal } from '../../core/consumers.ts'
+import type { Connection } from './connection.ts'
 import { applicationOf, type Row, text } from './rows.ts'
 import type { StoreParts } from './store.ts'
 
@@ -33,37 +34,14 @@ function reading({ connection, consumerRow }: StoreParts): Pick<ApplicationPart,
   }
 }
 
-function writing({
-  connection,
-  makeId,
-  consumerRow,
-}: StoreParts): Omit<ApplicationPart, 'application' | 'applications'> {
-  const known = (id: string): Row => {
-    const row = connection.get(`${select} WHERE id = ?`, id)
-    if (row !== undefined) return row
-    throw new StoreRefusal('unknown', `there is no application \`${id}\``, 'app')
-  }
-  const refuseTaken = (consumer: Row['seq'] | undefined, name: string) => {
-    if (
-      connection.get('SELECT 1 FROM applications WHERE consumer = ? AND name = ?', consumer ?? null, name) === undefined
-    )
-      return
-    throw new StoreRefusal(
-      'exists',
-      `the consumer has an application \`${name}\` already`,
-      'name',
-      'Choose another name.',
-    )
-  }
-  const changed = (row: Row) =>
-    connection.changedCredentials(
-      connection.all('SELECT kind, lookup FROM credentials WHERE application = ? LIMIT 1001', row['seq'] ?? null),
-    )
+function writing(parts: StoreParts): Omit<ApplicationPart, 'application' | 'applications'> {
+  const { connection, makeId, consumerRow } = parts
+  const rows = ofRows(connection)
   return {
     async createApplication({ consumer, name, labels }) {
       return connection.transaction(() => {
         const owner = consumerRow(consumer)
-        refuseTaken(owner['seq'], name)
+        rows.refuseTaken(owner['seq'], name)
         const id = makeId('app')
         connection.run(
           'INSERT INTO applications (id, consumer, name, labels) VALUES (?, ?, ?, ?)',
@@ -77,27 +55,43 @@ function writing({
     },
     async updateApplication(id, patch) {
       return connection.transaction(() => {
-        const row = known(id)
+        const row = rows.knownRow(id)
         const application = { ...applicationOf(row), ...patch }
-        if (application.name !== row['name']) refuseTaken(row['consumer'], application.name)
-        connection.run(
-          'UPDATE applications SET name = ?, labels = ? WHERE id = ?',
-          application.name,
-          JSON.stringify(application.labels),
-          id,
-        )
-        changed(row)
+        if (application.name !== row['name']) rows.refuseTaken(row['consumer'], application.name)
+        const labels = JSON.stringify(application.labels)
+        connection.run('UPDATE applications SET name = ?, labels = ? WHERE id = ?', application.name, labels, id)
+        rows.changed(row)
         return application
       })
     },
     async removeApplication(id) {
       connection.transaction(() => {
-        const row = known(id)
+        const row = rows.knownRow(id)
         const seq = row['seq'] ?? null
-        changed(row)
+        rows.changed(row)
         connection.run('DELETE FROM uses WHERE credential IN (SELECT id FROM credentials WHERE application = ?)', seq)
         connection.run('DELETE FROM applications WHERE seq = ?', seq)
       })
+    },
+  }
+}
+
+function ofRows(connection: Connection) {
+  return {
+    knownRow(id: string): Row {
+      const row = connection.get(`${select} WHERE id = ?`, id)
+      if (row !== undefined) return row
+      throw new StoreRefusal('unknown', `there is no application \`${id}\``, 'app')
+    },
+    refuseTaken(consumer: Row['seq'] | undefined, name: string): void {
+      const query = 'SELECT 1 FROM applications WHERE consumer = ? AND name = ?'
+      if (connection.get(query, consumer ?? null, name) === undefined) return
+      const message = `the consumer has an application \`${name}\` already`
+      throw new StoreRefusal('exists', message, 'name', 'Choose another name.')
+    },
+    changed(row: Row): void {
+      const query = 'SELECT kind, lookup FROM credentials WHERE application = ? LIMIT 1001'
+      connection.changedCredentials(connection.all(query, row['seq'] ?? null))
     },
   }
 }

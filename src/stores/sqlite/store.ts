@@ -69,20 +69,11 @@ type ConsumerPart = Pick<
 >
 
 function createConsumers({ connection, makeId, consumerRow }: StoreParts): ConsumerPart {
-  const refuseTaken = (name: string) => {
-    if (connection.get(`${selectConsumer} WHERE name = ?`, name) === undefined) return
-    throw new StoreRefusal('exists', `there is a consumer \`${name}\` already`, 'name', 'Choose another name.')
-  }
-  const changed = (row: Row, name: string) => {
-    for (const subject of new Set([text(row['id']), text(row['name']), name])) connection.changed('consumer', subject)
-    connection.changedCredentials(
-      connection.all('SELECT kind, lookup FROM credentials WHERE consumer = ? LIMIT 1001', row['seq'] ?? null),
-    )
-  }
+  const rows = ofConsumers(connection)
   return {
     async createConsumer(draft) {
       return connection.transaction(() => {
-        refuseTaken(draft.name)
+        rows.refuseTaken(draft.name)
         const id = makeId('con')
         connection.run(
           'INSERT INTO consumers (id, name, groups, labels, plan, limits) VALUES (?, ?, ?, ?, ?, ?)',
@@ -104,13 +95,13 @@ function createConsumers({ connection, makeId, consumerRow }: StoreParts): Consu
       return connection.transaction(() => {
         const row = consumerRow(nameOrId)
         const consumer = { ...consumerOf(row), ...patch }
-        if (consumer.name !== row['name']) refuseTaken(consumer.name)
+        if (consumer.name !== row['name']) rows.refuseTaken(consumer.name)
         connection.run(
           'UPDATE consumers SET name = ?, groups = ?, labels = ?, plan = ?, limits = ? WHERE seq = ?',
           ...consumerValues(consumer),
           row['seq'] ?? null,
         )
-        changed(row, consumer.name)
+        rows.changed(row, consumer.name)
         return consumer
       })
     },
@@ -118,10 +109,25 @@ function createConsumers({ connection, makeId, consumerRow }: StoreParts): Consu
       connection.transaction(() => {
         const row = consumerRow(nameOrId)
         const seq = row['seq'] ?? null
-        changed(row, '')
+        rows.changed(row, '')
         connection.run('DELETE FROM uses WHERE credential IN (SELECT id FROM credentials WHERE consumer = ?)', seq)
         connection.run('DELETE FROM consumers WHERE seq = ?', seq)
       })
+    },
+  }
+}
+
+function ofConsumers(connection: Connection) {
+  return {
+    refuseTaken(name: string): void {
+      if (connection.get(`${selectConsumer} WHERE name = ?`, name) === undefined) return
+      throw new StoreRefusal('exists', `there is a consumer \`${name}\` already`, 'name', 'Choose another name.')
+    },
+    /** `name` is the new one, empty where the consumer goes. */
+    changed(row: Row, name: string): void {
+      for (const subject of new Set([text(row['id']), text(row['name']), name])) connection.changed('consumer', subject)
+      const query = 'SELECT kind, lookup FROM credentials WHERE consumer = ? LIMIT 1001'
+      connection.changedCredentials(connection.all(query, row['seq'] ?? null))
     },
   }
 }

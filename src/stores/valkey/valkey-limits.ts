@@ -3,7 +3,7 @@
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../../core/limits.ts'
 import type { Clock, Meter } from '../../core/ports.ts'
 import { createCounts } from './counts.ts'
-import { createLeased } from './leased.ts'
+import { Leased } from './leased.ts'
 import type { StoreLink } from './link.ts'
 
 export interface ValkeyLimitsOptions {
@@ -19,7 +19,7 @@ export function createValkeyLimits(options: LimitStoreOptions, ports: ValkeyLimi
   const { link, clock } = ports
   const counts = createCounts(link, options.scope)
   const fallback = createFallback(options, ports)
-  const leased = options.mode === 'leased' ? createLeased(counts, clock, () => link.isAlive) : null
+  const leased = options.mode === 'leased' ? new Leased(counts, clock, () => link.isAlive) : null
   const ask = async (key: string, rules: readonly LimitRule[], cost: number): Promise<LimitOutcome> => {
     try {
       if (leased !== null) return await leased.fetch(key, rules, cost)
