@@ -37,7 +37,16 @@ const text = `${encode({ alg: 'ES256' })}.${encode({ iss: 'i', exp: 4e9, sub: 's
 const mark = sign('sha256', Buffer.from(text), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' })
 const options = {
   ...{ from: { header: 'authorization', cookie: null }, keep: true, tokenSize: 8000, issuer: ['i'], audience: [] },
-  keys: { url: null, file: 'k', secret: null, refresh: 1, cooldown: 1, staleFor: 1, timeout: 1 },
+  keys: {
+    url: null,
+    file: 'k',
+    secret: null,
+    secretEncoding: 'text' as const,
+    refresh: 1,
+    cooldown: 1,
+    staleFor: 1,
+    timeout: 1,
+  },
   ...{ algorithms: [], type: null, clockSkew: 0, maxAge: null, claims: {}, scopes: [], consumer: null },
   ...{ cacheSize: 1000, forward: {} },
 }

@@ -12,7 +12,7 @@ export interface CompactJws {
 }
 
 /** Where keys come from is for the config to say, and no extension is understood: RFC 7515 §4.1.11, RFC 7797. */
-const forbidden = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'zip', 'enc']
+const forbidden = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'zip', 'enc']
 const keyIdLengthMax = 512
 
 /** The token, or why it is none. */

@@ -17,7 +17,11 @@ import { createVerifier, type Verdict } from './verifier.ts'
 const keysSchema = Fields({
   url: Maybe(Type.String({ description: 'Address of the key set (JWKS).' })),
   file: Maybe(Type.String({ format: 'file', description: 'File with a key set.' })),
-  secret: Maybe(Type.String({ description: 'Shared secret for HS256 and its kin, 32 characters or more.' })),
+  secret: Maybe(Type.String({ description: 'Shared secret for HS256 and its kin, 32 bytes or more.' })),
+  secretEncoding: Choice(['text', 'base64', 'base64url'], {
+    default: 'text',
+    description: 'How `secret` is written: as it is, or as base64 of its bytes.',
+  }),
   refresh: Duration({ default: '10m', description: 'How often the set is fetched again.' }),
   cooldown: Duration({ default: '30s', description: 'The least time between two fetches for unknown key ids.' }),
   staleFor: Duration({ default: '1d', description: 'How long old keys are good while the server does not answer.' }),
@@ -110,8 +114,9 @@ function check({ keys, algorithms, forward, consumer }: JwtOptions): void {
   if (keys.url !== null && !/^https?:\/\//.test(keys.url)) {
     throw new OptionsError('`url` is no address of a server', ['keys', 'url'], 'Write `https://…`.')
   }
-  if (keys.secret !== null && Buffer.byteLength(keys.secret) < 32) {
-    throw new OptionsError('`secret` is too short', ['keys', 'secret'], 'Write 32 characters or more.')
+  const secret = secretOf(keys)
+  if (secret !== null && secret.length < 32) {
+    throw new OptionsError('`secret` is too short', ['keys', 'secret'], 'Write 32 bytes or more.')
   }
   const misfit = algorithms.find(name => name.startsWith('HS') !== (keys.secret !== null))
   if (misfit !== undefined) {
@@ -127,9 +132,22 @@ function check({ keys, algorithms, forward, consumer }: JwtOptions): void {
 
 const noIdentities = { key: () => null, find: () => null, consumer: () => null, used: () => {} }
 
+type Keys = JwtOptions['keys']
+
+/** @throws OptionsError */
+function secretOf({ secret, secretEncoding }: Pick<Keys, 'secret' | 'secretEncoding'>): Buffer | null {
+  if (secret === null) return null
+  if (secretEncoding === 'text') return Buffer.from(secret)
+  const bytes = Buffer.from(secret, secretEncoding)
+  const bare = secret.replace(/=+$/, '')
+  if (bytes.toString(secretEncoding).replace(/=+$/, '') === bare) return bytes
+  throw new OptionsError(`\`secret\` is not ${secretEncoding}`, ['keys', 'secret'], 'Correct it or `secretEncoding`.')
+}
+
 function keysOf({ keys }: JwtOptions, ports: PolicyPorts): KeySet {
-  if (keys.secret !== null) {
-    const key = createSecretKey(Buffer.from(keys.secret))
+  const bytes = secretOf(keys)
+  if (bytes !== null) {
+    const key = createSecretKey(bytes)
     const secret = { id: '', algorithms: secretAlgorithms, key, isLive: true, thumbprint: '' }
     return {
       candidates: (_, name) => (secret.algorithms.some(known => known === name) ? [secret] : []),
