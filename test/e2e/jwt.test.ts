@@ -1,8 +1,14 @@
-// Tokens of an identity provider that others wrote, over the wire: rotation of its keys, and its absence.
+// Tokens of identity providers that others wrote, over the wire: rotation of their keys, their absence, and bad answers.
 
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { OAuth2Server } from 'oauth2-mock-server'
+// @ts-expect-error The package brings no types.
+import { Provider } from 'oidc-provider'
 import { echo, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -99,4 +105,178 @@ test('a token passes; keys may rotate; the old ones outlive their server', async
   const unseen = await makeToken()
   await issuer.stop()
   assert.equal(await statusOf('/jwt', unseen), 200)
+})
+
+const secret = 'gateway-secret-gateway-secret-gateway'
+const basic = `Basic ${Buffer.from(`gateway:${secret}`).toString('base64')}`
+
+/** An OpenID provider on a port of its own that gives tokens to programs: JWTs for the resource, opaque ones without it. */
+class Idp implements AsyncDisposable {
+  readonly #server = http.createServer()
+  readonly #resource = 'https://api.acme.test'
+  issuer = ''
+
+  static async start(): Promise<Idp> {
+    const idp = new Idp()
+    idp.#server.listen(0, '127.0.0.1')
+    await once(idp.#server, 'listening')
+    idp.issuer = `http://127.0.0.1:${(idp.#server.address() as AddressInfo).port}`
+    idp.rotate()
+    return idp
+  }
+
+  /** From now on there are other keys, and nobody remembers the tokens that were given. */
+  rotate(): void {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const key = { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: `k${Math.random()}` }
+    const server = { scope: 'read write', audience: this.#resource, accessTokenFormat: 'jwt' }
+    const provider = new Provider(this.issuer, {
+      jwks: { keys: [key] },
+      clients: [
+        {
+          ...{ client_id: 'gateway', client_secret: secret, grant_types: ['client_credentials'] },
+          ...{ redirect_uris: [], response_types: [], scope: 'read write' },
+        },
+      ],
+      scopes: ['read', 'write'],
+      features: {
+        ...{
+          devInteractions: { enabled: false },
+          clientCredentials: { enabled: true },
+          introspection: { enabled: true },
+        },
+        resourceIndicators: {
+          ...{ enabled: true, defaultResource: () => undefined },
+          getResourceServerInfo: () => ({ ...server, jwt: { sign: { alg: 'RS256' } } }),
+        },
+        revocation: { enabled: true },
+      },
+    })
+    this.#server.removeAllListeners('request').on('request', provider.callback())
+  }
+
+  async token(scope = 'read', isJwt = true): Promise<string> {
+    const form = { grant_type: 'client_credentials', scope, ...(isJwt && { resource: this.#resource }) }
+    const reply = await this.#post('/token', form)
+    return ((await reply.json()) as { access_token: string }).access_token
+  }
+
+  async revoke(token: string): Promise<void> {
+    assert.equal((await this.#post('/token/revocation', { token })).status, 200)
+  }
+
+  #post(path: string, form: Record<string, string>): Promise<Response> {
+    return fetch(`${this.issuer}${path}`, {
+      ...{ method: 'POST', headers: { authorization: basic } },
+      body: new URLSearchParams(form),
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise(resolve => this.#server.close(resolve))
+  }
+}
+
+const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
+
+test('oidc-provider: JWTs by its key set, opaque tokens by introspection, each until it is void', async () => {
+  await using idp = await Idp.start()
+  const audience = 'https://api.acme.test'
+  const jwt = {
+    ...{ issuer: idp.issuer, audience, type: 'at+jwt', scopes: ['read'], algorithms: ['RS256'] },
+    ...{ keys: { url: `${idp.issuer}/jwks`, cooldown: '100ms' }, forward: { 'x-client': 'claims.client_id' } },
+  }
+  const introspection = {
+    ...{ url: `${idp.issuer}/token/introspection`, client: { id: 'gateway', secret }, scopes: ['read'] },
+    ...{ ttl: '1ms', refusedTtl: '1ms', forward: { 'x-client': 'claims.client_id' } },
+  }
+  await using gateway = await Program.start({
+    upstreams: { origin: { targets: [origin.url] } },
+    routes: [
+      { match: { path: '/jwt' }, policies: [{ jwt }], forward: 'origin' },
+      { match: { path: '/introspection' }, policies: [{ introspection }], forward: 'origin' },
+    ],
+  })
+  const send = (path: string, token: string) => fetch(`${gateway.url}${path}`, bearer(token))
+  const status = async (path: string, token: string) => (await send(path, token)).status
+
+  const signed = await idp.token()
+  assert.equal(signed.split('.').length, 3)
+  await until(
+    async () => (await status('/jwt', signed)) === 200,
+    () => 'the key set to be there',
+  )
+  const seen = (await (await send('/jwt', signed)).json()) as { headers: unknown }
+  assert.match(JSON.stringify(seen.headers), /x-client[^\w]+gateway/i)
+  assert.equal(await status('/jwt', await idp.token('write')), 403)
+
+  const opaque = await idp.token('read', false)
+  assert.equal(opaque.split('.').length, 1)
+  assert.equal(await status('/jwt', opaque), 401)
+  const asked = (await (await send('/introspection', opaque)).json()) as { headers: unknown }
+  assert.match(JSON.stringify(asked.headers), /x-client[^\w]+gateway/i)
+  assert.doesNotMatch(JSON.stringify(asked.headers), /authorization/i)
+  assert.equal(await status('/introspection', await idp.token('write', false)), 403)
+  assert.equal(await status('/introspection', `${opaque.slice(0, -2)}xx`), 401)
+  await idp.revoke(opaque)
+  assert.equal(await status('/introspection', opaque), 401)
+
+  idp.rotate()
+  await new Promise(resolve => setTimeout(resolve, 150))
+  assert.equal(await status('/jwt', signed), 200)
+  assert.equal(await status('/jwt', await idp.token()), 200)
+  assert.equal(await status('/jwt', signed), 401)
+})
+
+test('key sets that are slow, garbage, too large, redirected or empty: 503 within the timeout, and the log says why', async () => {
+  const keys = JSON.stringify({ keys: [] })
+  await using server = await Origin.start((request, response) => {
+    const { url = '' } = request
+    if (url === '/slow') return
+    if (url === '/dripping') {
+      const timer = setInterval(() => response.write(' '), 50)
+      response.on('close', () => clearInterval(timer))
+    } else if (url === '/redirected') response.writeHead(302, { location: `${issuer.issuer.url}/jwks` }).end()
+    else if (url === '/huge') response.end(`{"keys":[],"a":"${'x'.repeat(300_000)}"}`)
+    else if (url === '/endless') {
+      const pour = () => {
+        while (!response.destroyed && response.write('x'.repeat(65_536)));
+      }
+      response.on('drain', pour)
+      pour()
+    } else response.end(url === '/empty' ? keys : '<html>')
+  })
+  const reasons: Readonly<Record<string, RegExp>> = {
+    slow: /no whole reply came in time/,
+    dripping: /no whole reply came in time/,
+    redirected: /the server answered 302/,
+    huge: /larger than 262144 bytes/,
+    endless: /larger than 262144 bytes/,
+    garbage: /is not valid JSON/,
+    empty: /the set has no usable key/,
+  }
+  await using gateway = await Program.start({
+    upstreams: { origin: { targets: [origin.url] } },
+    routes: Object.keys(reasons).map(name => ({
+      match: { path: `/${name}` },
+      policies: [{ jwt: { issuer: 'i', audience: [], keys: { url: `${server.url}/${name}`, timeout: '300ms' } } }],
+      forward: 'origin',
+    })),
+  })
+  const token = [{ alg: 'RS256' }, { iss: 'i', exp: 4e9 }, {}].map(part =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  )
+  for (const [name, reason] of Object.entries(reasons)) {
+    const startedMs = performance.now()
+    const reply = await fetch(`${gateway.url}/${name}`, bearer(token.join('.')))
+    assert.equal(reply.status, 503, name)
+    assert.ok(performance.now() - startedMs < 3000, name)
+    assert.doesNotMatch(await reply.text(), /127\.0\.0\.1/)
+    const line = () => gateway.stderr.split('\n').find(text => text.includes(`/${name}"`) && reason.test(text))
+    await until(
+      () => line() !== undefined,
+      () => `the log to say why ${name} failed: ${gateway.stderr}`,
+    )
+  }
 })
