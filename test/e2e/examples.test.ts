@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import type { Example } from '../../examples/example.ts'
 import { isFree } from '../../examples/ports.ts'
 import { findTool } from '../../scripts/tools.ts'
+import { testGuide } from './guide.ts'
 
 const root = path.join(import.meta.dirname, '..', '..')
 const folder = path.join(root, 'examples')
@@ -21,6 +22,7 @@ for (const { name } of entries.filter(entry => entry.isDirectory())) {
   const { example } = (await import(path.join(folder, name, 'example.ts'))) as { example: Example }
   describe(`example ${name}`, { skip: await reasonToSkip(example) }, () => testExample(name, example))
 }
+await testGuide()
 
 async function reasonToSkip(example: Example): Promise<string | false> {
   if (findTool('curl') === null) return 'curl is not installed'
