@@ -1,4 +1,5 @@
-// How a million credentials load, how long a lookup takes that no cache answers, and what a reader costs in memory.
+// How a million credentials load, how long a lookup takes that no cache answers, and what a worker needs in memory when every
+// one of them is asked for.
 //
 //   node --expose-gc bench/micro/consumers.ts [credentials]
 
@@ -8,8 +9,10 @@ import os from 'node:os'
 import path from 'node:path'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
+import { createDirectory } from '../../src/identity/directory.ts'
 import { SqliteReader } from '../../src/stores/sqlite/reader.ts'
 import { createSqliteStore } from '../../src/stores/sqlite/store.ts'
+import { fakePorts } from '../../test/tools/call.ts'
 
 const count = Number(process.argv[2] ?? 1_000_000)
 const perConsumer = 10
@@ -66,6 +69,15 @@ try {
   globalThis.gc?.()
   const after = process.memoryUsage()
   print('memory of a reader', `rss ${mb(after.rss - before.rss)}, heap ${mb(after.heapUsed - before.heapUsed)}`)
+  const { identities, close } = createDirectory({ ...fakePorts(), reader, seed: [1, 2] })
+  const asked = performance.now()
+  for (let at = 0; at < count; at++) void identities.find('key', lookupOf(at))
+  const each = ((performance.now() - asked) * 1000) / count
+  globalThis.gc?.()
+  const full = process.memoryUsage()
+  print('every key once', `${each.toFixed(1)} µs each, with making its digest`)
+  print('memory of the cache', `rss ${mb(full.rss - after.rss)}, heap ${mb(full.heapUsed - after.heapUsed)}`)
+  close()
   reader.close()
 } finally {
   store.close()

@@ -25,9 +25,9 @@ export interface KnownOptions {
 /**
  * A table of texts of several kinds, told apart by a small number, the tag.
  *
- * Hot path: a `Map` by a text that just came off the wire has to enter it into V8's table of internalized strings, which costs
- * several times this look-up, and hashing it by SHA-256 more than both (bench/micro/directory.ts). A keyed 64-bit hash finds the
- * entry here, and its text is then compared whole in constant time.
+ * Hot path: a keyed 64-bit hash finds the entry, and its text is then compared whole in constant time. For a key that takes 1 µs;
+ * SHA-256 and a `Map` by the digest take 1.7 µs. A `Map` by the text itself takes 0.4 µs, but compares a secret only up to the
+ * first difference, and is neither bounded nor forgets what was unused for longest (bench/micro/directory.ts).
  */
 export class Known<T> {
   readonly #seed: readonly [number, number]

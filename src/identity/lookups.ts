@@ -50,7 +50,7 @@ export class Lookups implements Omit<Identities, 'used'> {
   }
 
   key(text: string): Soon<Identity | null> {
-    if (text.length === 0 || text.length > keyCharactersMax || isMisprint(text)) return null
+    if (text.length === 0 || text.length > keyCharactersMax) return null
     return this.#find(tags.key, text, 'key')
   }
 
@@ -85,7 +85,9 @@ export class Lookups implements Omit<Identities, 'used'> {
     const identity = this.#hot.get(tag, text)
     if (identity !== undefined) return isLive(identity, this.#clock) ? identity : null
     if (this.#unknown.get(tag, text) === true) return null
-    return this.#ask(tag, text, kind, tag === tags.key ? digestOf(text) : text)
+    if (tag !== tags.key) return this.#ask(tag, text, kind, text)
+    // Last, because the checksum costs more than both look-ups.
+    return isMisprint(text) ? null : this.#ask(tag, text, kind, digestOf(text))
   }
 
   #ask(tag: number, text: string, kind: CredentialKind, lookup: string): Soon<Identity | null> {
