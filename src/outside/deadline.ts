@@ -55,6 +55,8 @@ export function outsideErrorOf(thrown: unknown): OutsideError {
   // A failed attempt at several addresses hides what went wrong with each.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error
   if (first instanceof OutsideError) return first
+  // A stream that waited for its connection hides why there is none.
+  if (first instanceof Error && first.cause instanceof OutsideError) return first.cause
   const text = first instanceof Error ? first.message : String(first)
   const code = first instanceof Error && 'code' in first && typeof first.code === 'string' ? first.code : ''
   return new OutsideError(code.startsWith('HPE_') ? 'malformed' : 'unreachable', text, { cause: thrown })

@@ -78,6 +78,8 @@ function send(stream: ClientHttp2Stream, message: Uint8Array): void {
 
 function settle(exchange: Exchange<Uint8Array>, status: string | undefined, text: string, body: Buffer): void {
   if (status === undefined) exchange.fail(new OutsideError('malformed', 'the reply has no gRPC status'))
+  // The server was told of the deadline and may notice first.
+  else if (status === '4') exchange.fail(new OutsideError('timeout', 'the server gave up in time'))
   else if (status !== '0')
     exchange.fail(new OutsideError('status', `gRPC status ${status.slice(0, 10)} ${clean(text)}`))
   else if (body.length < prefixBytes || body[0] !== 0 || body.readUInt32BE(1) !== body.length - prefixBytes) {
@@ -85,6 +87,13 @@ function settle(exchange: Exchange<Uint8Array>, status: string | undefined, text
   } else exchange.finish(body.subarray(prefixBytes))
 }
 
+/** Percent-encoded by servers; for the log. */
 function clean(text: string): string {
-  return text.replace(/[^ -~]/g, ' ')
+  let decoded = text
+  try {
+    decoded = decodeURIComponent(text)
+  } catch {
+    // Then it stands there as it came.
+  }
+  return decoded.replace(/[^ -~]/g, ' ')
 }

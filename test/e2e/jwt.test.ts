@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { OAuth2Server } from 'oauth2-mock-server'
 // @ts-expect-error The package brings no types.
-import { Provider } from 'oidc-provider'
+import { Provider as UntypedProvider } from 'oidc-provider'
 import { echo, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -24,9 +24,9 @@ before(async () => {
   origin = await Origin.start(async (request, response, body) => {
     if (request.url !== '/introspect') return echo(request, response, body)
     const answer = introspect(new URLSearchParams(body.toString()).get('token') ?? '')
-    if (answer === null) return
+    if (answer === null) return null
     response.setHeader('content-type', 'application/json')
-    response.end(typeof answer === 'string' ? answer : JSON.stringify(answer))
+    return response.end(typeof answer === 'string' ? answer : JSON.stringify(answer))
   })
   const { port } = issuer.address()
   const jwt = { issuer: issuer.issuer.url, audience: [] }
@@ -109,6 +109,8 @@ test('a token passes; keys may rotate; the old ones outlive their server', async
 
 const secret = 'gateway-secret-gateway-secret-gateway'
 const basic = `Basic ${Buffer.from(`gateway:${secret}`).toString('base64')}`
+
+const Provider = UntypedProvider as new (issuer: string, options: object) => { callback(): http.RequestListener }
 
 /** An OpenID provider on a port of its own that gives tokens to programs: JWTs for the resource, opaque ones without it. */
 class Idp implements AsyncDisposable {
