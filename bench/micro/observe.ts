@@ -8,6 +8,7 @@ import { Headers } from '../../src/core/headers.ts'
 import { createCounterMemory } from '../../src/stores/counter-memory.ts'
 import { createSharedCounters } from '../../src/stores/shared-counters.ts'
 import { createLineFormat } from '../../src/telemetry/access-line.ts'
+import { HiddenParameters } from '../../src/telemetry/redact.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
 import { createCallObserver } from '../../src/telemetry/observe.ts'
 import { createPage } from '../../src/telemetry/page.ts'
@@ -72,7 +73,7 @@ const eventAt = (index: number) => events[index & 1023] as FinishedCall
 const observe = createCallObserver(createMeter({ page: createPage('0') }))
 measure('observe one finished call', index => observe(eventAt(index)))
 
-const format = createLineFormat()
+const format = createLineFormat(new HiddenParameters())
 let bytes = 0
 measure('format one line of the access log', index => {
   bytes += format(eventAt(index)).length

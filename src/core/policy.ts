@@ -37,6 +37,8 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   check?(options: Static<S>): void
   /** Which store it counts in, and whether the counts must survive a restart; for the check that this can be had. */
   counts?(options: Static<S>): { readonly store: string | null; readonly isDurable: boolean }
+  /** Where calls carry what nobody may read in a log; for the access log. Names of query parameters are written plain. */
+  secrets?(options: Static<S>): { readonly query: readonly string[] }
   /** Called once per use in the config and worker. All state lives in the returned closures. */
   build(options: Static<S>, ports: PolicyPorts, place: Place): Layer
 }

@@ -35,6 +35,8 @@ export interface Kit {
   readonly files: Readonly<Record<string, string>>
   /** Called on each call before it is routed, to give it its id and trace; null for nothing. */
   readonly identify: ((call: Call) => void) | null
+  /** Keeps the values of a query parameter out of logs until it is closed. */
+  hideParameter(name: string): Closable
 }
 
 export interface Runtime {
@@ -155,8 +157,14 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
       return things.get(key) as T
     },
   }
-  const build = ({ policy, options }: PolicyPart, place: Place) =>
-    definitionOf(kit.policies, policy).build(options, ports, place)
+  const build = ({ policy, options }: PolicyPart, place: Place) => {
+    const definition = definitionOf(kit.policies, policy)
+    // Kept until the last call of this runtime has been logged.
+    for (const name of definition.secrets?.(options).query ?? []) {
+      ports.keep(`hidden parameter ${name}`, () => kit.hideParameter(name))
+    }
+    return definition.build(options, ports, place)
+  }
   const globals = new Map<number, Layer>()
   return (use, index, route) => {
     const name = use.isGlobal ? '' : route

@@ -1,7 +1,7 @@
 // One finished call as one line of JSON. Never holds header fields that carry secrets, nor secret query parameters.
 
 import type { FinishedCall } from '../core/finished-call.ts'
-import { redactQuery, redactUrl } from './redact.ts'
+import { type HiddenParameters, redactQuery, redactUrl } from './redact.ts'
 
 /** The longest line, its end included: what POSIX writes to a pipe in one piece (PIPE_BUF on Linux). */
 export const lineBytesMax = 4096
@@ -15,21 +15,21 @@ const cutTo = 128
  *
  * Hot path: about 1 µs per line (bench/micro/access-line.ts), half of what JSON.stringify takes for the same object.
  */
-export function createLineFormat(): (event: FinishedCall) => string {
+export function createLineFormat(hidden: HiddenParameters): (event: FinishedCall) => string {
   const formatTime = createTimeFormat()
   return event => {
-    const line = formatLine(event, formatTime(event.endedMs), Infinity)
-    return line.length <= lineBytesMax ? line : formatLine(event, formatTime(event.endedMs), cutTo)
+    const line = formatLine(event, formatTime(event.endedMs), Infinity, hidden)
+    return line.length <= lineBytesMax ? line : formatLine(event, formatTime(event.endedMs), cutTo, hidden)
   }
 }
 
-function formatLine(event: FinishedCall, time: string, cut: number): string {
+function formatLine(event: FinishedCall, time: string, cut: number, hidden: HiddenParameters): string {
   const { call, code } = event
   const headers = call.headers
   let line = `{"time":"${time}","id":${quote(call.id, cut)},"client":${quote(call.clientAddress, cut)}`
   line += `,"listener":${quote(call.peer.listener, cut)},"scheme":"${call.peer.scheme}"`
   line += `,"method":${quote(call.method, cut)},"host":${quote(call.host, cut)},"path":${quote(call.path, cut)}`
-  if (call.query !== '') line += `,"query":${quote(redactQuery(call.query), cut)}`
+  if (call.query !== '') line += `,"query":${quote(redactQuery(call.query, hidden), cut)}`
   line += `,"status":${event.status}`
   if (code !== null) line += `,"code":"${code}"`
   if (event.detail !== '') line += `,"detail":${quote(event.detail, cut)}`
@@ -40,7 +40,7 @@ function formatLine(event: FinishedCall, time: string, cut: number): string {
   const userAgent = headers.get('user-agent')
   if (userAgent !== undefined) line += `,"userAgent":${quote(userAgent, cut)}`
   const referer = headers.get('referer')
-  if (referer !== undefined) line += `,"referer":${quote(redactUrl(referer), cut)}`
+  if (referer !== undefined) line += `,"referer":${quote(redactUrl(referer, hidden), cut)}`
   const traceparent = headers.get('traceparent')
   if (traceparent?.length === 55) line += `,"traceId":${quote(traceparent.slice(3, 35), cut)}`
   return cut === Infinity ? `${line}}\n` : `${line},"cut":true}\n`

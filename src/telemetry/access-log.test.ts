@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { createAccessLogOver } from './access-log.ts'
+import { HiddenParameters } from './redact.ts'
 import { renderMetrics } from './exposition.ts'
 import { readExposition } from './exposition-reader.ts'
 import { fakeFinished, fakeTime } from './fakes.ts'
@@ -24,6 +25,7 @@ test('calls are written in order; trouble is said once and counted always', asyn
   const accessLog = createAccessLogOver(file, {
     to: 'a.log',
     bufferBytes: 1e6,
+    hidden: new HiddenParameters(),
     meter: createMeter({ page }),
     log,
     ...time,

@@ -5,12 +5,15 @@ import type { Clock, Deadlines, Log, Meter } from '../core/ports.ts'
 import { createLineFormat } from './access-line.ts'
 import { openLineFile } from './line-file.ts'
 import { type LineFile, LineWriter } from './line-writer.ts'
+import type { HiddenParameters } from './redact.ts'
 
 export interface AccessLogOptions {
   /** `stdout`, or the path of a file. */
   readonly to: string
   /** Bytes of lines that may wait to be written; past it lines are dropped and counted. */
   readonly bufferBytes: number
+  /** Query parameters whose values are not written, besides those of well-known names. */
+  readonly hidden: HiddenParameters
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly meter: Meter
@@ -34,7 +37,7 @@ export function createAccessLog(options: AccessLogOptions): AccessLog {
 
 export function createAccessLogOver(file: LineFile, options: AccessLogOptions): AccessLog {
   const { meter, log } = options
-  const format = createLineFormat()
+  const format = createLineFormat(options.hidden)
   const written = meter.counter('turnpike_access_log_lines', { outcome: 'written' })
   const dropped = meter.counter('turnpike_access_log_lines', { outcome: 'dropped' })
   let isLosing = false

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { redactQuery, redactUrl } from './redact.ts'
+import { HiddenParameters, redactQuery, redactUrl } from './redact.ts'
 
 for (const [query, expected] of [
   ['', ''],
@@ -19,7 +19,8 @@ for (const [query, expected] of [
   ['?%zz=1&password=p', '?%zz=1&password=[redacted]'],
   ['?a=1?token=2', '?a=1?token=2'],
 ] as const) {
-  test(`the query ${query} is logged as ${expected}`, () => assert.equal(redactQuery(query), expected))
+  test(`the query ${query} is logged as ${expected}`, () =>
+    assert.equal(redactQuery(query, new HiddenParameters()), expected))
 }
 
 for (const [url, expected] of [
@@ -28,5 +29,22 @@ for (const [url, expected] of [
   ['https://user:pass@shop.test/a@b', 'https://shop.test/a@b'],
   ['about:blank', 'about:blank'],
 ] as const) {
-  test(`the URL ${url} is logged as ${expected}`, () => assert.equal(redactUrl(url), expected))
+  test(`the URL ${url} is logged as ${expected}`, () => assert.equal(redactUrl(url, new HiddenParameters()), expected))
 }
+
+test('parameters that the config reads secrets from are hidden until nothing asks for it', () => {
+  const hidden = new HiddenParameters()
+  const query = '?ticket=abc&page=2&TICKET=d&%74icket=e&my+door=f'
+  assert.equal(redactQuery(query, hidden), query)
+  const first = hidden.hide('ticket')
+  const second = hidden.hide('Ticket')
+  const door = hidden.hide('my door')
+  const redacted = '?ticket=[redacted]&page=2&TICKET=[redacted]&%74icket=[redacted]&my+door=[redacted]'
+  assert.equal(redactQuery(query, hidden), redacted)
+  assert.equal(redactUrl('https://a.test/?ticket=abc', hidden), 'https://a.test/?ticket=[redacted]')
+  door.close()
+  first.close()
+  assert.match(redactQuery(query, hidden), /^\?ticket=\[redacted\].*&my\+door=f$/)
+  second.close()
+  assert.equal(redactQuery(query, hidden), query)
+})

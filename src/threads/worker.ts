@@ -16,6 +16,7 @@ import { Epochs } from '../runtime/epochs.ts'
 import { Kept } from '../runtime/kept.ts'
 import { type AccessLog, createAccessLog } from '../telemetry/access-log.ts'
 import { createCallObserver } from '../telemetry/observe.ts'
+import { HiddenParameters } from '../telemetry/redact.ts'
 import { createIds, createTracing } from '../telemetry/trace.ts'
 import { createHttpUpstream, type HttpUpstream } from '../upstreams/http-upstream.ts'
 import type { Language } from './language.ts'
@@ -59,6 +60,7 @@ export class WorkerCore {
   #outbound: OutsideSettings = { allow: [], ca: null }
   readonly #upstreams = new Kept<HttpUpstream>()
   readonly #things = new Kept<Closable>()
+  readonly #hidden = new HiddenParameters()
   readonly #openUpstreams = new Set<HttpUpstream>()
   readonly #listeners = new Map<string, Listener>()
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
@@ -197,6 +199,7 @@ export class WorkerCore {
       },
       files,
       identify: this.#createIdentify(blueprint.telemetry),
+      hideParameter: name => this.#hidden.hide(name),
     })
   }
 
@@ -228,7 +231,7 @@ export class WorkerCore {
     if (this.#blueprint !== null && JSON.stringify(before) === JSON.stringify(accessLog)) return undefined
     if (accessLog === null) return null
     const { clock, meter, log } = this.#ports
-    return createAccessLog({ ...accessLog, clock, meter, log, deadlines: this.deadlines })
+    return createAccessLog({ ...accessLog, hidden: this.#hidden, clock, meter, log, deadlines: this.deadlines })
   }
 
   #swapAccessLog(accessLog: AccessLog | null | undefined): void {
@@ -238,9 +241,10 @@ export class WorkerCore {
   }
 
   #observe(event: FinishedCall, count: (event: FinishedCall) => void): void {
-    this.#epochs.finished(event.call)
     count(event)
+    // Before the call is off its runtime, which says what its line must not show.
     this.#accessLog?.write(event)
+    this.#epochs.finished(event.call)
   }
 
   /** Drains a listener within its time; then cuts what is left and says how much that was. */

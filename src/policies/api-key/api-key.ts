@@ -39,6 +39,7 @@ export const apiKey = definePolicy({
   options,
   gives: [principal],
   check,
+  secrets: ({ query }) => ({ query }),
   build({ header, query, cookie, keep, realm, scopes, forward }, { identities }) {
     const reader = createKeyReader({ headers: header, query, cookies: cookie })
     const challenge = challengeOf('ApiKey', { realm })
