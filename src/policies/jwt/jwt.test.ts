@@ -161,6 +161,8 @@ test('options that cannot work are refused', () => {
     { keys: { ...keys, url: 'https://x.test/' } },
     { keys: { ...keys, file: null } },
     { keys: { ...keys, file: null, url: 'ftp://x.test/' } },
+    { keys: { ...keys, file: null, url: 'https://' } },
+    { keys: { ...keys, file: null, url: 'https://user:password@x.test/' } },
     { keys: { ...keys, file: null, secret: 'short' } },
     { keys: { ...keys, file: null, secret: 'A'.repeat(40), secretEncoding: 'base64' } },
     { keys: { ...keys, file: null, secret: '-'.repeat(44), secretEncoding: 'base64' } },

@@ -111,8 +111,10 @@ function check({ keys, algorithms, forward, consumer }: JwtOptions): void {
   if (count !== 1) {
     throw new OptionsError('`keys` needs exactly one source', ['keys'], 'Write one of `url`, `file` and `secret`.')
   }
-  if (keys.url !== null && !/^https?:\/\//.test(keys.url)) {
-    throw new OptionsError('`url` is no address of a server', ['keys', 'url'], 'Write `https://…`.')
+  const url = keys.url === null ? null : URL.parse(keys.url)
+  if (keys.url !== null && (!/^https?:\/\//.test(keys.url) || url === null || url.username + url.password !== '')) {
+    const hint = 'Write `https://…`, without user and password.'
+    throw new OptionsError('`url` is no address of a server', ['keys', 'url'], hint)
   }
   const secret = secretOf(keys)
   if (secret !== null && secret.length < 32) {
