@@ -28,7 +28,7 @@ function describe(certificate: X509Certificate): ClientCertificate {
 
 /** Node gives one attribute per line, the most general first. */
 function oneLine(name: string | undefined): string {
-  return (name ?? '').split('\n').reverse().join(',')
+  return (name ?? '').split('\n').toReversed().join(',')
 }
 
 function commonNames(subject: string | undefined): string[] {

@@ -57,7 +57,8 @@ function sessionsBoundTo(trust: ReturnType<typeof clientTrust>): ListenerSetting
 
 /** What makes two listeners the same socket: a change of anything else is taken over while it is open. */
 export function listenerKey({ host, port, tls: secure }: ListenerBlueprint): string {
-  const clients = secure?.clientCa == null ? '' : ` ${secure.clientCa.mode}`
+  const clientCa = secure?.clientCa ?? null
+  const clients = clientCa === null ? '' : ` ${clientCa.mode}`
   return `${host ?? '*'} ${port} ${secure === null ? 'plain' : 'tls'}${clients}`
 }
 
@@ -191,7 +192,7 @@ export class Listener {
         ALPNProtocols: ['http/1.1'],
         SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
         handshakeTimeout: blueprint.timeouts.head,
-        requestCert: blueprint.tls?.clientCa != null,
+        requestCert: (blueprint.tls?.clientCa ?? null) !== null,
         // A bad certificate is refused below, so that the log can say why; a missing one where it is required, here.
         rejectUnauthorized: blueprint.tls?.clientCa?.mode === 'required',
         ...secureOptions(this.#settings, this.#ports.ticketKeys),

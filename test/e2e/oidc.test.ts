@@ -7,9 +7,11 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 // @ts-expect-error The package brings no types.
-import { Provider } from 'oidc-provider'
+import { Provider as UntypedProvider } from 'oidc-provider'
 import { chromium } from 'playwright-core'
 import { Program } from '../tools/program.ts'
+
+const Provider = UntypedProvider as new (issuer: string, options: object) => { callback(): http.RequestListener }
 
 let issuer: string
 let idp: http.Server
@@ -115,7 +117,7 @@ class Client {
     this.jars.set(new URL(url).origin, jar)
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
     const headers = { accept: 'text/html', cookie, ...Object.fromEntries(new Headers(init.headers)) }
-    const reply = await send(url, String(init.method ?? 'GET'), headers, typeof init.body === 'string' ? init.body : '')
+    const reply = await send(url, init.method ?? 'GET', headers, typeof init.body === 'string' ? init.body : '')
     for (const text of reply.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(text) ?? []
       if (value === '' || /max-age=0|expires=Thu, 01 Jan 1970/i.test(text)) jar.delete(name)
