@@ -6,8 +6,9 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   http: ['core'],
   identity: ['core'],
   limits: ['core'],
+  openapi: ['core', 'identity'],
   outside: ['core'],
-  policies: ['core', 'identity', 'limits'],
+  policies: ['core', 'identity', 'limits', 'openapi'],
   ends: ['core'],
   joins: ['core'],
   telemetry: ['core'],
@@ -28,8 +29,8 @@ export const separateUnits: readonly string[] = ['policies', 'ends', 'joins', 's
 
 /** npm package to the folders that may import it; none of its types leave them. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
-  typebox: ['core', 'config'],
-  yaml: ['config'],
+  typebox: ['core', 'config', 'openapi'],
+  yaml: ['config', 'openapi'],
   commander: ['cli', '.'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],

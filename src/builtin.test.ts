@@ -75,6 +75,7 @@ routes:
       - bot
       - deny
       - body-guard
+      - validate: { document: openapi.yaml }
       - security-headers
       - quota: { limit: 1000/day, by: client }
       - rate-limit: 10/s
@@ -88,10 +89,15 @@ const noCounts: LimitStore = {
   correct: () => {},
 }
 
+const texts: Readonly<Record<string, string>> = { '/openapi.yaml': 'openapi: 3.1.0' }
+
 function resolved(text: string) {
   const sources = [{ path: '/turnpike.yaml', label: 'turnpike.yaml', text }]
   const names = [...text.matchAll(/\$\{env:(\w+)\}/g)].map(([, name = '']) => [name, 'x'.repeat(40)])
-  const surroundings = { env: Object.fromEntries(names) as Record<string, string>, readText: () => '' }
+  const surroundings = {
+    env: Object.fromEntries(names) as Record<string, string>,
+    readText: (path: string) => texts[path] ?? '',
+  }
   return resolve({ sources, language, surroundings })
 }
 
@@ -102,7 +108,10 @@ function routes(): readonly RouteBlueprint[] {
 }
 
 test('every policy and end is understood by the config language and can be built', () => {
-  const ports = fakePorts({ catalog: () => Promise.reject(new Error('not called')) }, { policies, limits: () => noCounts })
+  const ports = fakePorts(
+    { catalog: () => Promise.reject(new Error('not called')) },
+    { policies, files: texts, limits: () => noCounts },
+  )
   const used = new Set<string>()
   for (const route of routes()) {
     const place = { route: route.name, key: route.name }

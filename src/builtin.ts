@@ -28,6 +28,7 @@ import { securityHeaders } from './policies/security-headers/security-headers.ts
 import { jwt } from './policies/jwt/jwt.ts'
 import { throttle } from './policies/throttle/throttle.ts'
 import { timeout } from './policies/timeout/timeout.ts'
+import { validate } from './policies/validate/validate.ts'
 
 export const policies: readonly PolicyDefinition[] = [
   acl,
@@ -54,6 +55,7 @@ export const policies: readonly PolicyDefinition[] = [
   securityHeaders,
   throttle,
   timeout,
+  validate,
 ]
 
 export const ends: readonly EndDefinition[] = [forward, redirect, reply]

@@ -3,7 +3,7 @@
 import { compilePattern } from '../core/pattern.ts'
 import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
-import { checkCounts, checkEnd, checkFacts, checkPolicy } from './check-uses.ts'
+import { checkCounts, checkEnd, checkFacts, checkPolicy, type FileText } from './check-uses.ts'
 import type { Found } from './found.ts'
 import { partOf, partsOf, textOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -11,13 +11,19 @@ import type { Finding } from './problem.ts'
 import { listOf, suggest } from './suggest.ts'
 
 /** `config` is as the user arranged it, `blueprint` the same in its final arrangement; both may be broken in parts. */
-export function checkRoutes(config: Found, blueprint: Found, language: Language, findings: Finding[]): void {
+export function checkRoutes(
+  config: Found,
+  blueprint: Found,
+  language: Language,
+  file: FileText,
+  findings: Finding[],
+): void {
   const globalPolicies = partsOf(partOf(config, 'policies'))
   const listeners = listenerNames(blueprint)
   const upstreams = [...(partOf(blueprint, 'upstreams')?.children?.keys() ?? [])].map(String)
   const given = new Set<string>()
   checkFacts(globalPolicies, language, given, findings)
-  for (const policy of globalPolicies) checkUse(policy, config, language, listeners, findings)
+  for (const policy of globalPolicies) checkUse(policy, config, language, listeners, file, findings)
   checkNames(partOf(blueprint, 'routes'), findings)
 
   const globalTemplates = globalPolicies.flatMap(templatesOf)
@@ -25,7 +31,7 @@ export function checkRoutes(config: Found, blueprint: Found, language: Language,
     const policies = partsOf(partOf(route, 'policies'))
     const matches = partsOf(partOf(route, 'match'))
     for (const match of matches) checkMatch(match, listeners, findings)
-    for (const policy of policies) checkUse(policy, config, language, listeners, findings)
+    for (const policy of policies) checkUse(policy, config, language, listeners, file, findings)
     checkFacts(policies, language, new Set(given), findings)
     checkEnd(route, language, upstreams, findings)
     const own = [...policies.flatMap(templatesOf), ...templatesOf(partOf(route, 'options'))]
@@ -38,10 +44,11 @@ function checkUse(
   config: Found,
   language: Language,
   listeners: readonly string[],
+  file: FileText,
   findings: Finding[],
 ): void {
   for (const match of partsOf(partOf(policy, 'when'))) checkMatch(match, listeners, findings)
-  checkPolicy(policy, language, findings)
+  checkPolicy(policy, language, file, findings)
   checkCounts(policy, language, (partOf(config, 'data')?.value ?? null) !== null, findings)
 }
 

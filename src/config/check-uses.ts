@@ -8,13 +8,16 @@ import type { Language } from './language.ts'
 import type { Finding } from './problem.ts'
 import { listOf, suggest } from './suggest.ts'
 
+/** The text of a file that options name, by its path in the resolved options. */
+export type FileText = (path: string) => string
+
 /** Asks the definition of a policy whether its options can work. */
-export function checkPolicy(use: Found, language: Language, findings: Finding[]): void {
+export function checkPolicy(use: Found, language: Language, file: FileText, findings: Finding[]): void {
   const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
   const options = partOf(use, 'options')
-  for (const inner of options === null ? [] : innerUses(options)) checkPolicy(inner, language, findings)
+  for (const inner of options === null ? [] : innerUses(options)) checkPolicy(inner, language, file, findings)
   if (definition?.check === undefined || options === null || options.isBroken) return
-  asked(options, findings, () => definition.check?.(options.value))
+  asked(options, findings, () => definition.check?.(options.value, file))
 }
 
 /** Reports a limit that must survive a restart where the config names no folder to keep it in. */

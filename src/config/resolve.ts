@@ -90,7 +90,7 @@ export function resolve(input: ResolveInput): Resolution {
   checkListeners(found, findings)
   checkUpstreams(found, findings)
   checkConsumers(found, findings)
-  checkRoutes(config, found, language, findings)
+  checkRoutes(config, found, language, path => files[path] ?? '', findings)
   checkStores(config, findings)
   if (findings.length > 0 || found.isBroken) return refuse()
   // The border where the resolved value gets its type: it went along the schemas that the type is made of.

@@ -17,6 +17,7 @@ export const codes = {
   'unsafe-path': { status: 400, source: 'client', text: 'The path of the request is ambiguous.' },
   'body-not-json': { status: 400, source: 'client', text: 'The request body is not valid JSON.' },
   'body-refused': { status: 400, source: 'client', text: 'The request body is malformed or too complex.' },
+  'invalid-request': { status: 400, source: 'client', text: 'The request is not as the API describes it.' },
   unauthenticated: { status: 401, source: 'client', text: 'The call is not authenticated.' },
   forbidden: { status: 403, source: 'client', text: 'This is not allowed.' },
   'csrf-refused': { status: 403, source: 'client', text: 'The call comes from a page of another site.' },
@@ -55,6 +56,7 @@ export const codes = {
   'upstream-stale': { status: 502, source: 'upstream', text: 'The service closed the connection.' },
   'upstream-malformed-reply': { status: 502, source: 'upstream', text: 'The service gave an invalid reply.' },
   'upstream-reply-cut-short': { status: 502, source: 'upstream', text: 'The reply of the service was cut short.' },
+  'invalid-reply': { status: 502, source: 'upstream', text: 'The reply of the service is not as its API describes it.' },
   'upstream-timeout': { status: 504, source: 'upstream', text: 'The service did not answer in time.' },
   'upstream-busy': { status: 503, source: 'upstream', text: 'The service is at its limit. Try again shortly.' },
 } as const satisfies Record<string, CodeEntry>

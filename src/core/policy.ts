@@ -32,9 +32,9 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   readonly gives?: readonly Fact<unknown>[]
   /**
    * Says what the schema cannot: throws `OptionsError` for options that cannot work. Called at check time with resolved
-   * options, before `build`.
+   * options, before `build`. `file` gives the text of a file that the options name, as `PolicyPorts.file` does.
    */
-  check?(options: Static<S>): void
+  check?(options: Static<S>, file?: (path: string) => string): void
   /** Which store it counts in, and whether the counts must survive a restart; for the check that this can be had. */
   counts?(options: Static<S>): { readonly store: string | null; readonly isDurable: boolean }
   /** Where calls carry what nobody may read in a log; for the access log. Names of query parameters are written plain. */

@@ -50,16 +50,17 @@ export class Reply {
     return reply
   }
 
-  /** A refusal or breakage as RFC 9457 problem details: a policy's denial is `return Reply.problem('address-denied')`. */
-  static problem(code: FailureCode, detail?: string): Reply {
+  /** A refusal or breakage as RFC 9457 problem details: a policy's denial is `return Reply.problem('address-denied')`. `members` go along. */
+  static problem(code: FailureCode, detail?: string, members: Readonly<Record<string, unknown>> = {}): Reply {
     const { status, text } = codes[code]
-    if (detail === text) return Reply.problem(code)
+    if (detail === text) return Reply.problem(code, undefined, members)
     const problem = {
       type: `urn:turnpike:error:${code}`,
       title: text,
       status,
       code,
       ...(detail && { detail }),
+      ...members,
     }
     const reply = Reply.text(status, JSON.stringify(problem), 'application/problem+json')
     reply.code = code

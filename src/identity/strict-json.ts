@@ -2,6 +2,17 @@
 
 const depthMax = 16
 
+/** Any value; undefined for what is no JSON in valid UTF-8, has a name twice in one object, or is nested more deeply. */
+export function strictValue(bytes: Uint8Array, depth: number): unknown {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    const value: unknown = JSON.parse(text)
+    return isStrict(text, depth) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The object; null for what is no JSON object in valid UTF-8, has a name twice, or is nested too deeply. */
 export function strictObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
   let value: unknown
@@ -12,16 +23,16 @@ export function strictObject(bytes: Uint8Array): Readonly<Record<string, unknown
   } catch {
     return null
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || !isStrict(text)) return null
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !isStrict(text, depthMax)) return null
   return value as Record<string, unknown>
 }
 
 /** Walks over valid JSON by its tokens that matter: texts, and brackets. */
-function isStrict(text: string): boolean {
+function isStrict(text: string, depth: number): boolean {
   const open: (Set<string> | null)[] = []
   for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
     if (token === '{' || token === '[') {
-      if (open.push(token === '{' ? new Set() : null) > depthMax) return false
+      if (open.push(token === '{' ? new Set() : null) > depth) return false
     } else if (token === '}' || token === ']') open.pop()
     else {
       const names = open.at(-1)

@@ -145,6 +145,12 @@ export const metrics = {
     labels: ['name'],
     merge: 'max',
   },
+  turnpike_validation_failures: {
+    type: 'counter',
+    unit: '',
+    help: 'Requests and replies (`part`) that were not as the OpenAPI document of `validate` says, also where they passed.',
+    labels: ['http_route', 'part'],
+  },
   // Config and threads.
   turnpike_config_version: {
     type: 'gauge',

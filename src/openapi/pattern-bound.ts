@@ -1,0 +1,224 @@
+// How long a text a regular expression may be tried on, so that trying stays short: V8 backtracks.
+//
+// The expression is read as a sequence of atoms. Every repetition whose end is not plain from the next character lets the
+// matcher try many ends; the number of these is the exponent of the time it may take. A repetition around another variable
+// part, or around alternatives, may take exponential time, and gets no bound but zero, unless each round starts with a
+// character that nothing else in the round matches.
+
+const stepsMax = 1e7
+const charactersMax = 10_000
+/** With a smaller bound the expression is of no use. */
+const charactersMin = 16
+
+/** Characters of the longest text to try the expression on; 0 where none is safe. `source` must be valid with the flag `u`. */
+export function patternBound(source: string): number {
+  try {
+    const reader = new Reader(source)
+    const { nodes } = reader.alternatives()
+    const isAnchored = source.startsWith('^') && nodes.length === 1
+    const { exponent, bits } = costOf(nodes)
+    const steps = stepsMax / 2 ** bits
+    const start = isAnchored || !hasRepetition(nodes) ? 0 : 1
+    const bound = Math.floor(steps ** (1 / Math.max(1, exponent + start)))
+    return bound < charactersMin ? 0 : Math.min(charactersMax, bound)
+  } catch (error) {
+    if (error instanceof Unsafe) return 0
+    throw error
+  }
+}
+
+class Unsafe extends Error {}
+
+type Node =
+  | { readonly kind: 'one'; readonly set: Uint8Array; readonly repeat: Repeat }
+  | { readonly kind: 'group'; readonly branches: readonly (readonly Node[])[]; readonly repeat: Repeat }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'edge' }
+
+interface Repeat {
+  readonly min: number
+  readonly max: number
+}
+
+const once: Repeat = { min: 1, max: 1 }
+
+/** Characters that sets are told apart by: all of ASCII, and one for everything else. */
+const samples = [
+  ...Array.from({ length: 128 }, (_, code) => String.fromCharCode(code)),
+  'é',
+  'ſ',
+  'K',
+  '中',
+  '\u2028',
+  '\u{1f600}',
+]
+
+function setOf(atom: string): Uint8Array {
+  const regExp = new RegExp(`^(?:${atom})$`, 'su')
+  return Uint8Array.from(samples, sample => (regExp.test(sample) ? 1 : 0))
+}
+
+function areDisjoint(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((is, index) => is === 0 || b[index] === 0)
+}
+
+class Reader {
+  #at = 0
+  readonly #source: string
+
+  constructor(source: string) {
+    this.#source = source
+  }
+
+  alternatives(): { readonly nodes: readonly (readonly Node[])[] } {
+    const nodes: Node[][] = [[]]
+    while (this.#at < this.#source.length && this.#source[this.#at] !== ')') {
+      if (this.#source[this.#at] === '|') {
+        this.#at++
+        nodes.push([])
+      } else nodes.at(-1)?.push(this.#node())
+    }
+    return { nodes }
+  }
+
+  #node(): Node {
+    const character = this.#source[this.#at]
+    if (character === '^' || character === '$') {
+      this.#at++
+      return { kind: character === '$' ? 'end' : 'edge' }
+    }
+    if (character === '(') return this.#group()
+    const atom = this.#atom()
+    if (atom === '\\b' || atom === '\\B') return { kind: 'edge' }
+    if (/^\\(?:[1-9]|k)/.test(atom)) throw new Unsafe()
+    return { kind: 'one', set: setOf(atom === '.' ? '[^\\n\\r]' : atom), repeat: this.#repeat() }
+  }
+
+  #group(): Node {
+    const opening = /\((?:\?(?::|<[A-Za-z_$][\w$]*>|<?[=!]|[a-z-]*:))?/y
+    opening.lastIndex = this.#at
+    const [text = '('] = opening.exec(this.#source) ?? []
+    // Looking ahead or back, and other flags within: nothing that is followed here.
+    if (/[=!]$/.test(text) || /^\(\?[a-z-]+:$/.test(text)) throw new Unsafe()
+    this.#at += text.length
+    const { nodes: branches } = this.alternatives()
+    this.#at++
+    return { kind: 'group', branches, repeat: this.#repeat() }
+  }
+
+  #atom(): string {
+    const pattern =
+      /\[(?:\\[^]|[^\]\\])*\]|\\(?:u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|x[0-9a-fA-F]{2}|[pP]\{[^}]*\}|c[A-Za-z]|k<[^>]*>|[0-9]+|[^])|[^]/uy
+    pattern.lastIndex = this.#at
+    const [atom = ''] = pattern.exec(this.#source) ?? []
+    if (atom === '') throw new Unsafe()
+    this.#at += atom.length
+    return atom
+  }
+
+  #repeat(): Repeat {
+    const pattern = /(?:([*+?])|\{(\d+)(?:(,)(\d*))?\})\??/y
+    pattern.lastIndex = this.#at
+    const found = pattern.exec(this.#source)
+    if (found === null) return once
+    this.#at += found[0].length
+    const [, sign, min = '0', comma, max = ''] = found
+    if (sign === '?') return { min: 0, max: 1 }
+    if (sign !== undefined) return { min: sign === '+' ? 1 : 0, max: Infinity }
+    return { min: Number(min), max: comma === undefined ? Number(min) : max === '' ? Infinity : Number(max) }
+  }
+}
+
+/** Time is at most the length to the power of `exponent`, times two to the power of `bits`. */
+interface Cost {
+  readonly exponent: number
+  readonly bits: number
+}
+
+function costOf(branches: readonly (readonly Node[])[]): Cost {
+  const costs = branches.flatMap(nodes => nodes.map((node, index) => costOfNode(node, nodes[index + 1])))
+  const choice = branches.length === 1 || startDifferently(branches) ? 0 : Math.log2(branches.length)
+  return costs.reduce((sum, cost) => ({ exponent: sum.exponent + cost.exponent, bits: sum.bits + cost.bits }), {
+    exponent: 0,
+    bits: choice,
+  })
+}
+
+function costOfNode(node: Node, next: Node | undefined): Cost {
+  if (node.kind === 'one') {
+    if (!isVariable(node.repeat) || endsPlainly(node.set, next)) return { exponent: 0, bits: 0 }
+    return isOften(node.repeat) ? { exponent: 1, bits: 0 } : { exponent: 0, bits: 1 }
+  }
+  if (node.kind !== 'group') return { exponent: 0, bits: 0 }
+  const { exponent, bits } = costOf(node.branches)
+  if (isOften(node.repeat)) refuseAmbiguous(node.branches)
+  const isOptional = isVariable(node.repeat) && !isOften(node.repeat)
+  return { exponent: exponent + (isOften(node.repeat) ? 1 : 0), bits: bits + (isOptional ? 1 : 0) }
+}
+
+function endsPlainly(set: Uint8Array, next: Node | undefined): boolean {
+  if (next === undefined || next.kind !== 'one' || next.repeat.min === 0) return next?.kind === 'end'
+  return areDisjoint(set, next.set)
+}
+
+/** Lets a group be repeated only where one text can be parted into rounds, and each round be matched, in one way. */
+function refuseAmbiguous(branches: readonly (readonly Node[])[]): void {
+  if (branches.every(nodes => nodes.every(isPlain)) && startDifferently(branches)) return
+  const [nodes = []] = branches
+  const [first, ...rest] = nodes
+  if (
+    branches.length > 1 ||
+    first === undefined ||
+    first.kind !== 'one' ||
+    first.repeat.min !== 1 ||
+    first.repeat.max !== 1
+  ) {
+    throw new Unsafe()
+  }
+  const starts = first.set
+  const isApart = (node: Node): boolean =>
+    node.kind === 'one'
+      ? areDisjoint(starts, node.set)
+      : node.kind === 'group' && !isOften(node.repeat) && node.branches.every(inner => inner.every(isApart))
+  if (!rest.every(isApart) || variablesIn(rest) > 1) throw new Unsafe()
+}
+
+/** Matches texts of one length only. */
+function isPlain(node: Node): boolean {
+  return node.kind === 'one' && !isVariable(node.repeat)
+}
+
+function startDifferently(branches: readonly (readonly Node[])[]): boolean {
+  const starts = branches.map(([first]) => (first?.kind === 'one' && first.repeat.min > 0 ? first.set : null))
+  return starts.every(
+    (set, index) => set !== null && starts.slice(index + 1).every(other => other !== null && areDisjoint(set, other)),
+  )
+}
+
+/** Parts of variable length, of which there may be one: with more, a text could be matched in several ways. */
+function variablesIn(nodes: readonly Node[]): number {
+  return nodes.reduce((sum, node) => {
+    if (node.kind === 'one') return sum + (isVariable(node.repeat) ? 1 : 0)
+    if (node.kind !== 'group') return sum
+    if (node.branches.length > 1) throw new Unsafe()
+    return sum + node.branches.reduce((inner, branch) => inner + variablesIn(branch), 0)
+  }, 0)
+}
+
+function hasRepetition(branches: readonly (readonly Node[])[]): boolean {
+  return branches.some(nodes =>
+    nodes.some(
+      node =>
+        (node.kind === 'one' && node.repeat.max > 1) ||
+        (node.kind === 'group' && (isOften(node.repeat) || hasRepetition(node.branches))),
+    ),
+  )
+}
+
+function isVariable({ min, max }: Repeat): boolean {
+  return min !== max
+}
+
+function isOften({ max }: Repeat): boolean {
+  return max > 1
+}
