@@ -31,5 +31,7 @@ export function expiryOf(text: string, nowMs: number): string | null {
   if (text === 'never') return null
   const [, count, unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
   if (count === undefined) return text
-  return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0)).toISOString()
+  const at = new Date(nowMs + Number(count) * (unitMs[unit] ?? 0))
+  // Past the last day that a date can be.
+  return Number.isNaN(at.getTime()) ? text : at.toISOString()
 }

@@ -67,7 +67,7 @@ async function handle(
     send(request, response, await answer(request, options, isTokenRight))
   } catch (error) {
     const refused = refusalOf(error)
-    if (refused === null) options.log.error({ error, url: request.url }, 'the admin server failed to answer')
+    if (refused === null) options.log.error({ err: error, url: request.url }, 'the admin server failed to answer')
     send(request, response, refused ?? problem(500, 'the gateway failed to answer; its log says why'))
   } finally {
     // What comes beyond is thrown away within the request's time.
