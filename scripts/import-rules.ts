@@ -35,7 +35,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
   ioredis: ['stores'],
-  'lru-cache': ['stores'],
+  'lru-cache': ['stores', 'policies'],
 }
 
 /** Modules of Node that open sockets, start threads or read clocks of their own, and who may import them as values. */

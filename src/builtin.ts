@@ -18,6 +18,7 @@ import { concurrency } from './policies/concurrency/concurrency.ts'
 import { cors } from './policies/cors/cors.ts'
 import { csrf } from './policies/csrf/csrf.ts'
 import { deny } from './policies/deny/deny.ts'
+import { external } from './policies/external/external.ts'
 import { headers } from './policies/headers/headers.ts'
 import { introspection } from './policies/introspection/introspection.ts'
 import { ip } from './policies/ip/ip.ts'
@@ -45,6 +46,7 @@ export const policies: readonly PolicyDefinition[] = [
   cors,
   csrf,
   deny,
+  external,
   headers,
   introspection,
   ip,

@@ -151,6 +151,12 @@ export const metrics = {
     help: 'Requests and replies (`part`) that were not as the OpenAPI document of `validate` says, also where they passed.',
     labels: ['http_route', 'part'],
   },
+  turnpike_external_unchecked: {
+    type: 'counter',
+    unit: '',
+    help: 'Calls that `external` let pass unchecked, as its service gave no proper answer.',
+    labels: ['http_route'],
+  },
   // Config and threads.
   turnpike_config_version: {
     type: 'gauge',

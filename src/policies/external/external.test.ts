@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import * as fc from 'fast-check'
+import { type OutsideReply, OutsideError, type OutsideRequest } from '../../core/outside.ts'
+import { Reply } from '../../core/reply.ts'
+import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { resolveOptions } from '../../../test/tools/options.ts'
+import { external } from './external.ts'
+
+type Answer = Partial<Omit<OutsideReply, 'body'>> & { body?: string }
+
+function build(written: object, answer: Answer | Error = {}) {
+  const state = { answer, requests: [] as OutsideRequest[] }
+  const fetch = async (request: OutsideRequest): Promise<OutsideReply> => {
+    state.requests.push(request)
+    if (state.answer instanceof Error) throw state.answer
+    return { status: 200, headers: {}, ...state.answer, body: Buffer.from(state.answer.body ?? '') }
+  }
+  const options = resolveOptions(external, { http: 'https://access.acme.test/check', ...written })
+  const ports = fakePorts({}, { outside: { fetch } })
+  const next = makeNext(() => Reply.empty(204))
+  const step = external.build(options, ports, { route: 'r', key: 'r/policies/0' })(next)
+  return { step, next, ports, state }
+}
+
+describe('external', () => {
+  test('tells the service of the call, and passes on what it says of the caller', async () => {
+    const { step, next, state } = build(
+      { upstreamHeaders: 'X-User' },
+      { headers: { 'x-user': 'alice', 'x-more': 'b' } },
+    )
+    const headers = { authorization: 'Bearer a', 'x-secret': 's', X_User: 'root', 'x-user': 'root' }
+    const reply = await step(
+      makeCall({ method: 'PUT', target: '/a?b=c', headers: { ...headers, 'x-access-unchecked': '1' } }),
+    )
+    assert.equal(reply.status, 204)
+    assert.equal(state.requests[0]?.method, 'GET')
+    assert.deepEqual(state.requests[0]?.headers, {
+      authorization: 'Bearer a',
+      'x-forwarded-method': 'PUT',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'api.acme.test',
+      'x-forwarded-uri': '/a?b=c',
+      'x-forwarded-for': '192.0.2.1',
+    })
+    const sent = [...(next.calls[0]?.headers ?? [])].map(([name, value]) => `${name}: ${value}`)
+    assert.deepEqual(sent, ['Host: api.acme.test', 'authorization: Bearer a', 'x-secret: s', 'X-User: alice'])
+  })
+
+  test('gives the denial of the service to the client, with the fields that may go', async () => {
+    const headers = { 'www-authenticate': 'Bearer', 'set-cookie': 'a=1\nb=2', 'content-length': '9', 'x-inner': 'c' }
+    for (const status of [401, 403, 404, 429, 302]) {
+      const { step, next } = build({}, { status, headers, body: 'no' })
+      const reply = await step(makeCall())
+      assert.deepEqual([reply.status, reply.code, next.calls.length], [status, 'forbidden', 0])
+      assert.deepEqual(
+        [...reply.headers],
+        [
+          ['set-cookie', 'a=1'],
+          ['set-cookie', 'b=2'],
+          ['www-authenticate', 'Bearer'],
+        ],
+      )
+      assert.equal(String(await reply.body.bytes(10)), 'no')
+    }
+  })
+
+  test('503 without a proper answer; with `open` it passes, marked', async () => {
+    const bad = [new OutsideError('timeout', 'x'), ...[201, 204, 304, 500, 503].map(status => ({ status }))]
+    for (const answer of [...bad, { headers: { 'x-user': 'a\r\nx-admin: 1' } }]) {
+      const closed = build({ upstreamHeaders: ['x-user'] }, answer)
+      assert.equal((await closed.step(makeCall())).code, 'access-unavailable')
+      assert.equal(closed.next.calls.length, 0)
+      const open = build({ upstreamHeaders: ['x-user'], onFailure: 'open' }, answer)
+      assert.equal((await open.step(makeCall({ headers: { 'x-user': 'root' } }))).status, 204)
+      assert.deepEqual(
+        [open.next.calls[0]?.headers.get('x-access-unchecked'), open.next.calls[0]?.headers.has('x-user')],
+        ['1', false],
+      )
+    }
+  })
+
+  test('puts the path behind the URL, and asks nobody where it would read differently', async () => {
+    const { step, state } = build({ http: 'http://access.acme.test/check/', appendPath: true })
+    await step(makeCall({ target: '/a%2Fb?c=d' }))
+    assert.equal(state.requests[0]?.url, 'http://access.acme.test/check/a%2Fb?c=d')
+    for (const target of ['/../admin', '/%2e%2e/admin', '/a\\b', '/a#b']) {
+      assert.equal((await step(makeCall({ target }))).status, 503, target)
+    }
+    assert.equal(state.requests.length, 1)
+  })
+
+  test('tells the body where it is asked to, and the upstream gets it too', async () => {
+    const { step, state, next } = build({ body: '5B' })
+    await step(makeCall({ method: 'POST', body: 'hello' }))
+    assert.deepEqual([state.requests[0]?.method, String(state.requests[0]?.body)], ['POST', 'hello'])
+    assert.equal(String(await next.calls[0]?.body.bytes(9)), 'hello')
+    await assert.rejects(step(makeCall({ method: 'POST', body: 'longer' })), { code: 'body-too-large' })
+    assert.equal(next.calls.length, 1)
+  })
+
+  test('remembers answers by key and credentials, asks once per key, forgets failures', async () => {
+    const { step, state, ports } = build({ cache: { key: '{path}', ttl: '10s' } }, { status: 403, body: 'no' })
+    const ask = (token: string, target = '/') => step(makeCall({ target, headers: { authorization: token } }))
+    const replies = await Promise.all([ask('a'), ask('a'), ask('a')])
+    for (const reply of [...replies, await ask('a')]) assert.equal(String(await reply.body.bytes(9)), 'no')
+    assert.equal(state.requests.length, 1)
+    state.answer = {}
+    assert.deepEqual([(await ask('a')).status, (await ask('b')).status, (await ask('a', '/x')).status], [403, 204, 204])
+    ports.advance(10_000)
+    state.answer = new Error('down')
+    assert.equal((await ask('a')).status, 503)
+    state.answer = {}
+    assert.equal((await ask('a')).status, 204)
+  })
+
+  test('an answer with a cookie is nobody else’s', async () => {
+    const { step, state } = build({ cache: { key: 'all' } }, { status: 302, headers: { 'set-cookie': 'state=1' } })
+    await Promise.all([step(makeCall()), step(makeCall()), step(makeCall())])
+    await step(makeCall())
+    assert.equal(state.requests.length, 4)
+  })
+
+  test('options that cannot work are errors', () => {
+    const wrong = [
+      { http: 'access.acme.test' },
+      { http: 'http://a:b@access.acme.test' },
+      { http: 'http://access.acme.test/?a', appendPath: true },
+      ...['host', 'Content-Length', 'x-forwarded-for', 'a b', 'X-Access-Unchecked'].map(name => ({
+        upstreamHeaders: name,
+      })),
+      { send: 'transfer-encoding' },
+      { replyHeaders: 'connection' },
+      { body: '1kB', cache: { key: 'a' } },
+      { cache: { key: '{nothing' } },
+    ]
+    for (const written of wrong) assert.throws(() => build(written), JSON.stringify(written))
+  })
+
+  test('never a crash, and never a pass but for a proper 200', async () => {
+    const fields = fc.dictionary(
+      fc.constantFrom('x-user', 'set-cookie', '__proto__', 'location'),
+      fc.string({ unit: 'binary' }),
+    )
+    const status = fc.oneof(fc.integer(), fc.integer({ min: 100, max: 599 }), fc.constant(200))
+    const { step, next, state } = build({ upstreamHeaders: 'x-user' })
+    await fc.assert(
+      fc.asyncProperty(status, fields, fc.string(), async (code, headers, body) => {
+        state.answer = { status: code, headers, body }
+        const before = next.calls.length
+        const reply = await step(makeCall())
+        const isProper = code === 200 && /^[\t -~\u0080-\u00ff]*$/.test(headers['x-user'] ?? '')
+        assert.equal(next.calls.length - before, isProper ? 1 : 0)
+        assert.ok(reply.status === 204 || reply.status >= 300)
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
