@@ -92,7 +92,12 @@ function compare(bad: Record<(typeof kinds)[number], Buffer[]>, isCached: boolea
   const times = { unknown: [] as number[], revoked: [] as number[], expired: [] as number[] }
   for (let round = 0; round < (isCached ? 12 : 6); round++) {
     const { identities } = directory()
-    if (isCached) for (const kind of kinds) for (const text of bad[kind]) void identities.key(textOf(text))
+    // By turns here too: who came first stands first in its set, and is found a little sooner.
+    for (let index = 0; isCached && index < keys; index++) {
+      for (let turn = 0; turn < kinds.length; turn++) {
+        void identities.key(textOf(bad[kinds[(index + turn) % kinds.length] ?? 'unknown'][index]))
+      }
+    }
     for (let index = 0; index < keys; index++) {
       for (let turn = 0; turn < kinds.length; turn++) {
         const kind = kinds[(index + turn) % kinds.length] ?? 'unknown'
