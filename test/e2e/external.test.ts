@@ -22,10 +22,10 @@ test('the service decides; while it is slow, talks garbage or is away, nothing p
   const access = await serve((request, response) => {
     asked++
     if (mode === 'slow') return
-    if (mode === 'garbage') return void request.socket.end('nonsense\r\n\r\n')
-    if (request.headers.authorization === undefined) {
+    if (mode === 'garbage') request.socket.end('nonsense\r\n\r\n')
+    else if (request.headers.authorization === undefined) {
       response.writeHead(401, { 'www-authenticate': 'Bearer realm="api"', 'x-inner': 'a' }).end('who are you?')
-    } else response.writeHead(200, { 'x-user': `alice of ${request.headers['x-forwarded-uri']}` }).end()
+    } else response.writeHead(200, { 'x-user': `alice of ${String(request.headers['x-forwarded-uri'])}` }).end()
   })
   const origin = await serve((request, response) => {
     const { 'x-user': user = '', 'x-access-unchecked': unchecked = '' } = request.headers

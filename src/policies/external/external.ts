@@ -91,7 +91,7 @@ export const external = definePolicy({
   build(given, ports, place) {
     const dropped = [...given.upstreamHeaders, uncheckedField]
     // Only what drops is used: the names, also in the spellings that an upstream may read as the same.
-    const { drop } = compileForwardFields(Object.fromEntries(dropped.map(name => [name, 'id'])), ['upstreamHeaders'])
+    const untrusted = compileForwardFields(Object.fromEntries(dropped.map(name => [name, 'id'])), ['upstreamHeaders'])
     const passed = ports.meter.counter('turnpike_external_unchecked', { http_route: place.route })
     const put = createAsker(given, ports, place)
     const askPlain = (call: Call) => put(call, null)
@@ -117,7 +117,7 @@ export const external = definePolicy({
     }
     return next =>
       function external(call) {
-        drop(call)
+        untrusted.drop(call)
         const asked = given.body === null || call.body.isEmpty ? ask(call) : askWithBody(call)
         return asked.then(answer => admit(call, answer, next))
       }
