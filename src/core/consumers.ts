@@ -92,7 +92,7 @@ export interface ConsumerChanges {
 export interface Identities {
   /**
    * Whose key this is; null for one that is unknown, revoked, expired or no key at all, which look alike in answer. In time they do
-   * from the second look-up on; the first of one that the store holds takes some 20 µs longer (bench/micro/directory.ts).
+   * from the second look-up on; the first of one that the store holds takes 10 to 20 µs longer (bench/micro/directory.ts).
    */
   key(text: string): Soon<Identity | null>
   /** The credential of another kind by its `lookup`; null for one that is unknown, revoked or expired. */
