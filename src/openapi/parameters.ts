@@ -53,15 +53,15 @@ export function compileParameter(
   if (content !== undefined) return contentParameter(document, { name, place, isRequired, pointer }, content, schemas)
 
   const style = member(value, 'style') ?? styles[place][0]
-  if (!styles[place].includes(String(style))) {
+  if (typeof style !== 'string' || !styles[place].includes(style)) {
     const hint = `Write one of ${styles[place].join(', ')}.`
-    throw new DocumentError(`the style \`${String(style)}\` is not supported in ${place}`, pointer, hint)
+    throw new DocumentError(`this style is not supported in ${place}`, pointer, hint)
   }
   const schemaPart = { value: member(value, 'schema') ?? {}, pointer: within(pointer, 'schema') }
   const validate = schemas.validator(schemaPart)
   const shape = shapeOf(document, schemaPart)
   const explode = member(value, 'explode') ?? style === 'form'
-  const form: Form = { name, place, style: String(style), isExploded: explode === true, shape }
+  const form: Form = { name, place, style, isExploded: explode === true, shape }
   const mayBeEmpty = member(value, 'allowEmptyValue') === true
   return {
     in: place,

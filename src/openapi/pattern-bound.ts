@@ -16,10 +16,10 @@ export function patternBound(source: string): number {
     const reader = new Reader(source)
     const { nodes } = reader.alternatives()
     const isAnchored = source.startsWith('^') && nodes.length === 1
-    const { exponent, bits } = costOf(nodes)
+    const { exponent, scans, bits } = costOf(nodes, none)
+    const starts = isAnchored || exponent + scans === 0 ? 0 : 1
     const steps = stepsMax / 2 ** bits
-    const start = isAnchored || !hasRepetition(nodes) ? 0 : 1
-    const bound = Math.floor(steps ** (1 / Math.max(1, exponent + start)))
+    const bound = Math.floor(steps ** (1 / Math.max(1, exponent + scans + starts)))
     return bound < charactersMin ? 0 : Math.min(charactersMax, bound)
   } catch (error) {
     if (error instanceof Unsafe) return 0
@@ -55,7 +55,15 @@ const samples = [
 
 function setOf(atom: string): Uint8Array {
   const regExp = new RegExp(`^(?:${atom})$`, 'su')
-  return Uint8Array.from(samples, sample => (regExp.test(sample) ? 1 : 0))
+  const set = Uint8Array.from(samples, sample => (regExp.test(sample) ? 1 : 0))
+  // The few samples beyond ASCII cannot tell apart what is named there.
+  return /[^\0-\x7f]|\\[pPux]/.test(atom) ? set.fill(1, 128) : set
+}
+
+const none = new Uint8Array(samples.length)
+
+function union(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return a.map((is, index) => is | (b[index] ?? 0))
 }
 
 function areDisjoint(a: Uint8Array, b: Uint8Array): boolean {
@@ -129,36 +137,76 @@ class Reader {
   }
 }
 
-/** Time is at most the length to the power of `exponent`, times two to the power of `bits`. */
+/**
+ * Time is at most the length to the power of `exponent` (repetitions whose ends must be tried), times the length where `scans`
+ * is 1 (repetitions with plain ends), times two to the power of `bits` (optional parts and alternatives that must be tried).
+ */
 interface Cost {
   readonly exponent: number
+  readonly scans: 0 | 1
   readonly bits: number
 }
 
-function costOf(branches: readonly (readonly Node[])[]): Cost {
-  const costs = branches.flatMap(nodes => nodes.map((node, index) => costOfNode(node, nodes[index + 1])))
-  const choice = branches.length === 1 || startDifferently(branches) ? 0 : Math.log2(branches.length)
-  return costs.reduce((sum, cost) => ({ exponent: sum.exponent + cost.exponent, bits: sum.bits + cost.bits }), {
-    exponent: 0,
-    bits: choice,
-  })
+const free: Cost = { exponent: 0, scans: 0, bits: 0 }
+
+/** `follow` holds what may come behind. */
+function costOf(branches: readonly (readonly Node[])[], follow: Uint8Array): Cost {
+  const costs = branches.flatMap(nodes =>
+    nodes.map((node, index) => costOfNode(node, firstOf(nodes, index + 1, follow))),
+  )
+  const choice = areApart(branches.map(nodes => firstOf(nodes, 0, follow))) ? 0 : Math.log2(branches.length)
+  return costs.reduce(add, { exponent: 0, scans: 0, bits: choice })
 }
 
-function costOfNode(node: Node, next: Node | undefined): Cost {
-  if (node.kind === 'one') {
-    if (!isVariable(node.repeat) || endsPlainly(node.set, next)) return { exponent: 0, bits: 0 }
-    return isOften(node.repeat) ? { exponent: 1, bits: 0 } : { exponent: 0, bits: 1 }
+function add(a: Cost, b: Cost): Cost {
+  return { exponent: a.exponent + b.exponent, scans: a.scans === 1 ? 1 : b.scans, bits: a.bits + b.bits }
+}
+
+function costOfNode(node: Node, follow: Uint8Array): Cost {
+  if (node.kind === 'end' || node.kind === 'edge') return free
+  const first = node.kind === 'one' ? node.set : startOf(node.branches)
+  const own = costOfEnd(node.repeat, areDisjoint(first, follow))
+  if (node.kind === 'one') return own
+  const inner = costOf(node.branches, isOften(node.repeat) ? union(first, follow) : follow)
+  const isSimple = inner.exponent === 0 && inner.bits === 0 && !node.branches.some(isNullable)
+  if (isOften(node.repeat) && !isSimple) refuseAmbiguous(node.branches)
+  return add(own, inner)
+}
+
+function costOfEnd(repeat: Repeat, isPlainEnd: boolean): Cost {
+  if (!isVariable(repeat)) return free
+  if (isPlainEnd) return isOften(repeat) ? { ...free, scans: 1 } : free
+  return isOften(repeat) ? { ...free, exponent: 1 } : { ...free, bits: 1 }
+}
+
+/** With what the rest of a sequence may start. */
+function firstOf(nodes: readonly Node[], from: number, follow: Uint8Array): Uint8Array {
+  let set: Uint8Array = none
+  for (const node of nodes.slice(from)) {
+    if (node.kind === 'end') return set
+    if (node.kind === 'one') set = union(set, node.set)
+    else if (node.kind === 'group') set = union(set, startOf(node.branches))
+    if (!mayBeEmpty(node)) return set
   }
-  if (node.kind !== 'group') return { exponent: 0, bits: 0 }
-  const { exponent, bits } = costOf(node.branches)
-  if (isOften(node.repeat)) refuseAmbiguous(node.branches)
-  const isOptional = isVariable(node.repeat) && !isOften(node.repeat)
-  return { exponent: exponent + (isOften(node.repeat) ? 1 : 0), bits: bits + (isOptional ? 1 : 0) }
+  return union(set, follow)
 }
 
-function endsPlainly(set: Uint8Array, next: Node | undefined): boolean {
-  if (next === undefined || next.kind !== 'one' || next.repeat.min === 0) return next?.kind === 'end'
-  return areDisjoint(set, next.set)
+function startOf(branches: readonly (readonly Node[])[]): Uint8Array {
+  return branches.map(nodes => firstOf(nodes, 0, none)).reduce(union, none)
+}
+
+function isNullable(nodes: readonly Node[]): boolean {
+  return nodes.every(mayBeEmpty)
+}
+
+function mayBeEmpty(node: Node): boolean {
+  if (node.kind === 'edge') return true
+  if (node.kind === 'end') return false
+  return node.repeat.min === 0 || (node.kind === 'group' && node.branches.some(isNullable))
+}
+
+function areApart(sets: readonly Uint8Array[]): boolean {
+  return sets.every((set, index) => sets.slice(index + 1).every(other => areDisjoint(set, other)))
 }
 
 /** Lets a group be repeated only where one text can be parted into rounds, and each round be matched, in one way. */
@@ -203,16 +251,6 @@ function variablesIn(nodes: readonly Node[]): number {
     if (node.branches.length > 1) throw new Unsafe()
     return sum + node.branches.reduce((inner, branch) => inner + variablesIn(branch), 0)
   }, 0)
-}
-
-function hasRepetition(branches: readonly (readonly Node[])[]): boolean {
-  return branches.some(nodes =>
-    nodes.some(
-      node =>
-        (node.kind === 'one' && node.repeat.max > 1) ||
-        (node.kind === 'group' && (isOften(node.repeat) || hasRepetition(node.branches))),
-    ),
-  )
 }
 
 function isVariable({ min, max }: Repeat): boolean {

@@ -57,7 +57,7 @@ export function shapeOf(document: OpenApiDocument, part: Part, depth = 0): Shape
 
 function typesOf(schema: Fields, version: '3.0' | '3.1'): readonly string[] {
   const type = member(schema, 'type')
-  const found: string[] = Array.isArray(type) ? type.map(String) : type === undefined ? [] : [String(type)]
+  const found: string[] = Array.isArray(type) ? type.map(String) : typeof type === 'string' ? [type] : []
   if (version === '3.0' && member(schema, 'nullable') === true && found.length > 0) found.push('null')
   if (found.length > 0) return found
   const list = member(schema, 'enum')

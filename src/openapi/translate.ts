@@ -23,6 +23,8 @@ export interface TranslationOptions {
 }
 
 type Schema = Fields | boolean
+/** Says that a keyword is malformed, with a hint. */
+type Wrong = (keyword: string, hint: string) => DocumentError
 
 interface Definition {
   readonly pointer: string
@@ -175,6 +177,11 @@ export class Translation {
       into[keyword] = number
     }
     this.#exclusive(value, into)
+    this.#kinds(value, wrong, into)
+    this.#names(value, pointer, wrong, into)
+  }
+
+  #kinds(value: Fields, wrong: Wrong, into: Record<string, unknown>): void {
     const unique = member(value, 'uniqueItems')
     if (unique !== undefined && typeof unique !== 'boolean') throw wrong('uniqueItems', 'Write `true` or `false`.')
     if (unique === true) into['uniqueItems'] = true
@@ -192,6 +199,9 @@ export class Translation {
         this.#document.version === '3.0' && member(value, 'nullable') === true && !list.includes('null')
       into['type'] = isNullable ? [...list, 'null'] : type
     }
+  }
+
+  #names(value: Fields, pointer: string, wrong: Wrong, into: Record<string, unknown>): void {
     const required = member(value, 'required')
     if (required !== undefined) {
       if (!isTexts(required)) throw wrong('required', 'Write a list of names.')

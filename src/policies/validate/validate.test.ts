@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
 import { resolveOptions } from '../../../test/tools/options.ts'
 import { Body } from '../../core/body.ts'

@@ -78,23 +78,17 @@ export const validate = definePolicy({
       const plan = planRequest(call, operation)
       if (plan.kind === 'violation') return [plan.violation]
       if (plan.kind === 'pass') return []
-      const { bytes, body } = await holdBody(call.body, bodyMax)
+      const received = call.body
+      const { bytes, body } = await holdBody(received, bodyMax)
       call.body = body
       if (bytes !== null) return bodyViolations(plan.check, bytes)
-      if (mode === 'enforce') throw new Failure('body-too-large')
-      return [{ in: 'body', message: 'is too large to be checked' }]
+      if (mode === 'report') return [tooLarge]
+      if (received.isUsed) body.cancel()
+      throw new Failure('body-too-large')
     }
 
     const judged = async (call: Call, operation: Operation, reply: Reply): Promise<Reply> => {
-      // What the gateway itself answers, and tunnels, are no replies of the service.
-      if (reply.code !== null || reply.tunnel !== null) return reply
-      const plan = planReply(reply, operation, call.method)
-      const violations = plan.kind === 'violation' ? [plan.violation] : []
-      if (plan.kind === 'read') {
-        const { bytes, body } = await holdBody(reply.body, bodyMax)
-        reply.body = body
-        violations.push(...(bytes === null ? [tooLarge] : bodyViolations(plan.check, bytes)))
-      }
+      const violations = await replyViolations(call, operation, reply, bodyMax)
       if (violations.length === 0) return reply
       counts.reply.add(1)
       call.refusal = noted(replies, violations)
@@ -122,6 +116,22 @@ export const validate = definePolicy({
 })
 
 const tooLarge: Violation = { in: 'body', message: 'is too large to be checked' }
+
+async function replyViolations(
+  call: Call,
+  operation: Operation,
+  reply: Reply,
+  bodyMax: number,
+): Promise<readonly Violation[]> {
+  // What the gateway itself answers, and tunnels, are no replies of the service.
+  if (reply.code !== null || reply.tunnel !== null) return []
+  const plan = planReply(reply, operation, call.method)
+  if (plan.kind === 'violation') return [plan.violation]
+  if (plan.kind === 'pass') return []
+  const { bytes, body } = await holdBody(reply.body, bodyMax)
+  reply.body = body
+  return bytes === null ? [tooLarge] : bodyViolations(plan.check, bytes)
+}
 
 function compile({ unsafePatterns, depth, replies }: Static<typeof options>, text: string): Operations<Operation> {
   return compileDescription(text, { unsafePatterns, depthMax: depth, hasReplies: replies !== 'off' })
