@@ -67,7 +67,7 @@ routes:
       - csrf: { origins: ["https://shop.acme.test"] }
       - external: { http: "https://access.acme.test/check", body: 1kB }
       - external: { http: "https://access.acme.test", appendPath: true, cache: { key: "{method} {path}" }, onFailure: open }
-      - introspection: { url: "https://id.acme.test/introspect", client: { id: gateway, secret: a-secret } }
+      - introspection: { url: "https://id.acme.test/introspect", client: { id: gateway, secret: "\${env:SECRET}" } }
       - jwt: { issuer: "https://id.acme.test", audience: api, keys: { url: "https://id.acme.test/keys" } }
       - oidc: { issuer: "https://id.acme.test", clientId: gateway, clientSecret: "\${env:SECRET}", secret: "\${env:SECRET}", externalUrl: "https://shop.acme.test" }
     reply: { status: 204 }

@@ -141,21 +141,22 @@ type PolicyCompiler = (use: PolicyUse, index: number, route: string) => Layer
 
 /** A policy around every route is built once: what it holds is held once, and what it counts is counted over all routes. */
 function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string, Closable>): PolicyCompiler {
+  const keep = <T extends Closable>(key: string, make: () => T): T => {
+    if (!things.has(key)) things.set(key, kit.things.acquire(key, make))
+    // The key says everything that the thing depends on, its kind included.
+    return things.get(key) as T
+  }
   const ports: PolicyPorts = {
     ...kit.ports,
     ...kit.policyPorts,
-    limits: options => kit.limits(options, ports.keep),
+    limits: options => kit.limits(options, keep),
     policy: (part, index, place) => build(part, { route: place.route, key: `${place.key}/${index}/${part.policy}` }),
     file(path) {
       const text = kit.files[path]
       if (text === undefined) throw new Error(`the file ${path} was not read with the config`)
       return text
     },
-    keep<T extends Closable>(key: string, make: () => T): T {
-      if (!things.has(key)) things.set(key, kit.things.acquire(key, make))
-      // The key says everything that the thing depends on, its kind included.
-      return things.get(key) as T
-    },
+    keep,
   }
   const build = ({ policy, options }: PolicyPart, place: Place) => {
     const definition = definitionOf(kit.policies, policy)

@@ -122,7 +122,7 @@ export const metrics = {
   turnpike_limit_fallbacks: {
     type: 'counter',
     unit: '',
-    help: 'Calls that a limit decided without its store, because the store failed.',
+    help: "Calls that a limit decided without its store, because the store failed; `fallback` is the limit's `onFailure`.",
     labels: ['name', 'store', 'fallback'],
   },
   turnpike_ceiling_hits: {

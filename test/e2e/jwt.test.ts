@@ -31,35 +31,38 @@ before(async () => {
   const { port } = issuer.address()
   const jwt = { issuer: issuer.issuer.url, audience: [] }
   const url = `http://127.0.0.1:${port}/jwks`
-  program = await Program.start({
-    upstreams: { origin: { targets: [origin.url] } },
-    routes: [
-      {
-        match: { path: '/jwt' },
-        policies: [{ jwt: { ...jwt, keys: { url, cooldown: '100ms' }, forward: { 'x-user': 'claims.sub' } } }],
-        forward: 'origin',
-      },
-      {
-        match: { path: '/metadata' },
-        policies: [{ jwt: { ...jwt, keys: { url: 'http://169.254.169.254/keys' } } }],
-        forward: 'origin',
-      },
-      {
-        match: { path: '/introspection' },
-        policies: [
-          {
-            introspection: {
-              url: `${origin.url}/introspect`,
-              client: { id: 'gateway', secret: 'secret' },
-              timeout: '500ms',
-              refusedTtl: '1ms',
+  program = await Program.start(
+    {
+      upstreams: { origin: { targets: [origin.url] } },
+      routes: [
+        {
+          match: { path: '/jwt' },
+          policies: [{ jwt: { ...jwt, keys: { url, cooldown: '100ms' }, forward: { 'x-user': 'claims.sub' } } }],
+          forward: 'origin',
+        },
+        {
+          match: { path: '/metadata' },
+          policies: [{ jwt: { ...jwt, keys: { url: 'http://169.254.169.254/keys' } } }],
+          forward: 'origin',
+        },
+        {
+          match: { path: '/introspection' },
+          policies: [
+            {
+              introspection: {
+                url: `${origin.url}/introspect`,
+                client: { id: 'gateway', secret: '${file:client-secret}' },
+                timeout: '500ms',
+                refusedTtl: '1ms',
+              },
             },
-          },
-        ],
-        forward: 'origin',
-      },
-    ],
-  })
+          ],
+          forward: 'origin',
+        },
+      ],
+    },
+    { 'client-secret': 'secret' },
+  )
 })
 after(async () => {
   await program.stop()
@@ -190,16 +193,23 @@ test('oidc-provider: JWTs by its key set, opaque tokens by introspection, each u
     ...{ keys: { url: `${idp.issuer}/jwks`, cooldown: '100ms' }, forward: { 'x-client': 'claims.client_id' } },
   }
   const introspection = {
-    ...{ url: `${idp.issuer}/token/introspection`, client: { id: 'gateway', secret }, scopes: ['read'] },
+    ...{
+      url: `${idp.issuer}/token/introspection`,
+      client: { id: 'gateway', secret: '${file:client-secret}' },
+      scopes: ['read'],
+    },
     ...{ ttl: '1ms', refusedTtl: '1ms', forward: { 'x-client': 'claims.client_id' } },
   }
-  await using gateway = await Program.start({
-    upstreams: { origin: { targets: [origin.url] } },
-    routes: [
-      { match: { path: '/jwt' }, policies: [{ jwt }], forward: 'origin' },
-      { match: { path: '/introspection' }, policies: [{ introspection }], forward: 'origin' },
-    ],
-  })
+  await using gateway = await Program.start(
+    {
+      upstreams: { origin: { targets: [origin.url] } },
+      routes: [
+        { match: { path: '/jwt' }, policies: [{ jwt }], forward: 'origin' },
+        { match: { path: '/introspection' }, policies: [{ introspection }], forward: 'origin' },
+      ],
+    },
+    { 'client-secret': secret },
+  )
   const send = (path: string, token: string) => fetch(`${gateway.url}${path}`, bearer(token))
   const status = async (path: string, token: string) => (await send(path, token)).status
 

@@ -5,7 +5,7 @@ import type { Call } from '../../core/call.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
-import { Choice, Duration, Fields, OneOrMany, Type } from '../../core/schema.ts'
+import { Choice, Duration, Fields, OneOrMany, Secret, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import {
   compileTokenPlace,
@@ -33,7 +33,7 @@ const options = Fields({
   client: Fields(
     {
       id: Type.String({ minLength: 1, description: 'Client id of the gateway at the issuer.' }),
-      secret: Type.String({ minLength: 1, description: 'Its secret.' }),
+      secret: Secret({ minLength: 1, description: 'Its secret.' }),
       method: Choice(['basic', 'post'], {
         default: 'basic',
         description: 'Whether they go in the header field or in the body.',

@@ -5,7 +5,7 @@ import type { Call } from '../../core/call.ts'
 import { definePolicy, OptionsError, type PolicyPorts } from '../../core/policy.ts'
 import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
-import { Choice, Duration, Fields, Maybe, Named, OneOrMany, type Static, Type } from '../../core/schema.ts'
+import { Choice, Duration, Fields, Maybe, Named, OneOrMany, Secret, type Static, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { compileTokenPlace, refuseMissing, refuseScopes, refuseToken, tokenOptions } from '../../identity/bearer.ts'
 import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
@@ -17,7 +17,7 @@ import { createVerifier, type Verdict } from './verifier.ts'
 const keysSchema = Fields({
   url: Maybe(Type.String({ description: 'Address of the key set (JWKS).' })),
   file: Maybe(Type.String({ format: 'file', description: 'File with a key set.' })),
-  secret: Maybe(Type.String({ description: 'Shared secret for HS256 and its kin, 32 bytes or more.' })),
+  secret: Maybe(Secret({ description: 'Shared secret for HS256 and its kin, 32 bytes or more.' })),
   secretEncoding: Choice(['text', 'base64', 'base64url'], {
     default: 'text',
     description: 'How `secret` is written: as it is, or as base64 of its bytes.',
