@@ -56,14 +56,19 @@ export interface Match<T> {
 interface Node<T> {
   /** By decoded text. */
   readonly literals: Map<string, Node<T>>
-  readonly mixed: { readonly source: string; readonly pattern: RegExp; readonly node: Node<T> }[]
+  readonly mixed: {
+    readonly source: string
+    readonly pattern: RegExp
+    readonly charactersMax: number
+    readonly node: Node<T>
+  }[]
   param: Node<T> | null
   /** By method, with the names of the path parameters in order. */
   readonly operations: Map<string, Leaf<T>>
 }
 
-/** Longer segments fit no template that has text beside a parameter. */
-const mixedCharactersMax = 1_000
+/** By parameters of one segment: longer segments fit no such template, as trying takes the length to the power of these. */
+const mixedCharactersMax = [0, 10_000, 1_000, 200, 60]
 
 export class Operations<T> {
   readonly #root = makeNode<T>()
@@ -83,6 +88,8 @@ export class Operations<T> {
           throw wrong('a path parameter has no name or stands twice', 'Give each its own name.')
         names.push(name)
       }
+      if (found.length >= mixedCharactersMax.length)
+        throw wrong('a segment has too many parameters', 'Write four at most.')
       node = step(node, pieces)
     }
     if (node.operations.has(method))
@@ -123,7 +130,8 @@ function step<T>(node: Node<T>, pieces: readonly string[]): Node<T> {
   const known = node.mixed.find(other => other.source === source)
   if (known !== undefined) return known.node
   const next = makeNode<T>()
-  node.mixed.push({ source, pattern: new RegExp(`^${source}$`, 's'), node: next })
+  const charactersMax = mixedCharactersMax[(pieces.length - 1) / 2] ?? 0
+  node.mixed.push({ source, pattern: new RegExp(`^${source}$`, 's'), charactersMax, node: next })
   return next
 }
 
@@ -145,7 +153,8 @@ function search<T>(
   const found = literal === undefined ? null : search(literal, segments, at + 1, method, values)
   if (found !== null) return found
   const depth = values.length
-  for (const { pattern, node: next } of segment.length > mixedCharactersMax ? [] : node.mixed) {
+  for (const { pattern, node: next, charactersMax } of node.mixed) {
+    if (segment.length > charactersMax) continue
     const match = pattern.exec(segment)
     if (match === null) continue
     values.push(...match.slice(1))
