@@ -34,6 +34,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli', '.'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
+  '@marcbachmann/cel-js': ['policies'],
   ioredis: ['stores'],
   'lru-cache': ['stores', 'policies'],
 }

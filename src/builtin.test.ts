@@ -79,6 +79,7 @@ routes:
       - body-guard
       - validate: { document: openapi.yaml }
       - security-headers
+      - expression: request.method == "GET"
       - quota: { limit: 1000/day, by: client }
       - rate-limit: 10/s
     reply: { status: 204 }

@@ -18,6 +18,7 @@ import { concurrency } from './policies/concurrency/concurrency.ts'
 import { cors } from './policies/cors/cors.ts'
 import { csrf } from './policies/csrf/csrf.ts'
 import { deny } from './policies/deny/deny.ts'
+import { expression } from './policies/expression/expression.ts'
 import { external } from './policies/external/external.ts'
 import { headers } from './policies/headers/headers.ts'
 import { introspection } from './policies/introspection/introspection.ts'
@@ -46,6 +47,7 @@ export const policies: readonly PolicyDefinition[] = [
   cors,
   csrf,
   deny,
+  expression,
   external,
   headers,
   introspection,
