@@ -116,7 +116,11 @@ for (const page of pages) {
   for (const [index, text] of whole.entries()) {
     test(`config ${index + 1} of ${page} has no mistakes`, () => {
       const sources = [{ path: '/turnpike.yaml', label: page, text }]
-      const result = resolve({ sources, language, surroundings: { env: envOf(text), readText: file => (file.endsWith('openapi.yaml') ? 'openapi: 3.1.0' : '') } })
+      const result = resolve({
+        sources,
+        language,
+        surroundings: { env: envOf(text), readText: file => (file.endsWith('openapi.yaml') ? 'openapi: 3.1.0' : '') },
+      })
       assert.ok(result.ok, JSON.stringify(result, null, 2))
     })
   }

@@ -57,7 +57,11 @@ export const codes = {
   'upstream-stale': { status: 502, source: 'upstream', text: 'The service closed the connection.' },
   'upstream-malformed-reply': { status: 502, source: 'upstream', text: 'The service gave an invalid reply.' },
   'upstream-reply-cut-short': { status: 502, source: 'upstream', text: 'The reply of the service was cut short.' },
-  'invalid-reply': { status: 502, source: 'upstream', text: 'The reply of the service is not as its API describes it.' },
+  'invalid-reply': {
+    status: 502,
+    source: 'upstream',
+    text: 'The reply of the service is not as its API describes it.',
+  },
   'upstream-timeout': { status: 504, source: 'upstream', text: 'The service did not answer in time.' },
   'upstream-busy': { status: 503, source: 'upstream', text: 'The service is at its limit. Try again shortly.' },
 } as const satisfies Record<string, CodeEntry>

@@ -34,7 +34,14 @@ export function makeCall(options: CallOptions = {}): Call {
   const rawPath = question < 0 ? target : target.slice(0, question)
   const headers = Headers.of([['Host', host]])
   for (const [name, value] of Headers.of(options.headers ?? [])) headers.add(name, value)
-  const peer = { port: 50000, isTrusted: false, scheme: 'http', listener: '8080', certificate: null, ...options.peer } as const
+  const peer = {
+    port: 50000,
+    isTrusted: false,
+    scheme: 'http',
+    listener: '8080',
+    certificate: null,
+    ...options.peer,
+  } as const
   const call = new Call({
     method,
     target,
