@@ -35,22 +35,25 @@ export function compileForwardFields(
     }
     return { name, key: name.toLowerCase(), read: compilePrincipalField(text, [...path, name]) }
   })
-  // An upstream may read `X_Consumer` and `X-Consumer` as one name (CGI does).
-  const keys = new Set(fields.map(({ key }) => key.replaceAll('_', '-')))
   return {
-    drop({ headers }) {
-      if (fields.length === 0) return
-      const { list } = headers
-      for (let i = list.length - 2; i > 0; i -= 3) {
-        if (keys.has((list[i] as string).replaceAll('_', '-'))) list.splice(i - 1, 3)
-      }
-    },
+    drop: compileDrop(fields.map(({ key }) => key)),
     write({ headers }, principal) {
       for (const { name, key, read } of fields) {
         const value = read(principal)
         if (value !== undefined) headers.list.push(name, key, headerText(value))
       }
     },
+  }
+}
+
+/** Takes fields of these names off a call. An upstream may read `X_Consumer` and `X-Consumer` as one name (CGI does). */
+export function compileDrop(names: readonly string[]): (call: Call) => void {
+  const keys = new Set(names.map(name => name.toLowerCase().replaceAll('_', '-')))
+  return ({ headers: { list } }) => {
+    if (keys.size === 0) return
+    for (let i = list.length - 2; i > 0; i -= 3) {
+      if (keys.has((list[i] as string).replaceAll('_', '-'))) list.splice(i - 1, 3)
+    }
   }
 }
 
