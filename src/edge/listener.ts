@@ -138,11 +138,12 @@ export class Listener {
     await new Promise<void>(resolve => this.#server.close(() => resolve()))
   }
 
-  /** Ends what is still open. */
-  destroy(): void {
-    this.#server.close()
+  /** Ends what is still open; resolves when the port is closed. */
+  async destroy(): Promise<void> {
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     for (const socket of [...(this.#early ?? []), ...this.#handshaking.values()]) socket.destroy()
     for (const connection of [...this.gate.connections, ...this.gate.tunnels]) connection.closed()
+    await closed
   }
 
   /** Brings the gauges up to date; called every second or so. */

@@ -83,6 +83,12 @@ export class Crew {
     if (this.state === 'starting') this.state = 'serving'
   }
 
+  /** Resolves when the worker has let go of what it prepared. */
+  abort(): Promise<void> {
+    this.send({ kind: 'abort' })
+    return this.#answer('aborted')
+  }
+
   /** Resolves with the number of connections cut, when the thread is gone. */
   drain(drainMs: number): Promise<number> {
     this.#drained ??= this.#drain(drainMs)

@@ -126,8 +126,8 @@ export class Fleet {
       const all = [...staying, ...joining]
       await settleAll(all.map((crew, ordinal) => crew.prepare(edition, this.#berth(ordinal, size))))
     } catch (error) {
-      for (const crew of staying) crew.send({ kind: 'abort', version: edition.version })
-      await Promise.all(joining.map(crew => crew.discard()))
+      // Whoever is told that the config was refused finds its ports closed again.
+      await Promise.allSettled([...staying.map(crew => crew.abort()), ...joining.map(crew => crew.discard())])
       throw error instanceof EditionRefused ? error : new EditionRefused((error as Error).message)
     }
     this.#edition = edition

@@ -49,7 +49,7 @@ export type ToWorker =
   /** Serve by what was prepared. */
   | { readonly kind: 'commit'; readonly version: number }
   /** Forget what was prepared. */
-  | { readonly kind: 'abort'; readonly version: number }
+  | { readonly kind: 'abort' }
   /** Stop accepting, finish calls for so long, exit. */
   | { readonly kind: 'drain'; readonly drainMs: number }
   | { readonly kind: 'reopen-log' }
@@ -59,6 +59,8 @@ export type FromWorker =
   | { readonly kind: 'prepared'; readonly version: number }
   | { readonly kind: 'refused'; readonly version: number; readonly reason: string }
   | { readonly kind: 'committed'; readonly version: number }
+  /** What was prepared is gone, and its ports are closed. */
+  | { readonly kind: 'aborted' }
   /** All calls are over, the worker exits. */
   | { readonly kind: 'drained'; readonly cut: number }
   /** Something was thrown that nothing caught; the worker serves on but wants to be replaced. */

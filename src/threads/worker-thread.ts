@@ -100,7 +100,8 @@ async function obey(core: WorkerCore, message: ToWorker, post: (message: FromWor
       }
       return post({ kind: 'committed', version: message.version })
     case 'abort':
-      return core.abort()
+      await core.abort()
+      return post({ kind: 'aborted' })
     case 'drain':
       post({ kind: 'drained', cut: await core.drain(message.drainMs) })
       // What was posted is delivered before the thread ends.

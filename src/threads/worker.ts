@@ -85,7 +85,7 @@ export class WorkerCore {
 
   /** Builds everything of a config and binds its new ports. Rejects, with nothing changed, where something cannot be built. */
   async prepare(edition: Edition, berth: Berth): Promise<void> {
-    this.abort()
+    await this.abort()
     const { blueprint, files } = edition
     const settings = new Map(
       blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint.paths, files)]),
@@ -103,10 +103,7 @@ export class WorkerCore {
         if (!berth.open.includes(key)) await listener.listen()
       }
     } catch (error) {
-      for (const listener of opened.values()) listener.destroy()
-      runtime.release()
-      this.#outside.adopt(this.#outbound)
-      await accessLog?.close()
+      await this.#undo(runtime, opened, accessLog)
       throw error
     }
     this.#prepared = { edition, epoch: this.#epochs.next(), runtime, settings, opened, accessLog }
@@ -136,20 +133,17 @@ export class WorkerCore {
     for (const listener of prepared.opened.values()) if (!listener.isBound) await listener.listen()
   }
 
-  /** Forgets what was prepared. */
-  abort(): void {
+  /** Forgets what was prepared; resolves when its ports are closed. */
+  async abort(): Promise<void> {
     const prepared = this.#prepared
     if (prepared === null) return
     this.#prepared = null
-    for (const listener of prepared.opened.values()) listener.destroy()
-    prepared.runtime.release()
-    this.#outside.adopt(this.#outbound)
-    void prepared.accessLog?.close()
+    await this.#undo(prepared.runtime, prepared.opened, prepared.accessLog)
   }
 
   /** Stops accepting and finishes calls; resolves with the number of connections that had to be cut. */
   async drain(drainMs: number): Promise<number> {
-    this.abort()
+    await this.abort()
     const cuts = await Promise.all([...this.#listeners.values()].map(listener => this.#retire(listener, drainMs)))
     this.#listeners.clear()
     await this.#accessLog?.close()
@@ -164,6 +158,13 @@ export class WorkerCore {
   report(): void {
     for (const listener of this.#listeners.values()) listener.report()
     for (const upstream of this.#openUpstreams) upstream.report()
+  }
+
+  async #undo(runtime: Runtime, opened: Prepared['opened'], accessLog: Prepared['accessLog']): Promise<void> {
+    runtime.release()
+    this.#outside.adopt(this.#outbound)
+    await Promise.all([...opened.values()].map(listener => listener.destroy()))
+    await accessLog?.close()
   }
 
   /** What is compiled asks other servers by the rules of its own config; those in force stay where it cannot be. */
@@ -256,7 +257,7 @@ export class WorkerCore {
     })
     const cut = await Promise.race([listener.drain().then(() => 0), late])
     clearTimeout(timer)
-    listener.destroy()
+    void listener.destroy()
     listener.report()
     return cut
   }
