@@ -36,6 +36,17 @@ test('path rewrites the path and keeps the query', async () => {
   assert.equal((await sent({ path: '/v2/{rest}' }, options)).target, '/v2/a%20b/c?x=1&y')
 })
 
+test('path keeps the query that a policy left, not the one that came', async () => {
+  const { step, upstream } = build({ path: '/v2/{rest}' })
+  const call = makeCall({ target: '/catalog/a?key=secret&x=1', pattern: '/catalog/**' })
+  call.target = '/catalog/a?x=1'
+  await step(call)
+  assert.equal(upstream.calls[0]?.target, '/v2/a?x=1')
+  call.target = '/catalog/a'
+  await step(call)
+  assert.equal(upstream.calls[1]?.target, '/v2/a')
+})
+
 test('path with a question mark writes the query too', async () => {
   const options = { target: '/users/7?x=1', pattern: '/users/{id}' }
   assert.equal((await sent({ path: '/user?id={id}' }, options)).target, '/user?id=7')

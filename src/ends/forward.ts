@@ -70,8 +70,14 @@ function compilePath(path: string): (call: Call) => void {
     }
   }
   return call => {
-    call.target = template.renderTarget(call) + call.query
+    call.target = template.renderTarget(call) + queryOf(call.target)
   }
+}
+
+/** Not `call.query`: a policy may have taken a key out of the target, or edited it otherwise. */
+function queryOf(target: string): string {
+  const at = target.indexOf('?')
+  return at < 0 ? '' : target.slice(at)
 }
 
 function compileHost(host: string): (call: Call) => void {
