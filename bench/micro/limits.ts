@@ -50,6 +50,7 @@ for (const [name, rules] of [
 const peer = {
   address: '10.1.2.3',
   port: 5000,
+  local: { address: '192.0.2.9', port: 8080 },
   isTrusted: false,
   scheme: 'http',
   listener: '8080',

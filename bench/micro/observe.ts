@@ -31,6 +31,7 @@ function measure(name: string, run: (index: number) => void): void {
 const peer = {
   address: '10.1.2.3',
   port: 5000,
+  local: { address: '192.0.2.9', port: 8080 },
   isTrusted: false,
   scheme: 'http',
   listener: '8080',

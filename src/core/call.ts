@@ -16,6 +16,8 @@ export interface Peer {
   /** Address of the other end of the socket, IPv4 in dotted form also on dual-stack sockets. */
   readonly address: string
   readonly port: number
+  /** The end of the socket that is the gateway's. */
+  readonly local: { readonly address: string; readonly port: number }
   /** Whether that address is one of the listener's trusted proxies. */
   readonly isTrusted: boolean
   readonly scheme: 'http' | 'https'
@@ -76,6 +78,8 @@ export class Call {
   clientAddress: string
   /** `x-request-id`; taken over from a trusted proxy or made here. */
   id = ''
+  /** Version of HTTP that the client speaks. */
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' = 'HTTP/1.1'
   /** Token of the Upgrade field in lower case, empty without one. */
   upgrade = ''
   /** The client waits for `100 Continue`; it is sent when the body is first read. */

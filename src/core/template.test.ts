@@ -27,7 +27,15 @@ function makeCall({ target = '/', pattern = '/**', headers = {}, fact }: Given =
     host: 'api.acme.test',
     headers: Headers.of(headers),
     body: Body.empty,
-    peer: { address: '192.0.2.1', port: 1, isTrusted: false, scheme: 'https', listener: '443', certificate: null },
+    peer: {
+      address: '192.0.2.1',
+      port: 1,
+      local: { address: '192.0.2.9', port: 8080 },
+      isTrusted: false,
+      scheme: 'https',
+      listener: '443',
+      certificate: null,
+    },
     startedMs: 0,
   })
   call.pattern = compilePattern(pattern)

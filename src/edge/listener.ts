@@ -255,6 +255,10 @@ export class Listener {
     const peer: Peer = {
       address,
       port: socket.remotePort ?? 0,
+      // Asked of the system only where something wants it.
+      get local() {
+        return { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 }
+      },
       isTrusted: gate.isTrusted(address),
       scheme: this.#settings.certificates === null ? 'http' : 'https',
       certificate: readClientCertificate(socket),

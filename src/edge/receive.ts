@@ -37,6 +37,7 @@ export function receiveCall(
     peer,
     startedMs,
   })
+  if (head.minor === 0) call.protocol = 'HTTP/1.0'
   // With a body the request would not be over when the protocol changes (RFC 9110 §7.8); no handshake in use has one.
   const mayUpgrade = head.connectionUpgrade && head.minor === 1 && incoming === null
   if (head.upgrade !== '' && mayUpgrade) call.upgrade = head.upgrade.toLowerCase()

@@ -44,7 +44,15 @@ export function fakeCall(parts: CallParts = {}): Call {
     host: 'api.acme.test',
     headers: Headers.of(parts.headers ?? {}),
     body: Body.empty,
-    peer: { address: '10.0.0.1', port: 4000, isTrusted: false, scheme, listener: '8080', certificate: null },
+    peer: {
+      address: '10.0.0.1',
+      port: 4000,
+      local: { address: '192.0.2.9', port: 8080 },
+      isTrusted: false,
+      scheme,
+      listener: '8080',
+      certificate: null,
+    },
     startedMs: 0,
   })
   call.id = 'id-1'

@@ -133,6 +133,7 @@ export function createCall(init: Partial<CallInit> = {}): Call {
   const peer = {
     address: '192.0.2.1',
     port: 1024,
+    local: { address: '192.0.2.9', port: 8080 },
     isTrusted: false,
     scheme: 'http',
     listener: 'test',

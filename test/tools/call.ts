@@ -36,6 +36,7 @@ export function makeCall(options: CallOptions = {}): Call {
   for (const [name, value] of Headers.of(options.headers ?? [])) headers.add(name, value)
   const peer = {
     port: 50000,
+    local: { address: '192.0.2.9', port: 8080 },
     isTrusted: false,
     scheme: 'http',
     listener: '8080',

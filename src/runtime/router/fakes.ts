@@ -27,6 +27,14 @@ export interface QueryOptions {
 
 export function makeQuery(path: string, options: QueryOptions = {}): RouteQuery {
   const { method = 'GET', host = 'api.acme.test', query = '', headers = {}, listener = '8080' } = options
-  const peer = { address: '192.0.2.1', port: 1, isTrusted: false, scheme: 'http', listener, certificate: null } as const
+  const peer = {
+    address: '192.0.2.1',
+    port: 1,
+    local: { address: '192.0.2.9', port: 8080 },
+    isTrusted: false,
+    scheme: 'http',
+    listener,
+    certificate: null,
+  } as const
   return { method, path, host, query, headers: Headers.of(headers), peer }
 }
