@@ -1,9 +1,12 @@
 // What the gateway itself asks of other servers: key sets, identity providers, authorization services.
 
 export interface OutsideRequest {
-  readonly method: 'GET' | 'POST'
+  readonly method: string
   /** `http:` or `https:`, without user information. */
   readonly url: string
+  /** Path and query, byte for byte, instead of those of the URL. */
+  readonly target?: string
+  /** With `host` among them it goes instead of the host of the URL; what is connected to, and whose certificate counts, stays. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Buffer
   /** The whole exchange, milliseconds. */
@@ -15,7 +18,7 @@ export interface OutsideRequest {
    * the URL of that server. Such a URL may lead to public addresses, to that same host, and to what `outbound.allow` names.
    */
   readonly namedBy?: string
-  /** A POST that may be sent twice, where a kept connection broke in the moment it was used. */
+  /** May be sent twice though it is no GET, where a kept connection broke in the moment it was used. */
   readonly isRepeatable?: boolean
 }
 
@@ -36,6 +39,8 @@ export interface OutsideRpc {
   readonly metadata?: Readonly<Record<string, string>>
   readonly timeoutMs: number
   readonly bodyBytesMax: number
+  /** May be sent twice, where the connection broke before anything of a reply came. */
+  readonly isRepeatable?: boolean
 }
 
 /**

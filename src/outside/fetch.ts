@@ -3,8 +3,10 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import http from 'node:http'
 import https from 'node:https'
+import { isIP } from 'node:net'
 import { OutsideError, type OutsideReply, type OutsideRequest } from '../core/outside.ts'
 import { type Exchange, outsideErrorOf } from './deadline.ts'
+import { bare } from './rules.ts'
 
 /** `url` was judged before. */
 export function exchangeHttp(request: OutsideRequest, url: URL, agent: Agent, exchange: Exchange<OutsideReply>): void {
@@ -13,11 +15,14 @@ export function exchangeHttp(request: OutsideRequest, url: URL, agent: Agent, ex
     const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
       method: request.method,
       agent,
+      ...(request.target !== undefined && { path: request.target }),
+      // Node would take it from the field Host.
+      ...(url.protocol === 'https:' && { servername: isIP(bare(url.hostname)) === 0 ? url.hostname : '' }),
       headers: {
         'user-agent': 'turnpike',
         ...request.headers,
         'accept-encoding': 'identity',
-        ...(request.method === 'POST' && { 'content-length': body?.length ?? 0 }),
+        ...((body !== null || request.method === 'POST') && { 'content-length': body?.length ?? 0 }),
       },
     })
     exchange.onEnd = error => {

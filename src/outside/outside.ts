@@ -1,7 +1,6 @@
 // What the gateway itself asks of other servers: guarded HTTP and gRPC on kept connections. Owns its sockets.
 
 import http from 'node:http'
-import http2, { type ClientHttp2Session } from 'node:http2'
 import https from 'node:https'
 import { type Outside, OutsideError, type OutsideReply, type OutsideRequest, type OutsideRpc } from '../core/outside.ts'
 import type { Clock, Deadlines, Meter } from '../core/ports.ts'
@@ -9,6 +8,7 @@ import { Exchange, outsideErrorOf } from './deadline.ts'
 import { exchangeHttp } from './fetch.ts'
 import { exchangeRpc } from './rpc.ts'
 import { createRules, type Resolve, type Rules, type Trust } from './rules.ts'
+import { Sessions } from './sessions.ts'
 
 export interface OutsideSettings {
   /** Addresses and CIDRs that may be asked although they are not public. */
@@ -29,10 +29,8 @@ export interface OutsidePorts {
 const exchangesMax = 2048
 /** Connections per origin and worker; further requests wait for one. */
 const socketsPerOrigin = 64
-const sessionsMax = 64
 /** Below the five seconds after which many servers close an idle connection. */
 const idleMs = 4_000
-const sessionIdleMs = 60_000
 
 interface Agents {
   readonly http: http.Agent
@@ -42,7 +40,7 @@ interface Agents {
 /** One per worker; outlives reloads. */
 export class OutsideClient implements Outside {
   readonly #ports: OutsidePorts
-  readonly #sessions = new Map<string, ClientHttp2Session>()
+  readonly #sessions: Sessions
   readonly #hits
   #settings = ''
   #rules: Rules
@@ -52,7 +50,9 @@ export class OutsideClient implements Outside {
 
   constructor(ports: OutsidePorts) {
     this.#ports = ports
-    this.#hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'outside-exchanges', name: 'all' })
+    const hits = (ceiling: string) => ports.meter.counter('turnpike_ceiling_hits', { ceiling, name: 'all' })
+    this.#hits = hits('outside-exchanges')
+    this.#sessions = new Sessions(ports.clock, hits('outside-sessions'))
     this.#rules = createRules([], ports.resolve)
     this.#agents = this.#makeAgents()
   }
@@ -78,17 +78,29 @@ export class OutsideClient implements Outside {
 
   async rpc(rpc: OutsideRpc): Promise<Uint8Array> {
     const { origin } = this.#judged(rpc.url, 'written')
-    return this.#run<Uint8Array>(rpc.timeoutMs, exchange => {
-      const session = this.#session(origin)
-      // A connection on which nothing at all came in time may be dead without a sign: the next call makes another one.
-      exchangeRpc(rpc, session, exchange, isAlive => {
-        if (!isAlive) this.#dropSession(origin, session)
-      })
-    })
+    return this.#run<Uint8Array>(rpc.timeoutMs, exchange => this.#send(rpc, origin, exchange, false))
   }
 
   close(): void {
     this.#closeIdle()
+  }
+
+  #send(rpc: OutsideRpc, origin: string, exchange: Exchange<Uint8Array>, isSecond: boolean): void {
+    const startedMs = this.#ports.clock.now()
+    const lookup = this.#rules.lookup('written')
+    const { session, isKept } = this.#sessions.open(origin, { ...this.#tls(), lookup })
+    exchangeRpc(rpc, session.http2, exchange, exchange.dueMs - startedMs, {
+      heard: () => this.#sessions.heard(session),
+      broke: isRefused => {
+        const isDead = session.http2.closed || session.http2.destroyed
+        // The server closed a kept connection in the moment it was used again.
+        const mayRepeat = isRefused || (isKept && isDead && rpc.isRepeatable === true)
+        if (isSecond || !mayRepeat) return false
+        this.#send(rpc, origin, exchange, true)
+        return true
+      },
+      timedOut: () => this.#sessions.suspect(session, startedMs),
+    })
   }
 
   async #run<T>(timeoutMs: number, start: (exchange: Exchange<T>) => void): Promise<T> {
@@ -135,49 +147,13 @@ export class OutsideClient implements Outside {
     return { minVersion: 'TLSv1.2', ...(this.#ca !== null && { ca: this.#ca }) }
   }
 
-  #session(origin: string): ClientHttp2Session {
-    const kept = this.#sessions.get(origin)
-    if (kept !== undefined && !kept.closed && !kept.destroyed) return kept
-    if (this.#sessions.size >= sessionsMax) {
-      const [oldest] = this.#sessions
-      if (oldest !== undefined) this.#forgetSession(...oldest)
-    }
-    const session = http2.connect(origin, {
-      ...this.#tls(),
-      settings: { enablePush: false },
-      // Handed on to net.connect and tls.connect, which the types do not say.
-      ...{ lookup: this.#rules.lookup('written') },
-    })
-    const forget = () => this.#forgetSession(origin, session)
-    // Each stream of it hears of the error too.
-    session.on('error', forget)
-    session.on('goaway', forget)
-    session.on('close', forget)
-    session.setTimeout(sessionIdleMs, forget)
-    session.unref()
-    this.#sessions.set(origin, session)
-    return session
-  }
-
-  /** Calls under way on it go on. */
-  #forgetSession(origin: string, session: ClientHttp2Session): void {
-    if (this.#sessions.get(origin) === session) this.#sessions.delete(origin)
-    if (!session.closed) session.close()
-  }
-
-  #dropSession(origin: string, session: ClientHttp2Session): void {
-    if (this.#sessions.get(origin) === session) this.#sessions.delete(origin)
-    if (!session.destroyed && session.connecting) session.destroy()
-    else if (!session.closed) session.close()
-  }
-
   #closeIdle(): void {
     for (const { http, https } of Object.values(this.#agents)) {
       for (const agent of [http, https]) {
         for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
       }
     }
-    for (const [origin, session] of this.#sessions) this.#forgetSession(origin, session)
+    this.#sessions.close()
   }
 }
 

@@ -7,27 +7,59 @@ import { type Exchange, outsideErrorOf } from './deadline.ts'
 /** Bytes in front of a message: whether it is compressed, and its length. */
 const prefixBytes = 5
 
-/** `done` is called with whether the server gave any sign of life. */
+export interface RpcEvents {
+  /** Something of a reply came. */
+  heard(): void
+  /**
+   * It broke before anything of a reply came; `isRefused` where the server says that it did not look at it (RFC 9113 section
+   * 8.7). True where whoever is told sends it again.
+   */
+  broke(isRefused: boolean): boolean
+  /** Nothing whole came in time. */
+  timedOut(): void
+}
+
+/** `remainingMs` is what is left of the deadline; the server is told. */
 export function exchangeRpc(
   rpc: OutsideRpc,
   session: ClientHttp2Session,
   exchange: Exchange<Uint8Array>,
-  done: (isAlive: boolean) => void,
+  remainingMs: number,
+  events: RpcEvents,
 ): void {
-  let isAlive = false
+  let hasReply = false
+  let isBroken = false
+  // Several events may tell of one break; only the first may send the call again.
+  const broken = (thrown: unknown, isRefused = false) => {
+    if (isBroken || exchange.isOver) return
+    isBroken = true
+    if (hasReply || !events.broke(isRefused)) exchange.fail(outsideErrorOf(thrown))
+  }
   let stream: ClientHttp2Stream
   try {
-    stream = open(rpc, session)
+    stream = open(rpc, session, remainingMs)
   } catch (error) {
-    exchange.fail(outsideErrorOf(error))
-    return done(false)
+    return broken(error)
   }
   exchange.onEnd = error => {
     if (error !== null) stream.close(http2.constants.NGHTTP2_CANCEL)
-    done(isAlive)
+    if (error?.kind === 'timeout') events.timedOut()
   }
+  stream.on('response', () => {
+    hasReply = true
+    events.heard()
+  })
+  read(stream, rpc.bodyBytesMax, exchange)
+  const isRefused = () => stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM
+  stream.on('error', error => broken(error, isRefused()))
+  stream.on('close', () => broken(new OutsideError('unreachable', 'the reply was cut short'), isRefused()))
+  send(stream, rpc.message)
+}
+
+function read(stream: ClientHttp2Stream, bytesMax: number, exchange: Exchange<Uint8Array>): void {
   const chunks: Buffer[] = []
   let size = 0
+  let hasHead = false
   let status: string | undefined
   let text = ''
   const note = (headers: IncomingHttpHeaders) => {
@@ -37,7 +69,7 @@ export function exchangeRpc(
     text = String(headers['grpc-message'] ?? '').slice(0, 200)
   }
   stream.on('response', headers => {
-    isAlive = true
+    hasHead = true
     note(headers)
     const type = headers['content-type'] ?? ''
     if (headers[':status'] !== 200) {
@@ -49,16 +81,16 @@ export function exchangeRpc(
   stream.on('trailers', note)
   stream.on('data', (chunk: Buffer) => {
     size += chunk.length
-    if (size <= rpc.bodyBytesMax + prefixBytes) chunks.push(chunk)
-    else exchange.fail(new OutsideError('too-large', `the reply is larger than ${rpc.bodyBytesMax} bytes`))
+    if (size <= bytesMax + prefixBytes) chunks.push(chunk)
+    else exchange.fail(new OutsideError('too-large', `the reply is larger than ${bytesMax} bytes`))
   })
-  stream.on('error', error => exchange.fail(outsideErrorOf(error)))
-  stream.on('close', () => exchange.fail(new OutsideError('unreachable', 'the reply was cut short')))
-  stream.on('end', () => settle(exchange, status, text, Buffer.concat(chunks)))
-  send(stream, rpc.message)
+  // A stream that was reset may end like one that is whole; `close` tells of it.
+  stream.on('end', () => {
+    if (hasHead && stream.rstCode === 0) settle(exchange, status, text, Buffer.concat(chunks))
+  })
 }
 
-function open(rpc: OutsideRpc, session: ClientHttp2Session): ClientHttp2Stream {
+function open(rpc: OutsideRpc, session: ClientHttp2Session, remainingMs: number): ClientHttp2Stream {
   return session.request({
     ...rpc.metadata,
     ':method': 'POST',
@@ -66,7 +98,8 @@ function open(rpc: OutsideRpc, session: ClientHttp2Session): ClientHttp2Stream {
     'content-type': 'application/grpc',
     te: 'trailers',
     'user-agent': 'turnpike',
-    'grpc-timeout': `${Math.max(1, Math.ceil(rpc.timeoutMs))}m`,
+    // Eight digits at most.
+    'grpc-timeout': `${Math.min(99_999_999, Math.max(1, Math.ceil(remainingMs)))}m`,
   })
 }
 
@@ -75,7 +108,6 @@ function send(stream: ClientHttp2Stream, message: Uint8Array): void {
   head.writeUInt32BE(message.length, 1)
   stream.end(Buffer.concat([head, message]))
 }
-
 function settle(exchange: Exchange<Uint8Array>, status: string | undefined, text: string, body: Buffer): void {
   if (status === undefined) exchange.fail(new OutsideError('malformed', 'the reply has no gRPC status'))
   // The server was told of the deadline and may notice first.

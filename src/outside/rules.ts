@@ -78,6 +78,7 @@ function refused(host: string, addresses: readonly string[], trust: Trust): Outs
   )
 }
 
-function bare(host: string): string {
+/** An IPv6 address without the brackets that it has in `URL.hostname`. */
+export function bare(host: string): string {
   return host.startsWith('[') ? host.slice(1, -1) : host
 }

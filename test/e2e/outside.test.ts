@@ -134,6 +134,21 @@ describe('fetch', () => {
     assert.equal((await client.fetch(request)).status, 200)
   })
 
+  test('another Host and target than the URL has; the certificate is still that of the URL', async () => {
+    const certificate = selfSigned(['localhost'])
+    await using secure = await Origin.start(
+      (request, response) => response.end(`${request.headers.host} ${request.url}`),
+      {
+        tls: certificate,
+      },
+    )
+    using client = makeClient({ ca: certificate.cert })
+    const ask = (url: string) =>
+      client.fetch(get(url, { method: 'DELETE', target: "/a/../b?'", headers: { host: 'api.acme.test' } }))
+    assert.equal((await ask(`https://localhost:${secure.port}/x`)).body.toString(), "api.acme.test /a/../b?'")
+    await assert.rejects(ask(`https://127.0.0.1:${secure.port}/x`), { kind: 'unreachable', message: /altnames/ })
+  })
+
   test('only authorities that are trusted, and the right name', async () => {
     const certificate = selfSigned(['localhost'])
     await using secure = await Origin.start((_, response) => response.end('safe'), { tls: certificate })
