@@ -65,8 +65,9 @@ routes:
       - basic
       - client-certificate
       - csrf: { origins: ["https://shop.acme.test"] }
-      - external: { http: "https://access.acme.test/check", body: 1kB }
-      - external: { http: "https://access.acme.test", appendPath: true, cache: { key: "{method} {path}" }, onFailure: open }
+      - external: { url: "https://access.acme.test/check", body: 1kB }
+      - external: { url: "https://access.acme.test", appendPath: true, cache: { key: "{method} {path}" }, onFailure: open }
+      - external: "grpc://access.acme.test:9191"
       - introspection: { url: "https://id.acme.test/introspect", client: { id: gateway, secret: "\${env:SECRET}" } }
       - jwt: { issuer: "https://id.acme.test", audience: api, keys: { url: "https://id.acme.test/keys" } }
       - oidc: { issuer: "https://id.acme.test", clientId: gateway, clientSecret: "\${env:SECRET}", secret: "\${env:SECRET}", externalUrl: "https://shop.acme.test" }

@@ -15,6 +15,11 @@ const ownFields: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 
+/** Whether a field of this name frames messages or belongs to one connection; `key` is in lower case. */
+export function isOwnField(key: string): boolean {
+  return ownFields.has(key)
+}
+
 /**
  * Refuses a field name that is none, or that a config must not touch. `path` leads to it inside the options.
  * @throws OptionsError
@@ -24,7 +29,7 @@ export function checkFieldName(name: string, path: readonly (string | number)[])
     const hint = 'Write letters, digits and `-`, such as `x-team`.'
     throw new OptionsError(`${JSON.stringify(name)} is not the name of a header field`, path, hint)
   }
-  if (ownFields.has(name.toLowerCase())) {
+  if (isOwnField(name.toLowerCase())) {
     const hint = 'It says how a message is framed or carried on one connection; leave it out.'
     throw new OptionsError(`the field \`${name}\` is the gateway’s own`, path, hint)
   }

@@ -38,7 +38,7 @@ function isNamed(query: string, from: number, end: number, name: string): boolea
 }
 
 /** Decodes as browsers encode forms. What is no valid escape stays as it is; invalid UTF-8 becomes U+FFFD. */
-function decodeForm(text: string): string {
+export function decodeForm(text: string): string {
   if (!/[%+]/.test(text)) return text
   const spaced = text.replaceAll('+', ' ')
   return spaced.replace(/(?:%[0-9a-f]{2})+/gi, escapes =>

@@ -31,7 +31,7 @@ test('the service decides; while it is slow, talks garbage or is away, nothing p
     const { 'x-user': user = '', 'x-access-unchecked': unchecked = '' } = request.headers
     response.end(JSON.stringify({ user, unchecked }))
   })
-  const options = { http: `http://127.0.0.1:${access.port}/check`, upstreamHeaders: 'x-user' }
+  const options = { url: `http://127.0.0.1:${access.port}/check`, upstreamHeaders: 'x-user' }
   const route = (path: string, more: object) => ({
     match: { path },
     policies: [{ external: { ...options, ...more } }],

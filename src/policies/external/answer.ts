@@ -1,58 +1,64 @@
-// What the answer of the outside service means: pass, a denial to give to the client, or no proper answer.
+// The decision of the outside service, and what it does to a call.
 
 import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { Headers } from '../../core/headers.ts'
-import type { OutsideReply } from '../../core/outside.ts'
 import { Reply } from '../../core/reply.ts'
+import { editFields, editQuery, type FieldEdit, type QueryEdit } from './edits.ts'
 
-type Field = readonly [name: string, value: string]
+/** About one call, or about all calls of one key. */
+export type Answer = Pass | Denial
 
-/** The service's decision about one call, or about all calls of one key. */
-export interface Answer {
-  readonly passes: boolean
-  /** Status of a denial. */
+export interface Pass {
+  readonly passes: true
+  /** Of fields for the upstream. Their names are among those that clients cannot send. */
+  readonly fields: readonly FieldEdit[]
+  /** Names in lower case of fields that the upstream is not given. */
+  readonly removed: readonly string[]
+  readonly query: readonly QueryEdit[]
+  /** Of the reply that the client is given. */
+  readonly replyFields: readonly FieldEdit[]
+}
+
+export interface Denial {
+  readonly passes: false
   readonly status: number
-  /** For the upstream where it passes, for the client where it does not. */
-  readonly fields: readonly Field[]
   readonly body: Buffer
-  /** False where it holds a cookie that is meant for one caller. */
-  readonly isShareable: boolean
+  readonly replyFields: readonly FieldEdit[]
 }
 
-const redirects: readonly number[] = [301, 302, 303, 307, 308]
-
-/** @throws Error for what is neither pass nor denial, and for fields that no message may carry. */
-export function readAnswer(
-  reply: OutsideReply,
-  upstreamHeaders: readonly string[],
-  replyHeaders: readonly string[],
-): Answer {
-  const { status, body } = reply
-  const passes = status === 200
-  if (!passes && !redirects.includes(status) && !(status >= 400 && status <= 499)) {
-    throw new Error(`the service answered ${status}`)
-  }
-  const fields: Field[] = []
-  for (const name of passes ? upstreamHeaders : replyHeaders) {
-    const key = name.toLowerCase()
-    if (!Object.hasOwn(reply.headers, key)) continue
-    const text = reply.headers[key] ?? ''
-    // Only cookies come on several lines: they cannot be joined by commas.
-    for (const value of key === 'set-cookie' ? text.split('\n') : [text]) {
-      if (!/^[\t -~\u0080-\u00ff]*$/.test(value)) throw new Error(`the service sent a field \`${key}\` that is none`)
-      fields.push([name, value])
-    }
-  }
-  const isShareable = !fields.some(([name]) => name.toLowerCase() === 'set-cookie')
-  return { passes, status, fields, body: passes ? Buffer.alloc(0) : body, isShareable }
+/** False where it holds a cookie, which is meant for one caller. */
+export function isShareable({ replyFields }: Answer): boolean {
+  return !replyFields.some(({ name }) => name.toLowerCase() === 'set-cookie')
 }
 
-export function denialOf(call: Call, answer: Answer): Reply {
+/** Roughly what it takes to remember it. */
+export function sizeOf(answer: Answer): number {
+  const { length } = JSON.stringify(answer.passes ? answer : answer.replyFields)
+  return length + (answer.passes ? 0 : answer.body.length)
+}
+
+/** `drop` takes off what the client sent under the names that only the service may write. */
+export function admit(call: Call, answer: Pass, drop: (call: Call) => void): void {
+  // What is there is what the client sent: once that is dropped, nothing is.
+  const edits = answer.fields.flatMap((edit): FieldEdit[] => {
+    if (edit.action !== 'overwrite-if-exists') return [edit]
+    return call.headers.has(edit.name.toLowerCase()) ? [{ ...edit, action: 'overwrite' }] : []
+  })
+  drop(call)
+  editFields(call.headers, edits)
+  for (const key of answer.removed) call.headers.delete(key)
+  call.target = editQuery(call.target, answer.query)
+}
+
+export function denialOf(call: Call, answer: Denial): Reply {
   const reason = `external: the service answered ${answer.status}`
   call.refusal = call.refusal === '' ? reason : `${call.refusal}; ${reason}`
+  const isBare = [204, 205, 304].includes(answer.status)
   // Whoever takes a chunk of a body owns it: the remembered bytes stay here.
-  const reply = new Reply(answer.status, Headers.of(answer.fields), Body.of(Buffer.from(answer.body)))
+  const body = isBare ? Body.empty : Body.of(Buffer.from(answer.body))
+  const reply = new Reply(answer.status, new Headers(), body)
+  editFields(reply.headers, answer.replyFields)
   reply.code = 'forbidden'
   return reply
 }

@@ -16,7 +16,7 @@ function build(written: object, answer: Answer | Error = {}) {
     if (state.answer instanceof Error) throw state.answer
     return { status: 200, headers: {}, ...state.answer, body: Buffer.from(state.answer.body ?? '') }
   }
-  const options = resolveOptions(external, { http: 'https://access.acme.test/check', ...written })
+  const options = resolveOptions(external, { url: 'https://access.acme.test/check', ...written })
   const ports = fakePorts({}, { outside: { fetch } })
   const next = makeNext(() => Reply.empty(204))
   const step = external.build(options, ports, { route: 'r', key: 'r/policies/0' })(next)
@@ -80,14 +80,36 @@ describe('external', () => {
     }
   })
 
-  test('puts the path behind the URL, and asks nobody where it would read differently', async () => {
-    const { step, state } = build({ http: 'http://access.acme.test/check/', appendPath: true })
-    await step(makeCall({ target: '/a%2Fb?c=d' }))
-    assert.equal(state.requests[0]?.url, 'http://access.acme.test/check/a%2Fb?c=d')
-    for (const target of ['/../admin', '/%2e%2e/admin', '/a\\b', '/a#b']) {
-      assert.equal((await step(makeCall({ target }))).status, 503, target)
+  test('asks as Envoy does: method, Host and target of the call, byte for byte behind the path of the URL', async () => {
+    const { step, state } = build({ url: 'http://access.acme.test/check/', appendPath: true })
+    for (const target of ['/a%2Fb?c=d', '/../admin', '/%2e%2e/admin', '/a\\b', "/a?b='{}|"]) {
+      await step(makeCall({ method: 'DELETE', target, host: 'Api.acme.test:8080' }))
+      const request = state.requests.at(-1)
+      assert.deepEqual(
+        [request?.method, request?.url, request?.target, request?.headers?.['host']],
+        ['DELETE', 'http://access.acme.test/check/', `/check${target}`, 'Api.acme.test:8080'],
+      )
     }
-    assert.equal(state.requests.length, 1)
+  })
+
+  test('a 200 may take fields off the call and add to the reply; a service may exchange a credential', async () => {
+    const { step, next, state } = build(
+      { upstreamHeaders: 'authorization', replyHeadersOnPass: ['x-limit'] },
+      {
+        headers: {
+          ...{ authorization: 'Inner a', 'x-limit': '5', 'x-other': 'o' },
+          'x-envoy-auth-headers-to-remove': 'Cookie, host, x-none, :path, content-length',
+        },
+      },
+    )
+    const headers = { authorization: 'Bearer a', cookie: 'c=d', 'content-length': '0', accept: 'e' }
+    const reply = await step(makeCall({ headers }))
+    assert.equal(state.requests[0]?.headers?.['authorization'], 'Bearer a')
+    assert.deepEqual(
+      [...(next.calls[0]?.headers ?? [])],
+      [...Object.entries({ Host: 'api.acme.test', 'content-length': '0', accept: 'e', authorization: 'Inner a' })],
+    )
+    assert.deepEqual([...reply.headers], [['x-limit', '5']])
   })
 
   test('tells the body where it is asked to, and the upstream gets it too', async () => {
@@ -123,9 +145,23 @@ describe('external', () => {
 
   test('options that cannot work are errors', () => {
     const wrong = [
-      { http: 'access.acme.test' },
-      { http: 'http://a:b@access.acme.test' },
-      { http: 'http://access.acme.test/?a', appendPath: true },
+      { url: 'access.acme.test' },
+      { url: 'ftp://access.acme.test' },
+      { url: 'http://a:b@access.acme.test' },
+      { url: 'http://access.acme.test/?a', appendPath: true },
+      { context: { a: 'b' } },
+      ...[
+        'grpc://a',
+        'grpc://a:1/b',
+        'grpc://a:1?b',
+        'grpc://u:p@a:1',
+        'grpc://:1',
+        'grpcs://a:99999',
+        'GRPC://a:1',
+      ].map(url => ({ url })),
+      ...[{ appendPath: true }, { replyHeaders: 'a' }, { replyHeadersOnPass: 'a' }, { cache: { key: 'a' } }].map(
+        more => ({ url: 'grpc://a:1', ...more }),
+      ),
       ...['host', 'Content-Length', 'x-forwarded-for', 'a b', 'X-Access-Unchecked'].map(name => ({
         upstreamHeaders: name,
       })),
