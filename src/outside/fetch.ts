@@ -28,7 +28,9 @@ export function exchangeHttp(request: OutsideRequest, url: URL, agent: Agent, ex
     exchange.onEnd = error => {
       if (error !== null) outgoing.destroy()
     }
-    outgoing.on('response', reply => read(reply, request.bodyBytesMax, exchange))
+    // The reply to HEAD says how long a body would be, and has none.
+    const bytesMax = request.method === 'HEAD' ? Infinity : request.bodyBytesMax
+    outgoing.on('response', reply => read(reply, bytesMax, exchange))
     outgoing.on('error', error => {
       // The server closed a kept connection in the moment it was used again: what can be repeated is sent once more.
       if (!isSecond && !exchange.isOver && mayRepeat(request, outgoing, error)) send(true)

@@ -45,7 +45,7 @@ describe('fetch', () => {
   before(async () => {
     origin = await Origin.start((request, response, body) => {
       const { url } = request
-      if (url === '/long') response.end('x'.repeat(1001))
+      if (url === '/long') response.writeHead(200, { 'content-length': '1001' }).end('x'.repeat(1001))
       else if (url === '/chunks') for (const part of ['x'.repeat(600), 'x'.repeat(600)]) response.write(part)
       else if (url === '/redirect') response.writeHead(307, { location: '/other' }).end()
       else if (url === '/zip') response.writeHead(200, { 'content-encoding': 'gzip' }).end('x')
@@ -59,6 +59,7 @@ describe('fetch', () => {
     using client = makeClient()
     const reply = await client.fetch(get(`${origin.url}/`, { method: 'POST', body: 'a=1' }))
     assert.deepEqual([reply.status, reply.body.toString()], [200, 'POST a=1'])
+    assert.equal((await client.fetch(get(`${origin.url}/long`, { method: 'HEAD' }))).status, 200)
     const redirect = await client.fetch(get(`${origin.url}/redirect`))
     assert.deepEqual([redirect.status, redirect.headers.location], [307, '/other'])
     assert.equal(origin.targets.get('/other'), undefined)
