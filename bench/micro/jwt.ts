@@ -1,7 +1,7 @@
 // What a token costs: remembered, and verified for the first time. Run: node bench/micro/jwt.ts
 
 import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
-import { isSignedBy } from '../../src/policies/jwt/signature.ts'
+import { isSignedBy } from '../../src/identity/signature.ts'
 import { jwt } from '../../src/policies/jwt/jwt.ts'
 import { Reply } from '../../src/core/reply.ts'
 import { fakePorts, makeCall } from '../../test/tools/call.ts'

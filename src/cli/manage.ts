@@ -248,14 +248,21 @@ function addCredentials(verb: Verb): void {
         .option('--user <name>', 'a user name; the password is read from the first line of the standard input')
         .option('--key-id <id>', 'a key id of signatures, with --public-key')
         .option('--public-key <file>', 'PEM file of the public key')
+        .option('--algorithm <name>', 'of an RSA key: rsa-pss-sha512, or else rsa-v1_5-sha256')
         .option('--certificate <name>', 'a fingerprint, or a name such as dns:client.acme.test'),
   )
 }
 
-function proofBody({ user, keyId, publicKey, certificate }: Values): object {
+function proofBody({ user, keyId, publicKey, algorithm, certificate }: Values): object {
   return {
     ...(user !== undefined && { basic: { user, password: readFileSync(0, 'utf8').split(/\r?\n/, 1)[0] } }),
-    ...(keyId !== undefined && { signature: { keyId, publicKey: readFileSync(String(publicKey), 'utf8') } }),
+    ...(keyId !== undefined && {
+      signature: {
+        keyId,
+        publicKey: readFileSync(String(publicKey), 'utf8'),
+        ...(algorithm !== undefined && { algorithm }),
+      },
+    }),
     ...(certificate !== undefined && { certificate }),
   }
 }

@@ -1,6 +1,13 @@
 // The endpoints of credentials: keys, and under /credentials those of every kind. A key is shown once, in the reply that makes it.
 
-import { certificateText, expiresSchema, labelsSchema, scopesSchema, userSchema } from '../core/consumer-schema.ts'
+import {
+  certificateText,
+  expiresSchema,
+  labelsSchema,
+  publicAlgorithmSchema,
+  scopesSchema,
+  userSchema,
+} from '../core/consumer-schema.ts'
 import type { Credential, CredentialDraft, CredentialPatch } from '../core/consumers.ts'
 import { Duration, Fields, type Static, type TSchema, Type } from '../core/schema.ts'
 import { BodyRefused, readBody } from './body.ts'
@@ -24,6 +31,7 @@ const others: Readonly<Record<string, TSchema>> = {
       description: 'Printable ASCII without spaces and quotes.',
     }),
     publicKey: Type.String({ minLength: 1, maxLength: 16_384, description: 'The public key as PEM.' }),
+    algorithm: publicAlgorithmSchema,
   }),
   certificate: certificateText,
 }
@@ -34,7 +42,10 @@ const otherBody: TSchema = {
 type OtherBody = Static<typeof keyBody> &
   (
     | { readonly kind: 'basic'; readonly with: { readonly user: string; readonly password: string } }
-    | { readonly kind: 'signature'; readonly with: { readonly keyId: string; readonly publicKey: string } }
+    | {
+        readonly kind: 'signature'
+        readonly with: { readonly keyId: string; readonly publicKey: string; readonly algorithm: string | null }
+      }
     | { readonly kind: 'certificate'; readonly with: string }
   )
 const patchBody = Fields({
@@ -121,12 +132,10 @@ async function proofOf(given: OtherBody, management: Management): Promise<Proof>
       return { kind: 'basic', lookup: user, verifier: await management.hashPassword(password), hint: '' }
     }
     case 'signature': {
-      const verifier = management.publicKey(given.with.publicKey)
-      if (verifier !== null) return { kind: 'signature', lookup: given.with.keyId, verifier, hint: '' }
-      const hint = 'Send the PEM text that begins with `-----BEGIN PUBLIC KEY-----`.'
-      throw new BodyRefused([
-        { member: 'signature.publicKey', message: '`signature.publicKey` is no public key', hint },
-      ])
+      const { keyId, publicKey, algorithm } = given.with
+      const made = management.publicKey(publicKey, algorithm)
+      if ('verifier' in made) return { kind: 'signature', lookup: keyId, ...made }
+      throw new BodyRefused([{ member: 'signature.publicKey', message: made.refusal, hint: made.mend }])
     }
     default:
       return { kind: 'certificate', lookup: given.with, verifier: '', hint: '' }

@@ -9,6 +9,12 @@ export interface Management {
   /** A new key: its text is shown once, the rest is kept. */
   makeKey(): { readonly text: string; readonly lookup: string; readonly hint: string }
   hashPassword(text: string): Promise<string>
-  /** The text of a public key in PEM; null where it is none. */
-  publicKey(pem: string): string | null
+  /**
+   * What is kept of a public key of signatures, for this algorithm or, where it is null, for the one that fits; or why it
+   * cannot be used, and how to mend that.
+   */
+  publicKey(
+    pem: string,
+    algorithm: string | null,
+  ): { readonly verifier: string; readonly hint: string } | { readonly refusal: string; readonly mend: string }
 }

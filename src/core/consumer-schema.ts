@@ -1,6 +1,6 @@
 // Consumers, plans and credentials as the config file and the admin API write them.
 
-import { Fields, Maybe, Named, type Static, type TSchema, Type } from './schema.ts'
+import { Choice, Fields, Maybe, Named, type Static, type TSchema, Type } from './schema.ts'
 
 export const consumerName = (description: string) =>
   Type.String({ pattern: '^(?!con_|app_|cre_)[A-Za-z0-9_.@-]{1,128}$', description })
@@ -50,6 +50,12 @@ export const userSchema = Type.String({
   description: 'The user name; any text without `:` and control characters.',
 })
 
+export const publicAlgorithmSchema = Maybe(
+  Choice(['ed25519', 'ecdsa-p256-sha256', 'ecdsa-p384-sha384', 'rsa-pss-sha512', 'rsa-v1_5-sha256'], {
+    description: 'What the public key is for; what fits it where it is not written, of RSA `rsa-pss-sha512`.',
+  }),
+)
+
 const keyIdText = Type.String({
   pattern: '^[!#-\\[\\]-~]{1,128}$',
   description: 'The `keyid` of its signatures; printable ASCII without spaces and quotes.',
@@ -79,10 +85,15 @@ const kinds: Readonly<Record<string, TSchema>> = {
       Type.String({
         format: 'secret',
         minLength: 16,
-        description: 'The secret of `hmac-sha256`, at least 16 characters.',
+        description: 'The secret of `hmac-sha256`, at least 32 bytes, brought in by `${env:NAME}` or `${file:PATH}`.',
       }),
     ),
+    secretEncoding: Choice(['text', 'base64', 'base64url'], {
+      default: 'text',
+      description: 'How `secret` is written: as it is, or as base64 of its bytes.',
+    }),
     publicKey: Maybe(Type.String({ format: 'file', description: 'PEM file with the public key.' })),
+    algorithm: publicAlgorithmSchema,
   }),
   certificate: certificateText,
 }
@@ -120,7 +131,13 @@ export type CredentialBlueprint = Static<typeof credentialFrame> &
     | { readonly kind: 'basic'; readonly with: { readonly user: string; readonly password: string } }
     | {
         readonly kind: 'signature'
-        readonly with: { readonly keyId: string; readonly secret: string | null; readonly publicKey: string | null }
+        readonly with: {
+          readonly keyId: string
+          readonly secret: string | null
+          readonly secretEncoding: 'text' | 'base64' | 'base64url'
+          readonly publicKey: string | null
+          readonly algorithm: string | null
+        }
       }
     | { readonly kind: 'certificate'; readonly with: string }
   )

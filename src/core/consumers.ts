@@ -39,9 +39,9 @@ export interface Credential {
    * `signature` the key id, of a `certificate` the SHA-256 fingerprint as hex or a name such as `dns:client.acme.test`.
    */
   readonly lookup: string
-  /** What it is checked with: the password hash, or the public key as PEM, or a shared secret of the config. Empty for others. */
+  /** What it is checked with: the password hash; or the algorithm of signatures and the public key, or a secret of the config. */
   readonly verifier: string
-  /** What people may see of it, such as the first letters of a key. */
+  /** What people may see of it: the first letters of a key, the algorithm of signatures. */
   readonly hint: string
   readonly scopes: readonly string[]
   readonly labels: Readonly<Record<string, string>>

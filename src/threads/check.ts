@@ -6,11 +6,18 @@ import net from 'node:net'
 import type { ExtraProblem } from '../config/resolve.ts'
 import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
 import { checkClientTrust, loadCertificates } from '../edge/tls.ts'
+import { KeyRefused } from '../identity/signing-key.ts'
 import { findConflicts } from '../runtime/router/conflicts.ts'
+import { signatureVerifier } from './signature-verifier.ts'
 
 /** Checks that need no network. */
 export function checkBlueprint(blueprint: Blueprint): ExtraProblem[] {
-  return [...checkRoutes(blueprint), ...checkCertificates(blueprint), ...checkClientCas(blueprint)]
+  return [
+    ...checkRoutes(blueprint),
+    ...checkCertificates(blueprint),
+    ...checkClientCas(blueprint),
+    ...checkSigningKeys(blueprint),
+  ]
 }
 
 function checkRoutes(blueprint: Blueprint): ExtraProblem[] {
@@ -54,6 +61,21 @@ function checkClientCas(blueprint: Blueprint): ExtraProblem[] {
       return [{ path: ['listeners', index, 'tls', 'clientCa'], message: (error as Error).message, hint }]
     }
   })
+}
+
+function checkSigningKeys({ consumers }: Blueprint): ExtraProblem[] {
+  return consumers.flatMap(({ credentials }, index) =>
+    credentials.flatMap((credential, at): ExtraProblem[] => {
+      if (credential.kind !== 'signature') return []
+      try {
+        signatureVerifier(credential.with, path => readFileSync(path, 'utf8'))
+        return []
+      } catch (error) {
+        if (!(error instanceof KeyRefused)) throw error
+        return [{ path: ['consumers', index, 'credentials', at], message: error.message, hint: error.hint }]
+      }
+    }),
+  )
 }
 
 const lookupMsMax = 5_000

@@ -1,15 +1,17 @@
 // Who may call, in the main thread: the writing store, and the entries of the config in front of it.
 
-import { createHash, createPublicKey, randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { ExtraProblem } from '../config/resolve.ts'
 import type { Blueprint } from '../core/blueprint.ts'
 import type { ConsumerBlueprint, CredentialBlueprint } from '../core/consumer-schema.ts'
 import { type Consumer, type ConsumerStore, type Credential, configIdPrefix } from '../core/consumers.ts'
 import { hashPassword } from '../identity/password.ts'
+import { algorithmOf } from '../identity/signing-key.ts'
 import type { ConfigEntries } from '../stores/config/entries.ts'
 import { type ConfigStore, createConfigStore } from '../stores/config/store.ts'
 import { createSqliteStore } from '../stores/sqlite/store.ts'
 import { consumersFile } from './consumers-file.ts'
+import { signatureVerifier } from './signature-verifier.ts'
 
 /** Owns the store's connection until `close`. */
 export class GatewayConsumers {
@@ -44,7 +46,7 @@ export class GatewayConsumers {
     return problems
   }
 
-  /** The entries of a config. Rejects for a public key that cannot be read. */
+  /** The entries of a config. Rejects for a key of signatures that cannot be used. */
   async entries({ consumers, plans }: Blueprint, files: Readonly<Record<string, string>>): Promise<ConfigEntries> {
     const credentials: Credential[] = []
     for (const consumer of consumers) {
@@ -87,13 +89,13 @@ export class GatewayConsumers {
   async #proofOf(
     credential: CredentialBlueprint,
     files: Readonly<Record<string, string>>,
-  ): Promise<Pick<Credential, 'lookup' | 'verifier'>> {
+  ): Promise<Pick<Credential, 'lookup' | 'verifier'> & Partial<Pick<Credential, 'hint'>>> {
     switch (credential.kind) {
       case 'basic':
         return { lookup: credential.with.user, verifier: await this.#hashOf(credential.with) }
       case 'signature': {
-        const { keyId, secret, publicKey } = credential.with
-        return { lookup: keyId, verifier: secret ?? pemOf(publicKey ?? '', files) }
+        const verifier = signatureVerifier(credential.with, path => files[path] ?? '')
+        return { lookup: credential.with.keyId, verifier, hint: algorithmOf(verifier) }
       }
       default:
         return { lookup: credential.with, verifier: '' }
@@ -115,14 +117,4 @@ export class GatewayConsumers {
 
 function consumerOf({ name, groups, labels, plan, limits }: ConsumerBlueprint): Consumer {
   return { id: `${configIdPrefix}${name}`, name, groups, labels, plan, limits }
-}
-
-function pemOf(file: string, files: Readonly<Record<string, string>>): string {
-  const pem = files[file] ?? ''
-  try {
-    createPublicKey(pem)
-    return pem
-  } catch {
-    throw new Error(`${file} holds no public key. Give a PEM file that begins with \`-----BEGIN PUBLIC KEY-----\`.`)
-  }
 }

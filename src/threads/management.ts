@@ -1,10 +1,11 @@
 // What the admin API manages consumers with, in a running gateway.
 
-import { createPublicKey, randomFillSync } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import type { Management } from '../control/management.ts'
 import type { ConsumerStore } from '../core/consumers.ts'
 import { createKeyText, digestOf, hintOf } from '../identity/key.ts'
 import { hashPassword } from '../identity/password.ts'
+import { algorithmOf, KeyRefused, registerPublicKey } from '../identity/signing-key.ts'
 
 export function createManagement(store: ConsumerStore): Management {
   return {
@@ -15,11 +16,13 @@ export function createManagement(store: ConsumerStore): Management {
       return { text, lookup: digestOf(text), hint: hintOf(text) }
     },
     hashPassword,
-    publicKey(pem) {
+    publicKey(pem, algorithm) {
       try {
-        return createPublicKey(pem).export({ type: 'spki', format: 'pem' })
-      } catch {
-        return null
+        const verifier = registerPublicKey(pem, algorithm)
+        return { verifier, hint: algorithmOf(verifier) }
+      } catch (error) {
+        if (error instanceof KeyRefused) return { refusal: error.message, mend: error.hint }
+        throw error
       }
     },
   }

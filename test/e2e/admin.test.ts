@@ -27,7 +27,7 @@ const management: Management = {
   wall: () => 0,
   makeKey: () => ({ text: '', lookup: '', hint: '' }),
   hashPassword: async () => '',
-  publicKey: () => null,
+  publicKey: () => ({ refusal: '', mend: '' }),
 }
 
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }

@@ -11,7 +11,7 @@ import { compileTokenPlace, refuseMissing, refuseScopes, refuseToken, tokenOptio
 import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
 import { fixedKeySet, type KeySet, RemoteKeySet } from '../../identity/key-set.ts'
 import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
-import { publicAlgorithms, secretAlgorithms } from './signature.ts'
+import { publicAlgorithms, secretAlgorithms } from '../../identity/signature.ts'
 import { createVerifier, type Verdict } from './verifier.ts'
 
 const keysSchema = Fields({

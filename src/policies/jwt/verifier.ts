@@ -9,7 +9,7 @@ import { principalOf } from '../../identity/token-principal.ts'
 import { judgeClaims } from './claims.ts'
 import { type CompactJws, readCompactJws } from './compact-jws.ts'
 import type { JwtOptions } from './jwt.ts'
-import { isSignedBy } from './signature.ts'
+import { isSignedBy } from '../../identity/signature.ts'
 
 export interface Verified {
   readonly principal: Principal

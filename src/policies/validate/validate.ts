@@ -8,7 +8,7 @@ import { Choice, Fields, Maybe, Size, type Static, Type } from '../../core/schem
 import { compileDescription, type Operation } from '../../openapi/description.ts'
 import { DocumentError } from '../../openapi/document.ts'
 import type { Match, Operations } from '../../openapi/operations.ts'
-import { holdBody } from './held-body.ts'
+import { holdBody } from '../../core/held-body.ts'
 import { bodyViolations, headViolations, planReply, planRequest, type Violation } from './mistakes.ts'
 
 const options = Fields({

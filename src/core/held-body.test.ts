@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ManualSource, RecordingSink } from '../../../test/tools/call.ts'
-import { Failure } from '../../core/failure.ts'
+import { ManualSource, RecordingSink } from '../../test/tools/call.ts'
+import { Failure } from './failure.ts'
 import { holdBody } from './held-body.ts'
 
 test('a body within the limit is given whole, and once more', async () => {

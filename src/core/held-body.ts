@@ -1,8 +1,8 @@
 // Reads a body that may turn out too long, without losing what was read.
 
-import { Body, type BodySource, type Sink } from '../../core/body.ts'
-import type { Failure } from '../../core/failure.ts'
-import type { Headers } from '../../core/headers.ts'
+import { Body, type BodySource, type Sink } from './body.ts'
+import type { Failure } from './failure.ts'
+import type { Headers } from './headers.ts'
 
 export interface Held {
   /** All of it; null where it is longer than was allowed. */
