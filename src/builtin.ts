@@ -21,6 +21,7 @@ import { deny } from './policies/deny/deny.ts'
 import { expression } from './policies/expression/expression.ts'
 import { external } from './policies/external/external.ts'
 import { headers } from './policies/headers/headers.ts'
+import { hmac } from './policies/hmac/hmac.ts'
 import { introspection } from './policies/introspection/introspection.ts'
 import { ip } from './policies/ip/ip.ts'
 import { oidc } from './policies/oidc/oidc.ts'
@@ -50,6 +51,7 @@ export const policies: readonly PolicyDefinition[] = [
   expression,
   external,
   headers,
+  hmac,
   introspection,
   ip,
   jwt,
