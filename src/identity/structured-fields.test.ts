@@ -2,14 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import * as peer from 'structured-headers'
-import {
-  readDictionary,
-  readItem,
-  readList,
-  writeDictionary,
-  writeItem,
-  writeList,
-} from './structured-fields.ts'
+import { readDictionary, readItem, readList, writeDictionary, writeItem, writeList } from './structured-fields.ts'
 
 const dictionary = (text: string) => {
   const read = readDictionary(text)
@@ -44,9 +37,44 @@ test('what is read is written canonically', () => {
 test('what is no dictionary is none', () => {
   const texts = [
     ...['a=', 'a=1,', ',a=1', 'a=1 b=2', 'A=1', '1=a', 'a =1', 'a= 1', 'a=1;', 'a=1;B', 'a=1;b=', '=1', 'a;=1'],
-    ...['a="', 'a="\\a"', 'a="\u00e9"', 'a="\t"', 'a="\n"', 'a=:a', 'a=:a:', 'a=:YQ:', 'a=:YR==:', 'a=:Y Q==:', 'a=:YQ==:x'],
-    ...['a=(1', 'a=(1,2)', 'a=(1(2))', 'a=("a""b")', 'a=(1\t2)', 'a=1.', 'a=.1', 'a=1.2345', 'a=1234567890123.1', 'a=1e3'],
-    ...['a=1234567890123456', 'a=--1', 'a=-', 'a=1.2.3', 'a=?2', 'a=?', 'a=@1', 'a=%"x"', '\ta=1', 'a=1\n', 'a=1\u0000'],
+    ...[
+      'a="',
+      'a="\\a"',
+      'a="\u00e9"',
+      'a="\t"',
+      'a="\n"',
+      'a=:a',
+      'a=:a:',
+      'a=:YQ:',
+      'a=:YR==:',
+      'a=:Y Q==:',
+      'a=:YQ==:x',
+    ],
+    ...[
+      'a=(1',
+      'a=(1,2)',
+      'a=(1(2))',
+      'a=("a""b")',
+      'a=(1\t2)',
+      'a=1.',
+      'a=.1',
+      'a=1.2345',
+      'a=1234567890123.1',
+      'a=1e3',
+    ],
+    ...[
+      'a=1234567890123456',
+      'a=--1',
+      'a=-',
+      'a=1.2.3',
+      'a=?2',
+      'a=?',
+      'a=@1',
+      'a=%"x"',
+      '\ta=1',
+      'a=1\n',
+      'a=1\u0000',
+    ],
   ]
   for (const text of texts) assert.equal(dictionary(text), null, JSON.stringify(text))
 })
@@ -58,8 +86,10 @@ test('a name that stands twice is refused, where RFC 8941 takes the last', () =>
   }
 })
 
+const isComparable = (given: string) => !/\d|@|%/.test(given)
+
 test('texts of any kind are read as an independent parser reads them, or not at all', () => {
-  const alphabet = [...'ab*AZ019.-"\\;=,() \t:?/+_@%', '=:aGk=:', '="x"', ';a=1', '()']
+  const alphabet = [...'ab*AZ019.-"\\;=,() \t:?/+_@%'.split(''), '=:aGk=:', '="x"', ';a=1', '()']
   const text = fc.array(fc.constantFrom(...alphabet), { maxLength: 14 }).map(parts => parts.join(''))
   const readers = [
     [dictionary, (given: string) => peer.serializeDictionary(peer.parseDictionary(given))],
@@ -67,26 +97,32 @@ test('texts of any kind are read as an independent parser reads them, or not at 
     [item, (given: string) => peer.serializeItem(peer.parseItem(given))],
   ] as const
   // Numbers are left to the table: the peer keeps neither their kind nor dates apart.
-  const isComparable = (given: string) => !/\d|@|%/.test(given)
   let agreed = 0
   fc.assert(
-    fc.property(fc.oneof(text, text.map(more => `a=${more}`), text.map(more => `a=("b" ${more}`)), given => {
-      for (const [ours, theirs] of readers) {
-        const read = ours(given)
-        if (read === null) continue
-        assert.equal(ours(read), read, 'what was written reads the same')
-        if (!isComparable(given)) continue
-        assert.equal(read, theirs(given), given)
-        agreed++
-      }
-    }),
+    fc.property(
+      fc.oneof(
+        text,
+        text.map(more => `a=${more}`),
+        text.map(more => `a=("b" ${more}`),
+      ),
+      given => {
+        for (const [ours, theirs] of readers) {
+          const read = ours(given)
+          if (read === null) continue
+          assert.equal(ours(read), read, 'what was written reads the same')
+          if (!isComparable(given)) continue
+          assert.equal(read, theirs(given), given)
+          agreed++
+        }
+      },
+    ),
     { numRuns: 5000 },
   )
   assert.ok(agreed > 50, `${agreed} texts were read by both`)
 })
 
 test('long texts take no longer than they are long', () => {
-  const long = 1_000_000
+  const long = 100_000
   for (const text of ['a'.repeat(long), ` ${' '.repeat(long)}x`, `a=(${'1 '.repeat(long)}`, `a=${'9'.repeat(long)}`]) {
     const startMs = performance.now()
     readDictionary(text)

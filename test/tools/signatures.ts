@@ -25,7 +25,7 @@ export const algorithms = [...publicAlgorithms, 'hmac-sha256'] as const
 export type Algorithm = (typeof algorithms)[number]
 
 export function pemOf(key: KeyObject): string {
-  return key.export({ type: 'spki', format: 'pem' }).toString()
+  return key.export({ type: 'spki', format: 'pem' })
 }
 
 export function publicPem(algorithm: PublicAlgorithm): string {
@@ -44,15 +44,22 @@ export function identityOf(lookup: string, verifier: string, more: Partial<Ident
 /** By the name of the algorithm, which is the key id as well. */
 export const identities: Readonly<Record<string, Identity>> = Object.fromEntries(
   algorithms.map(name => {
-    const verifier =
-      name === 'hmac-sha256' ? registerSecret(secret, 'text') : registerPublicKey(publicPem(name), name)
+    const verifier = name === 'hmac-sha256' ? registerSecret(secret, 'text') : registerPublicKey(publicPem(name), name)
     return [`signature:${name}`, identityOf(name, verifier)]
   }),
 )
 
 export const defaults: HmacOptions = {
   ...{ cover: ['@method', '@authority', '@path', '@query'], maxAge: 60_000, clockSkew: 30_000, tag: null },
-  ...{ replay: 'signature', store: null, bodyMax: 1000, structured: {}, signatures: 4, components: 32, fieldSize: 8000 },
+  ...{
+    replay: 'signature',
+    store: null,
+    bodyMax: 1000,
+    structured: {},
+    signatures: 4,
+    components: 32,
+    fieldSize: 8000,
+  },
   ...{ verifications: 256, acceptSignature: true, realm: 'api', scopes: [], forward: {} },
 }
 
@@ -67,11 +74,22 @@ export interface World {
 export const now = 1_800_000_000
 
 /** The policy with these options. `wait` moves its clock on, by seconds. */
-export function build(options: Partial<HmacOptions> = {}, { credentials = identities, now: start = now, keys }: World = {}) {
+export function build(
+  options: Partial<HmacOptions> = {},
+  { credentials = identities, now: start = now, keys }: World = {},
+) {
   let nowMs = start * 1000
   const time = { now: () => nowMs, wall: () => nowMs }
-  const memory = createLimitMemory({ workers: 1, fields: tallyFields, seed: [1, 2], ...(keys !== undefined && { keys }) })
-  const ports = { ...fakePorts({}, { credentials, limits: createLocalLimits({ memory, worker: 0, time }) }), clock: time }
+  const memory = createLimitMemory({
+    workers: 1,
+    fields: tallyFields,
+    seed: [1, 2],
+    ...(keys !== undefined && { keys }),
+  })
+  const ports = {
+    ...fakePorts({}, { credentials, limits: createLocalLimits({ memory, worker: 0, time }) }),
+    clock: time,
+  }
   const next = makeNext(() => Reply.empty(200))
   const given = { ...defaults, ...options }
   checkHmac(given)
@@ -133,6 +151,9 @@ export function digestOf(body: string, hash: 'sha256' | 'sha512' = 'sha256'): st
 }
 
 /** The call that `signFields` signs, without a body. */
-export function callOf(headers: Record<string, string> | readonly (readonly [string, string])[], more: CallOptions = {}) {
+export function callOf(
+  headers: Record<string, string> | readonly (readonly [string, string])[],
+  more: CallOptions = {},
+) {
   return makeCall({ method: 'POST', target: '/a?b=c', headers, ...more })
 }

@@ -2,7 +2,6 @@
 
 import type { Call } from '../../core/call.ts'
 import {
-  isInnerList,
   type Item,
   readDictionary,
   readItem,
@@ -124,7 +123,7 @@ function canonical(text: string, type: FieldType): string | null {
     return list === null ? null : writeList(list)
   }
   const item = readItem(text)
-  return item === null || isInnerList(item) ? null : writeItem(item)
+  return item === null ? null : writeItem(item)
 }
 
 /** All values of a field in their order. The codec takes Content-Length out of the fields; what it said is the body's length. */
@@ -135,7 +134,7 @@ function joined(
 ): string | null {
   const values = headers.all(name)
   if (name === 'content-length' && body.length >= 0) values.push(String(body.length))
-  return values.length === 0 ? null : values.map(value => write(value.trim())).join(', ')
+  return values.length === 0 ? null : values.map(value => write(value.replace(/^[ \t]+|[ \t]+$/g, ''))).join(', ')
 }
 
 /** RFC 9421 §2.2.8: one parameter of the query, which must stand there once. */

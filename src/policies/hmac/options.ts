@@ -3,7 +3,7 @@
 import { OptionsError } from '../../core/policy.ts'
 import { Choice, Duration, Fields, Maybe, Named, OneOrMany, Size, type Static, Type } from '../../core/schema.ts'
 import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
-import { isInnerList, readItem, writeString } from '../../identity/structured-fields.ts'
+import { readItem, writeString } from '../../identity/structured-fields.ts'
 import { compileComponent, type Component } from './components.ts'
 import type { SignedRules } from './signed.ts'
 
@@ -78,8 +78,7 @@ export function rulesOf({ structured, signatures, components, fieldSize }: HmacO
 export function compileCover(options: HmacOptions): readonly Component[] {
   return options.cover.map((text, index) => {
     const item = readItem(text.startsWith('"') ? text : writeString(text))
-    const component =
-      item === null || isInnerList(item) ? 'it is no component identifier' : compileComponent(item, rulesOf(options))
+    const component = item === null ? 'it is no component identifier' : compileComponent(item, rulesOf(options))
     if (typeof component !== 'string') return component
     const hint =
       'Write `@method`, the name of a field in lower case, or an identifier such as `"@query-param";name="id"`.'
