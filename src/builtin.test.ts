@@ -63,6 +63,7 @@ routes:
       - throttle
       - api-key
       - basic
+      - hmac: { cover: ["@method", "@target-uri", x-order], structured: { x-order: dictionary }, tag: pay, replay: nonce }
       - client-certificate
       - csrf: { origins: ["https://shop.acme.test"] }
       - external: { url: "https://access.acme.test/check", body: 1kB }

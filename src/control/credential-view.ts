@@ -20,7 +20,8 @@ export function shownCredential(credential: Credential, nowMs: number) {
   return {
     ...{ id, kind, consumer, application: application === '' ? null : application },
     // The digest of a key says nothing to people; of the others the lookup is what they are called.
-    ...(kind === 'key' ? { hint } : { name: lookup }),
+    ...(kind !== 'key' && { name: lookup }),
+    ...(hint !== '' && { hint }),
     ...{ scopes, labels, state: revokedMs !== null ? 'revoked' : isExpired ? 'expired' : 'valid' },
     ...{ created: createdMs === 0 ? null : iso(createdMs), expires: iso(expiresMs), revoked: iso(revokedMs) },
     ...{ used: iso(usedMs), source: sourceOf(id) },
