@@ -13,6 +13,7 @@ import { findTool } from '../../scripts/tools.ts'
 import { type Answer, ask } from '../tools/ask.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program, runTurnpike } from '../tools/program.ts'
+import { noServer, RedisServer } from '../tools/redis.ts'
 import { until } from '../tools/until.ts'
 
 const root = path.join(import.meta.dirname, '..', '..')
@@ -248,6 +249,53 @@ test('a config with a key that cannot be used is refused, with its place', async
   const { code, stderr, stdout } = await runTurnpike(['check', file])
   assert.equal(code, 3)
   assert.match(stderr + stdout, /`rsa-pss-sha512` does not fit the public key/)
+})
+
+const at = (gateway: Program, path: string, headers: Record<string, string>) =>
+  statusOf(ask(gateway.port, { path, headers }))
+
+test('with a store, one of many equal calls passes over two gateways; without its server none', {
+  skip: noServer,
+}, async () => {
+  await using server = await RedisServer.start()
+  const signature = { keyId: 'shared', secret: '${file:secret.txt}', secretEncoding: 'base64' }
+  const config = {
+    stores: { shared: { url: server.url, timeout: '500ms' } },
+    consumers: [{ name: 'bolt', credentials: [{ signature }] }],
+    routes: [{ match: { path: '/**' }, policies: [{ hmac: { store: 'shared' } }], reply: { status: 204 } }],
+  }
+  const files = { 'secret.txt': secret.toString('base64') }
+  await using first = await Program.start(config, files)
+  await using second = await Program.start(config, files)
+  const key = createSigner(secret, 'hmac-sha256', 'shared')
+  const host = 'api.acme.test'
+  const headersOf = async (target: string) => {
+    const message = { method: 'GET', url: `http://${host}${target}`, headers: { Host: host } }
+    const nonce = randomBytes(8).toString('hex')
+    const config = { key, fields: cover, params: ['created', 'keyid', 'nonce'], paramValues: { nonce } }
+    return (await httpbis.signMessage(config, message)).headers as Record<string, string>
+  }
+  for (const gateway of [first, second]) {
+    await until(
+      async () => (await at(gateway, '/', await headersOf('/'))) === 204,
+      () => 'the gateway to reach the store',
+    )
+  }
+  for (let round = 0; round < 10; round++) {
+    const path = `/${round}`
+    const headers = await headersOf(path)
+    const calls = [first, second].flatMap(gateway => Array.from({ length: 6 }, () => at(gateway, path, headers)))
+    const statuses = await Promise.all(calls)
+    assert.deepEqual(
+      statuses.sort((a, b) => a - b),
+      [204, ...Array<number>(11).fill(401)],
+    )
+  }
+  await server[Symbol.asyncDispose]()
+  await until(
+    async () => (await at(first, '/', await headersOf('/'))) === 503,
+    () => 'calls to be answered 503',
+  )
 })
 
 const missing = ['curl', 'openssl'].filter(tool => findTool(tool) === null)
