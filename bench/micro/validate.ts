@@ -15,7 +15,7 @@ const github = readFileSync(require.resolve('@octokit/openapi/generated/api.gith
 
 const startedMs = performance.now()
 const options = { unsafePatterns: 'refuse', depthMax: 32, hasReplies: true } as const
-compileDescription(github, options)
+compileDescription({ path: '/api.json', text: github }, [], options)
 console.log(
   `GitHub, ${(github.length / 1e6).toFixed(1)} MB, with replies: ${(performance.now() - startedMs).toFixed(0)} ms to read and check`,
 )

@@ -1,9 +1,11 @@
 // What bodies a document describes, by media type, and how the bytes of one are checked.
 
 import { strictValue } from '../identity/strict-json.ts'
-import { DocumentError, type Fields, fieldsAt, isFields, member, type OpenApiDocument, within } from './document.ts'
+import { fieldsAt, type OpenApiDocument } from './document.ts'
 import { decodeForm } from './parameters.ts'
-import type { Mistake, Schemas } from './schema.ts'
+import { DocumentError, type Fields, isFields, member, within } from './part.ts'
+import type { Mistake } from './run.ts'
+import type { Schemas } from './schema.ts'
 import { formCandidatesOf, shapeOf } from './shape.ts'
 
 export interface Media {
@@ -36,7 +38,7 @@ export function compileContent(
       compileMedia(
         document,
         type,
-        fieldsAt(document.root, { value, pointer: within(part.pointer, written) }),
+        fieldsAt(document, { value, pointer: within(part.pointer, written) }),
         schemas,
         depthMax,
       ),
@@ -67,7 +69,7 @@ function compileMedia(
         const json = strictValue(bytes, depthMax)
         return json === undefined
           ? [{ pointer: '', message: 'must be JSON, without a name twice and not nested too deeply' }]
-          : validate(json)
+          : validate(json, bytes.length)
       },
     }
   }
@@ -80,7 +82,7 @@ function compileMedia(
       if (pairs === null) return [{ pointer: '', message: 'must be a form' }]
       let first: readonly Mistake[] = []
       for (const candidate of formCandidatesOf(pairs, shape)) {
-        const mistakes = validate(candidate)
+        const mistakes = validate(candidate, bytes.length)
         if (mistakes.length === 0) return mistakes
         if (first.length === 0) first = mistakes
       }

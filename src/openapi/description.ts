@@ -1,18 +1,10 @@
 // A whole document compiled: its operations with their parameters, bodies and replies.
 
 import { compileContent, type Content } from './content.ts'
-import {
-  DocumentError,
-  type Fields,
-  fieldsAt,
-  isFields,
-  member,
-  type OpenApiDocument,
-  readDocument,
-  within,
-} from './document.ts'
+import { fieldsAt, type OpenApiDocument, readDocument, type Written } from './document.ts'
 import { type OperationPart, Operations, operationsOf } from './operations.ts'
 import { compileParameter, type Parameter } from './parameters.ts'
+import { DocumentError, type Fields, isFields, member, within } from './part.ts'
 import { Schemas } from './schema.ts'
 
 export interface DescriptionOptions {
@@ -39,9 +31,25 @@ export interface ReplyDescription {
   readonly content: Content | null
 }
 
-/** @throws DocumentError for the first mistake in the document. */
-export function compileDescription(text: string, options: DescriptionOptions): Operations<Operation> {
-  const document = readDocument(text)
+/** `references` are the files that it may refer to. @throws DocumentError for the first mistake in the document. */
+export function compileDescription(
+  written: Written,
+  references: readonly Written[],
+  options: DescriptionOptions,
+): Operations<Operation> {
+  try {
+    return operationsOfDocument(readDocument(written, references), options)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new DocumentError(
+      'the document is nested too deeply',
+      '',
+      'Write parts of it as components, and refer to them.',
+    )
+  }
+}
+
+function operationsOfDocument(document: OpenApiDocument, options: DescriptionOptions): Operations<Operation> {
   const { unsafePatterns } = options
   const requests = new Schemas(document, { direction: 'request', unsafePatterns })
   const replies = new Schemas(document, { direction: 'reply', unsafePatterns })
@@ -64,7 +72,7 @@ function compileOperation(
   refuseStrayNames(part, parameters)
   const written = member(value, 'requestBody')
   const body =
-    written === undefined ? null : fieldsAt(document.root, { value: written, pointer: within(pointer, 'requestBody') })
+    written === undefined ? null : fieldsAt(document, { value: written, pointer: within(pointer, 'requestBody') })
   const content = body && contentOf(document, body, requests, depthMax)
   const byStatus = hasReplies
     ? repliesOf(document, value, pointer, replies, depthMax)
@@ -115,7 +123,7 @@ function repliesOf(document: OpenApiDocument, operation: Fields, pointer: string
     if (!/^(?:[1-5]\d\d|[1-5]XX|default)$/.test(status)) {
       throw new DocumentError(`\`${status}\` is no status`, at, 'Write `200`, `2XX` or `default`.')
     }
-    const reply = fieldsAt(document.root, { value, pointer: at })
+    const reply = fieldsAt(document, { value, pointer: at })
     found.set(status, {
       content: member(reply.value, 'content') === undefined ? null : contentOf(document, reply, schemas, depthMax),
     })

@@ -9,7 +9,7 @@ const options = { unsafePatterns: 'refuse', depthMax: 32, hasReplies: true } as 
 for (const name of ['api.github.com.json', 'ghes-3.19.deref.json']) {
   test(`the document ${name} of @octokit/openapi is read, and finds mistakes`, () => {
     const file = createRequire(import.meta.url).resolve(`@octokit/openapi/generated/${name}`)
-    const operations = compileDescription(readFileSync(file, 'utf8'), options)
+    const operations = compileDescription({ path: file, text: readFileSync(file, 'utf8') }, [], options)
     const match = operations.find('POST', '/repos/acme/shop/issues')
     assert.equal(match?.operation.name, 'POST /repos/{owner}/{repo}/issues')
     assert.deepEqual([...match.params.values()], ['acme', 'shop'])

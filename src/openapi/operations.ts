@@ -1,6 +1,7 @@
 // Which operation of a document a call is for: path templates in a tree, and their methods.
 
-import { DocumentError, type Fields, fieldsAt, isFields, member, type OpenApiDocument, within } from './document.ts'
+import { fieldsAt, type OpenApiDocument } from './document.ts'
+import { DocumentError, type Fields, isFields, member, within } from './part.ts'
 
 export interface OperationPart {
   readonly method: string
@@ -15,20 +16,19 @@ const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'tr
 
 /** All operations of a document. @throws DocumentError */
 export function operationsOf(document: OpenApiDocument): OperationPart[] {
-  const { root } = document
-  const paths = member(root, 'paths')
+  const paths = member(document.root, 'paths')
   return Object.entries(isFields(paths) ? paths : {}).flatMap(([path, written]) => {
     if (path.startsWith('x-')) return []
     const pointer = within('/paths', path)
     if (!path.startsWith('/'))
       throw new DocumentError('this path does not start with a slash', pointer, `Write \`/${path}\`.`)
-    const item = fieldsAt(root, { value: written, pointer })
-    const shared = parametersOf(root, item)
+    const item = fieldsAt(document, { value: written, pointer })
+    const shared = parametersOf(document, item)
     return methods.flatMap(method => {
       const value = member(item.value, method)
       if (value === undefined) return []
-      const operation = fieldsAt(root, { value, pointer: within(item.pointer, method) })
-      const own = parametersOf(root, operation)
+      const operation = fieldsAt(document, { value, pointer: within(item.pointer, method) })
+      const own = parametersOf(document, operation)
       const keys = new Set(own.map(keyOf))
       const parameters = [...shared.filter(parameter => !keys.has(keyOf(parameter))), ...own]
       return { method: method.toUpperCase(), path, operation, parameters }
@@ -36,11 +36,11 @@ export function operationsOf(document: OpenApiDocument): OperationPart[] {
   })
 }
 
-function parametersOf(root: Fields, { value, pointer }: { value: Fields; pointer: string }) {
+function parametersOf(document: OpenApiDocument, { value, pointer }: { value: Fields; pointer: string }) {
   const list = member(value, 'parameters') ?? []
   const at = within(pointer, 'parameters')
   if (!Array.isArray(list)) throw new DocumentError('`parameters` is not a list', at, 'Write a list.')
-  return list.map((item: unknown, index) => fieldsAt(root, { value: item, pointer: within(at, index) }))
+  return list.map((item: unknown, index) => fieldsAt(document, { value: item, pointer: within(at, index) }))
 }
 
 function keyOf({ value }: { value: Fields }): string {

@@ -1,7 +1,9 @@
 // Parameters of an operation: taken out of a call by their style, and turned into values by their schema.
 
-import { DocumentError, type Fields, fieldsAt, isFields, member, type OpenApiDocument, within } from './document.ts'
-import type { Mistake, Schemas, Validator } from './schema.ts'
+import { fieldsAt, type OpenApiDocument } from './document.ts'
+import { DocumentError, type Fields, isFields, member, within } from './part.ts'
+import type { Mistake } from './run.ts'
+import type { Schemas, Validator } from './schema.ts'
 import { candidatesOf, shapeOf, type Shape } from './shape.ts'
 
 export type Place = 'path' | 'query' | 'header' | 'cookie'
@@ -104,7 +106,7 @@ function contentParameter(
   const [type, written] = entries[0] ?? []
   if (entries.length !== 1 || type === undefined)
     throw new DocumentError('`content` must have one entry', at, 'Write one media type.')
-  const media = fieldsAt(document.root, { value: written, pointer: within(at, type) })
+  const media = fieldsAt(document, { value: written, pointer: within(at, type) })
   const isJson = /^[^/]+\/(?:.*\+)?json$/i.test(type)
   const validate = schemas.validator({
     value: member(media.value, 'schema') ?? true,

@@ -10,19 +10,29 @@ const charactersMax = 10_000
 /** With a smaller bound the expression is of no use. */
 const charactersMin = 16
 
-/** Characters of the longest text to try the expression on; 0 where none is safe. `source` must be valid with the flag `u`. */
-export function patternBound(source: string): number {
+export interface PatternBound {
+  /** Characters of the longest text to try the expression on; 0 where none is safe. */
+  readonly charactersMax: number
+  /** How many steps a text of this length may take at most. */
+  steps(characters: number): number
+}
+
+/** `source` must be valid with the flag `u`. */
+export function patternBound(source: string): PatternBound {
   try {
     const reader = new Reader(source)
     const { nodes } = reader.alternatives()
     const isAnchored = source.startsWith('^') && nodes.length === 1
     const { exponent, scans, bits } = costOf(nodes, none)
     const starts = isAnchored || exponent + scans === 0 ? 0 : 1
-    const steps = stepsMax / 2 ** bits
-    const bound = Math.floor(steps ** (1 / Math.max(1, exponent + scans + starts)))
-    return bound < charactersMin ? 0 : Math.min(charactersMax, bound)
+    const power = Math.max(1, exponent + scans + starts)
+    const bound = Math.floor((stepsMax / 2 ** bits) ** (1 / power))
+    return {
+      charactersMax: bound < charactersMin ? 0 : Math.min(charactersMax, bound),
+      steps: characters => 2 ** bits * characters ** power,
+    }
   } catch (error) {
-    if (error instanceof Unsafe) return 0
+    if (error instanceof Unsafe) return { charactersMax: 0, steps: () => Infinity }
     throw error
   }
 }

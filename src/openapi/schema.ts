@@ -1,25 +1,22 @@
 // Schemas of an OpenAPI document to functions that look for mistakes in values.
 
-import { Compile } from 'typebox/schema'
-import type { Fields, OpenApiDocument, Part } from './document.ts'
+import type { OpenApiDocument } from './document.ts'
+import type { Part } from './part.ts'
+import { type Check, type Mistake, TooComplex } from './run.ts'
+import { schemaCheck } from './schema-check.ts'
 import { Translation, type TranslationOptions } from './translate.ts'
 
-/** A mistake in a value: where, and what the schema asks for. Never holds anything of the value but names of members. */
-export interface Mistake {
-  /** JSON pointer into the value. */
-  readonly pointer: string
-  readonly message: string
-}
+/** The mistakes of a value; empty where it is as the schema says. `bytes` is how long it was as a text. */
+export type Validator = (value: unknown, bytes?: number) => readonly Mistake[]
 
-/** The mistakes of a value; empty where it is as the schema says. */
-export type Validator = (value: unknown) => readonly Mistake[]
+/** What a value may cost: recursive schemas with alternatives may look at one part many times. */
+const stepsMin = 1_000_000
+const stepsPerByte = 20
 
-export const mistakesMax = 10
-const pointerCharactersMax = 200
-
-/** Makes validators of one document, for messages of one direction. */
+/** Makes validators of one document, for messages of one direction. What schemas share is compiled once. */
 export class Schemas {
   readonly #translation: Translation
+  readonly #checks = new Map<string, Check>()
 
   constructor(document: OpenApiDocument, options: TranslationOptions) {
     this.#translation = new Translation(document, options)
@@ -27,70 +24,36 @@ export class Schemas {
 
   /** Reads the schema now and compiles it when it is first needed. @throws DocumentError for what is no good schema. */
   validator(part: Part): Validator {
-    const translated = this.#translation.root(part)
-    let check: ReturnType<typeof compile> | null = null
-    return value => {
-      check ??= compile(this.#translation.whole(translated))
-      return mistakesOf(check, value)
-    }
+    const key = this.#translation.root(part)
+    let check: Check | null = null
+    return (value, bytes = 0) => mistakesOf((check ??= this.#check(key)), value, stepsMin + bytes * stepsPerByte)
   }
 
-  /** The schema itself, behind references and translated, for what needs its types. */
-  plain(part: Part): Fields {
-    return this.#translation.behind(part)
+  #check(key: string): Check {
+    const known = this.#checks.get(key)
+    if (known !== undefined) return known
+    const check = schemaCheck(this.#translation.schema(key), other => this.#check(other))
+    this.#checks.set(key, check)
+    return check
   }
 }
 
-function compile(schema: Fields | boolean) {
-  return Compile(schema)
+/** Looks twice: the first time to be fast, and where that finds a mistake, to say what is wrong. */
+function mistakesOf(check: Check, value: unknown, steps: number): readonly Mistake[] {
+  const isRight = tried(() => check(value, { steps, path: [], mistakes: null, choices: 0 }, null))
+  if (isRight === true) return []
+  if (isRight === null) return [{ pointer: '', message: 'is too complex to be checked' }]
+  const found: Mistake[] = []
+  tried(() => check(value, { steps, path: [], mistakes: found, choices: 0 }, null))
+  return found.length > 0 ? found : [{ pointer: '', message: 'is not as it should be' }]
 }
 
-/** Whatever cannot be checked to its end, such as what is nested deeper than the stack allows, is a mistake. */
-function mistakesOf(check: ReturnType<typeof compile>, value: unknown): readonly Mistake[] {
+/** Null where it takes too many steps, or the value is nested more deeply than the stack allows. */
+function tried(look: () => boolean): boolean | null {
   try {
-    if (check.Check(value)) return []
-    const [, errors] = check.Errors(value)
-    const mistakes = errors.slice(0, mistakesMax).map(({ instancePath, keyword, params }) => ({
-      pointer: instancePath.slice(0, pointerCharactersMax),
-      message: messageOf(keyword, params as Fields),
-    }))
-    return mistakes.length > 0 ? mistakes : [{ pointer: '', message: 'is not as it should be' }]
+    return look()
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    return [{ pointer: '', message: 'is too complex to be checked' }]
+    if (error instanceof TooComplex || error instanceof RangeError) return null
+    throw error
   }
-}
-
-const messages: Readonly<Record<string, (params: Fields) => string>> = {
-  type: ({ type }) => `must be of type ${listed(type)}`,
-  required: ({ requiredProperties }) => `must have ${listed(requiredProperties)}`,
-  additionalProperties: () => 'must not have members that the document does not name',
-  unevaluatedProperties: () => 'must not have members that the document does not name',
-  enum: () => 'must be one of the allowed values',
-  const: () => 'must be the allowed value',
-  maximum: ({ limit }) => `must be at most ${String(limit)}`,
-  minimum: ({ limit }) => `must be at least ${String(limit)}`,
-  exclusiveMaximum: ({ limit }) => `must be less than ${String(limit)}`,
-  exclusiveMinimum: ({ limit }) => `must be more than ${String(limit)}`,
-  multipleOf: ({ multipleOf }) => `must be a multiple of ${String(multipleOf)}`,
-  maxLength: ({ limit }) => `must have at most ${String(limit)} characters`,
-  minLength: ({ limit }) => `must have at least ${String(limit)} characters`,
-  maxItems: ({ limit }) => `must have at most ${String(limit)} items`,
-  minItems: ({ limit }) => `must have at least ${String(limit)} items`,
-  maxProperties: ({ limit }) => `must have at most ${String(limit)} members`,
-  minProperties: ({ limit }) => `must have at least ${String(limit)} members`,
-  uniqueItems: () => 'must not have the same item twice',
-  anyOf: () => 'must fit one of the allowed forms',
-  oneOf: () => 'must fit exactly one of the allowed forms',
-  not: () => 'must not be of this form',
-  boolean: () => 'is not allowed here',
-  '~refine': ({ message }) => String(message),
-}
-
-function messageOf(keyword: string, params: Fields): string {
-  return messages[keyword]?.(params) ?? `breaks \`${keyword}\``
-}
-
-function listed(value: unknown): string {
-  return Array.isArray(value) ? value.slice(0, mistakesMax).join(', ') : String(value)
 }

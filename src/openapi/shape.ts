@@ -1,6 +1,7 @@
 // What texts may stand for, by a schema: numbers, booleans, lists and objects of these.
 
-import { type Fields, follow, isFields, member, type OpenApiDocument, type Part, within } from './document.ts'
+import { follow, type OpenApiDocument } from './document.ts'
+import { type Fields, isFields, member, type Part, within } from './part.ts'
 
 export interface Shape {
   readonly kind: 'array' | 'object' | 'any'
@@ -23,7 +24,7 @@ export function shapeOf(document: OpenApiDocument, part: Part, depth = 0): Shape
   let items: Shape | null = null
   let more: Shape | null = null
   const look = (at: Part, level: number): void => {
-    const { value, pointer } = follow(document.root, at)
+    const { value, pointer } = follow(document, at)
     if (!isFields(value) || level > depthMax) return
     for (const type of typesOf(value, document.version)) types.add(type)
     if (depth < depthMax) {

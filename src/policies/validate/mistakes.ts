@@ -6,7 +6,7 @@ import type { Reply } from '../../core/reply.ts'
 import type { Content, Media } from '../../openapi/content.ts'
 import type { Operation } from '../../openapi/description.ts'
 import { decodeForm, type Given, type Parameter } from '../../openapi/parameters.ts'
-import { mistakesMax, type Mistake } from '../../openapi/schema.ts'
+import { mistakesMax, type Mistake } from '../../openapi/run.ts'
 
 /** What callers and logs are told of a mistake. No values. */
 export interface Violation {

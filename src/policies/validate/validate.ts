@@ -2,19 +2,35 @@
 
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
+import { holdBody } from '../../core/held-body.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
-import { Choice, Fields, Maybe, Size, type Static, Type } from '../../core/schema.ts'
+import { Choice, Fields, Maybe, OneOrMany, Shorthand, Size, type Static, Type } from '../../core/schema.ts'
 import { compileDescription, type Operation } from '../../openapi/description.ts'
-import { DocumentError } from '../../openapi/document.ts'
 import type { Match, Operations } from '../../openapi/operations.ts'
-import { holdBody } from '../../core/held-body.ts'
+import { DocumentError } from '../../openapi/part.ts'
 import { bodyViolations, headViolations, planReply, planRequest, type Violation } from './mistakes.ts'
+
+const Reference = Shorthand(
+  'file',
+  Fields({
+    file: Type.String({ format: 'file', description: 'A file with schemas or other parts, as YAML or JSON.' }),
+    uri: Maybe(
+      Type.String({
+        description: 'What references call it, where that is not its path from the document or its `$id`.',
+      }),
+    ),
+  }),
+)
 
 const options = Fields({
   document: Type.String({
     format: 'file',
-    description: 'The OpenAPI document, 3.0 or 3.1, as YAML or JSON in one file.',
+    description: 'The OpenAPI document, 3.0 or 3.1, as YAML or JSON.',
+  }),
+  references: OneOrMany(Reference, {
+    default: [],
+    description: 'Files that references in the document may lead to, besides itself. Nothing is ever fetched.',
   }),
   basePath: Maybe(
     Type.String({
@@ -53,7 +69,7 @@ export const validate = definePolicy({
   check(given, file) {
     if (file === undefined) return
     try {
-      compile(given, file(given.document))
+      compile(given, file)
     } catch (error) {
       if (!(error instanceof DocumentError)) throw error
       throw new OptionsError(error.message, ['document'], error.hint)
@@ -61,7 +77,7 @@ export const validate = definePolicy({
   },
   build(given, ports, { route }) {
     const { mode, replies, unknownOperations, unknownParameters, bodyMax } = given
-    const operations = compile(given, ports.file(given.document))
+    const operations = compile(given, path => ports.file(path))
     const count = (part: string) => ports.meter.counter('turnpike_validation_failures', { http_route: route, part })
     const counts = { request: count('request'), reply: count('reply') }
 
@@ -133,8 +149,13 @@ async function replyViolations(
   return bytes === null ? [tooLarge] : bodyViolations(plan.check, bytes)
 }
 
-function compile({ unsafePatterns, depth, replies }: Static<typeof options>, text: string): Operations<Operation> {
-  return compileDescription(text, { unsafePatterns, depthMax: depth, hasReplies: replies !== 'off' })
+function compile(given: Static<typeof options>, file: (path: string) => string): Operations<Operation> {
+  const { document, references, unsafePatterns, depth, replies } = given
+  return compileDescription(
+    { path: document, text: file(document) },
+    references.map(({ file: path, uri }) => ({ path, uri, text: file(path) })),
+    { unsafePatterns, depthMax: depth, hasReplies: replies !== 'off' },
+  )
 }
 
 /** By the target as received, before anything rewrote it. HEAD is described by GET. */
