@@ -4,7 +4,7 @@ import { fieldsAt, type OpenApiDocument } from './document.ts'
 import { DocumentError, type Fields, isFields, member, within } from './part.ts'
 import type { Mistake } from './run.ts'
 import type { Schemas, Validator } from './schema.ts'
-import { candidatesOf, shapeOf, type Shape } from './shape.ts'
+import { anything, candidatesOf, shapeOf, type Shape } from './shape.ts'
 
 export type Place = 'path' | 'query' | 'header' | 'cookie'
 
@@ -117,7 +117,7 @@ function contentParameter(
     place,
     style: '',
     isExploded: false,
-    shape: { kind: 'any', types: ['string'], items: null, properties: {}, more: null },
+    shape: { ...anything, types: ['string'] },
   }
   return {
     in: place,
@@ -148,7 +148,7 @@ interface Form {
 function takesName({ name, place, style, isExploded, shape }: Form, other: string): boolean {
   if (style === 'deepObject') return other === name || other.startsWith(`${name}[`)
   if (place === 'query' && shape.kind === 'object' && isExploded) {
-    return Object.hasOwn(shape.properties, other) || shape.more !== null
+    return shape.properties.has(other) || shape.more !== null
   }
   return other === name
 }
@@ -171,7 +171,7 @@ function rawOf(form: Form, given: Given): Raw | null | undefined {
   if (form.style === 'deepObject') return deepObject(name, pairs, decode)
   if (shape.kind === 'object' && form.isExploded) {
     const own = pairs.filter(
-      ([key]) => Object.hasOwn(shape.properties, key) || (shape.more !== null && place === 'query'),
+      ([key]) => shape.properties.has(key) || (shape.more !== null && place === 'query'),
     )
     return own.length === 0 ? null : decodePairs(own.map(([key, text]) => [key, decode(text)]))
   }

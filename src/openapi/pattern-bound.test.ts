@@ -14,7 +14,9 @@ const table: readonly [string, number][] = [
   ['(-a*a*)*', 0],
   ['^(a?a?)*$', 0],
   ['(a)\\1', 0],
-  ['(?=a)b', 0],
+  ['(?:(?=a*)b)*', 0],
+  ['(?:(?!a)[ab]*)*', 0],
+  ['(\\d+|[a-z]+){9}x', 0],
   [`^${'a?'.repeat(40)}${'a'.repeat(40)}$`, 0],
   [`^${'(?:a|a)'.repeat(40)}$`, 0],
   ['^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$', 10_000],
@@ -28,17 +30,25 @@ const table: readonly [string, number][] = [
   ['(.*)x', 3162],
   ['^a*a*b', 3162],
   ['^a*a*a*b', 215],
+  ['^(?!aws:)[a-zA-Z+=._:/-]+$', 10_000],
+  ['^(?!\\s*$).+', 2236],
+  ['^(?=.*[a-z])(?=.*[A-Z])(?=.*\\d)[a-zA-Z\\d]{12,123}$', 1118],
 ]
 
 for (const [source, bound] of table) {
   test(`${source} is tried on ${bound} characters`, () => assert.equal(patternBound(source).charactersMax, bound))
 }
 
+test('addresses of IPv4 may be checked', () => {
+  const byte = '([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])'
+  assert.ok(patternBound(`^(${byte}\\.){3}${byte}$`).charactersMax >= 15)
+})
+
 test('names of Kubernetes may be checked', () => assert.ok(patternBound(subdomain).charactersMax >= 100))
 
 test('no expression takes long on texts within its bound', () => {
   const atom = fc.constantFrom('a', 'b', '[ab]', '[^b]', '.', '-')
-  const repeat = fc.constantFrom('', '', '*', '+', '?', '{2,5}')
+  const repeat = fc.constantFrom('', '', '*', '+', '?', '{2,5}', '{3}')
   const { pattern } = fc.letrec<{ pattern: string; node: string }>(tie => ({
     pattern: fc.array(tie('node'), { minLength: 1, maxLength: 4 }).map(nodes => nodes.join('')),
     node: fc.oneof(
@@ -46,6 +56,7 @@ test('no expression takes long on texts within its bound', () => {
       fc.tuple(atom, repeat).map(([one, times]) => one + times),
       fc.tuple(tie('pattern'), tie('pattern'), repeat).map(([one, other, times]) => `(?:${one}|${other})${times}`),
       fc.tuple(tie('pattern'), repeat).map(([one, times]) => `(?:${one})${times}`),
+      fc.tuple(tie('pattern'), fc.constantFrom('=', '!', '<=', '<!')).map(([one, way]) => `(?${way}${one})`),
     ),
   }))
   fc.assert(

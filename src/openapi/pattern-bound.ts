@@ -42,6 +42,8 @@ class Unsafe extends Error {}
 type Node =
   | { readonly kind: 'one'; readonly set: Uint8Array; readonly repeat: Repeat }
   | { readonly kind: 'group'; readonly branches: readonly (readonly Node[])[]; readonly repeat: Repeat }
+  /** Looking ahead or back: it moves nothing, but takes time of its own. */
+  | { readonly kind: 'look'; readonly branches: readonly (readonly Node[])[] }
   | { readonly kind: 'end' }
   | { readonly kind: 'edge' }
 
@@ -116,11 +118,12 @@ class Reader {
     const opening = /\((?:\?(?::|<[A-Za-z_$][\w$]*>|<?[=!]|[a-z-]*:))?/y
     opening.lastIndex = this.#at
     const [text = '('] = opening.exec(this.#source) ?? []
-    // Looking ahead or back, and other flags within: nothing that is followed here.
-    if (/[=!]$/.test(text) || /^\(\?[a-z-]+:$/.test(text)) throw new Unsafe()
+    // Other flags within: nothing that is followed here.
+    if (/^\(\?[a-z-]+:$/.test(text)) throw new Unsafe()
     this.#at += text.length
     const { nodes: branches } = this.alternatives()
     this.#at++
+    if (/[=!]$/.test(text)) return { kind: 'look', branches }
     return { kind: 'group', branches, repeat: this.#repeat() }
   }
 
@@ -161,11 +164,27 @@ const free: Cost = { exponent: 0, scans: 0, bits: 0 }
 
 /** `follow` holds what may come behind. */
 function costOf(branches: readonly (readonly Node[])[], follow: Uint8Array): Cost {
-  const costs = branches.flatMap(nodes =>
-    nodes.map((node, index) => costOfNode(node, firstOf(nodes, index + 1, follow))),
-  )
+  const costs = branches.map(nodes => costOfSequence(nodes, follow))
   const choice = areApart(branches.map(nodes => firstOf(nodes, 0, follow))) ? 0 : Math.log2(branches.length)
   return costs.reduce(add, { exponent: 0, scans: 0, bits: choice })
+}
+
+function costOfSequence(nodes: readonly Node[], follow: Uint8Array): Cost {
+  const costs = nodes.map((node, index) => costOfNode(node, firstOf(nodes, index + 1, follow)))
+  // What is looked at before anything varies is looked at once: times that are added, not multiplied.
+  const start = nodes.findIndex(({ kind }) => kind !== 'look' && kind !== 'edge')
+  const looks = costs.slice(0, start < 0 ? costs.length : start)
+  const rest = costs.slice(looks.length).reduce(add, free)
+  return looks.reduce(atMost, rest)
+}
+
+/** Of the sum of two times. */
+function atMost(a: Cost, b: Cost): Cost {
+  return {
+    exponent: Math.max(a.exponent, b.exponent),
+    scans: a.scans === 1 ? 1 : b.scans,
+    bits: Math.max(a.bits, b.bits) + (b.exponent + b.bits > 0 ? 1 : 0),
+  }
 }
 
 function add(a: Cost, b: Cost): Cost {
@@ -174,13 +193,34 @@ function add(a: Cost, b: Cost): Cost {
 
 function costOfNode(node: Node, follow: Uint8Array): Cost {
   if (node.kind === 'end' || node.kind === 'edge') return free
+  if (node.kind === 'look') {
+    // It is looked once wherever the matcher comes by, and never gone back into.
+    const { exponent, scans, bits } = costOf(node.branches, none)
+    return { exponent: exponent + scans, scans: 0, bits }
+  }
   const first = node.kind === 'one' ? node.set : startOf(node.branches)
   const own = costOfEnd(node.repeat, areDisjoint(first, follow))
   if (node.kind === 'one') return own
   const inner = costOf(node.branches, isOften(node.repeat) ? union(first, follow) : follow)
   const isSimple = inner.exponent === 0 && inner.bits === 0 && !node.branches.some(isNullable)
-  if (isOften(node.repeat) && !isSimple) refuseAmbiguous(node.branches)
-  return add(own, inner)
+  if (!isOften(node.repeat) || isSimple || hasOneWay(node.branches)) return add(own, inner)
+  if (node.repeat.max > copiesMax) throw new Unsafe()
+  // As if it were written out so many times, each of which may be left out.
+  const { max } = node.repeat
+  return { exponent: own.exponent + inner.exponent * max, scans: inner.scans, bits: own.bits + (inner.bits + 1) * max }
+}
+
+/** Groups that are repeated more often must match in one way only. */
+const copiesMax = 8
+
+function hasOneWay(branches: readonly (readonly Node[])[]): boolean {
+  try {
+    refuseAmbiguous(branches)
+    return true
+  } catch (error) {
+    if (error instanceof Unsafe) return false
+    throw error
+  }
 }
 
 function costOfEnd(repeat: Repeat, isPlainEnd: boolean): Cost {
@@ -210,7 +250,7 @@ function isNullable(nodes: readonly Node[]): boolean {
 }
 
 function mayBeEmpty(node: Node): boolean {
-  if (node.kind === 'edge') return true
+  if (node.kind === 'edge' || node.kind === 'look') return true
   if (node.kind === 'end') return false
   return node.repeat.min === 0 || (node.kind === 'group' && node.branches.some(isNullable))
 }

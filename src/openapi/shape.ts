@@ -8,39 +8,36 @@ export interface Shape {
   /** Types that one text may be of; empty for any. */
   readonly types: readonly string[]
   readonly items: Shape | null
-  readonly properties: Readonly<Record<string, Shape>>
+  readonly properties: ReadonlyMap<string, Shape>
   /** Of other members; null where there may be none. */
   readonly more: Shape | null
 }
 
 const depthMax = 6
 
-const anything: Shape = { kind: 'any', types: [], items: null, properties: {}, more: null }
+export const anything: Shape = { kind: 'any', types: [], items: null, properties: new Map(), more: null }
 
 /** Looks through `allOf`, `anyOf` and `oneOf` as well. */
 export function shapeOf(document: OpenApiDocument, part: Part, depth = 0): Shape {
   const types = new Set<string>()
-  const properties: Record<string, Shape> = {}
+  const properties = new Map<string, Shape>()
   let items: Shape | null = null
   let more: Shape | null = null
+  const inner = (value: unknown, pointer: string) => shapeOf(document, { value, pointer }, depth + 1)
   const look = (at: Part, level: number): void => {
     const { value, pointer } = follow(document, at)
     if (!isFields(value) || level > depthMax) return
     for (const type of typesOf(value, document.version)) types.add(type)
     if (depth < depthMax) {
-      const inner = member(value, 'items')
-      if (inner !== undefined) items = shapeOf(document, { value: inner, pointer: within(pointer, 'items') }, depth + 1)
+      const item = member(value, 'items')
+      if (item !== undefined) items = either(items, inner(item, within(pointer, 'items')))
       const named = member(value, 'properties')
       for (const [name, property] of Object.entries(isFields(named) ? named : {})) {
-        const path = within(pointer, 'properties', name)
-        Object.defineProperty(properties, name, {
-          value: shapeOf(document, { value: property, pointer: path }, depth + 1),
-          enumerable: true,
-        })
+        const shape = inner(property, within(pointer, 'properties', name))
+        properties.set(name, either(properties.get(name) ?? null, shape))
       }
       const other = member(value, 'additionalProperties')
-      if (isFields(other))
-        more = shapeOf(document, { value: other, pointer: within(pointer, 'additionalProperties') }, depth + 1)
+      if (isFields(other)) more = either(more, inner(other, within(pointer, 'additionalProperties')))
       else if (other === true) more = anything
     }
     for (const keyword of ['allOf', 'anyOf', 'oneOf']) {
@@ -52,8 +49,26 @@ export function shapeOf(document: OpenApiDocument, part: Part, depth = 0): Shape
     }
   }
   look(part, 0)
-  const kind = types.has('array') ? 'array' : types.has('object') ? 'object' : 'any'
-  return { kind, types: [...types], items, properties, more }
+  return { kind: kindOf(types), types: [...types], items, properties, more }
+}
+
+/** What stands in several alternatives may be read as any of them says. */
+function either(a: Shape | null, b: Shape): Shape {
+  if (a === null) return b
+  const types = new Set(a.types.length === 0 || b.types.length === 0 ? [] : [...a.types, ...b.types])
+  const properties = new Map(a.properties)
+  for (const [name, shape] of b.properties) properties.set(name, either(properties.get(name) ?? null, shape))
+  return {
+    kind: a.kind === b.kind ? a.kind : a.kind === 'any' ? b.kind : b.kind === 'any' ? a.kind : 'array',
+    types: [...types],
+    items: b.items === null ? a.items : either(a.items, b.items),
+    properties,
+    more: b.more === null ? a.more : either(a.more, b.more),
+  }
+}
+
+function kindOf(types: ReadonlySet<string>): Shape['kind'] {
+  return types.has('array') ? 'array' : types.has('object') ? 'object' : 'any'
 }
 
 function typesOf(schema: Fields, version: '3.0' | '3.1'): readonly string[] {
@@ -80,7 +95,7 @@ function read(raw: Raw, shape: Shape, prefersValues: boolean): unknown {
   if (shape.kind === 'object') {
     return Object.fromEntries(
       (raw as readonly (readonly [string, string])[]).map(([name, text]) => {
-        const inner = Object.hasOwn(shape.properties, name) ? shape.properties[name] : shape.more
+        const inner = shape.properties.get(name) ?? shape.more
         return [name, readText(text, inner ?? anything, prefersValues)]
       }),
     )
@@ -113,7 +128,7 @@ export function formCandidatesOf(pairs: readonly (readonly [string, string])[], 
       else texts.push(text)
     }
     const entries = [...grouped].map(([name, texts]): [string, unknown] => {
-      const inner = (Object.hasOwn(shape.properties, name) ? shape.properties[name] : shape.more) ?? anything
+      const inner = shape.properties.get(name) ?? shape.more ?? anything
       const [text = ''] = texts
       const isList = inner.kind === 'array' || texts.length > 1
       return [

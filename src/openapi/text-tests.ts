@@ -57,7 +57,8 @@ export function nameTestsOf(schema: Fields, pointer: string): { readonly test: T
 }
 
 /** Null where it is left unchecked. */
-function patternTest(source: string, pointer: string, unsafe: 'refuse' | 'ignore'): TextTest | null {
+function patternTest(written: string, pointer: string, unsafe: 'refuse' | 'ignore'): TextTest | null {
+  const source = withoutNeedlessEscapes(written)
   let regExp: RegExp
   try {
     regExp = new RegExp(source, 'u')
@@ -77,4 +78,16 @@ function patternTest(source: string, pointer: string, unsafe: 'refuse' | 'ignore
   const hint =
     'Write it without repetitions inside repetitions, or set `unsafePatterns: ignore` to leave such patterns unchecked.'
   throw new DocumentError('this pattern could take very long with some texts', pointer, hint)
+}
+
+/** Many documents escape what needs no escape, such as `\_`. With the flag `u` that would be a mistake; it means the character. */
+function withoutNeedlessEscapes(source: string): string {
+  let isInClass = false
+  return source.replace(/\\(.)|[[\]]/gsu, (token, escaped: string | undefined) => {
+    if (escaped === undefined) {
+      isInClass = token === '['
+      return token
+    }
+    return /[\w^$\\.*+?()[\]{}|/]/.test(escaped) && escaped !== '_' ? token : escaped === '-' && isInClass ? token : escaped
+  })
 }
