@@ -170,9 +170,7 @@ function rawOf(form: Form, given: Given): Raw | null | undefined {
   const decode = place === 'query' ? decodeForm : decodePlain
   if (form.style === 'deepObject') return deepObject(name, pairs, decode)
   if (shape.kind === 'object' && form.isExploded) {
-    const own = pairs.filter(
-      ([key]) => shape.properties.has(key) || (shape.more !== null && place === 'query'),
-    )
+    const own = pairs.filter(([key]) => shape.properties.has(key) || (shape.more !== null && place === 'query'))
     return own.length === 0 ? null : decodePairs(own.map(([key, text]) => [key, decode(text)]))
   }
   const texts = pairs.filter(([key]) => key === name).map(([, text]) => text)
