@@ -2,7 +2,7 @@
 
 import { strictValue } from '../identity/strict-json.ts'
 import { fieldsAt, type OpenApiDocument } from './document.ts'
-import { decodeForm } from './parameters.ts'
+import { decodeForm, notJson } from './parameters.ts'
 import { DocumentError, type Fields, isFields, member, within } from './part.ts'
 import type { Mistake } from './run.ts'
 import type { Schemas } from './schema.ts'
@@ -67,9 +67,7 @@ function compileMedia(
     return {
       check(bytes) {
         const json = strictValue(bytes, depthMax)
-        return json === undefined
-          ? [{ pointer: '', message: 'must be JSON, without a name twice and not nested too deeply' }]
-          : validate(json, bytes.length)
+        return json === undefined ? [{ pointer: '', message: notJson }] : validate(json, bytes.length)
       },
     }
   }

@@ -27,6 +27,7 @@ export interface Operation {
 }
 
 export interface ReplyDescription {
+  readonly headers: readonly Parameter[]
   /** Null where no body is described. */
   readonly content: Content | null
 }
@@ -68,7 +69,9 @@ function compileOperation(
   { depthMax, hasReplies }: DescriptionOptions,
 ): Operation {
   const { value, pointer } = part.operation
-  const parameters = part.parameters.flatMap(parameter => compileParameter(document, parameter, requests) ?? [])
+  const parameters = part.parameters.flatMap(
+    parameter => compileParameter(document, parameter, requests, depthMax) ?? [],
+  )
   refuseStrayNames(part, parameters)
   const written = member(value, 'requestBody')
   const body =
@@ -125,8 +128,27 @@ function repliesOf(document: OpenApiDocument, operation: Fields, pointer: string
     }
     const reply = fieldsAt(document, { value, pointer: at })
     found.set(status, {
+      headers: headersOf(document, reply, schemas, depthMax),
       content: member(reply.value, 'content') === undefined ? null : contentOf(document, reply, schemas, depthMax),
     })
   }
   return found
+}
+
+/** Those of a reply, each as a parameter. Several `Set-Cookie` make no list, and are not looked at. */
+function headersOf(
+  document: OpenApiDocument,
+  reply: { readonly value: Fields; readonly pointer: string },
+  schemas: Schemas,
+  depthMax: number,
+): Parameter[] {
+  const written = member(reply.value, 'headers') ?? {}
+  const at = within(reply.pointer, 'headers')
+  if (!isFields(written)) throw new DocumentError('`headers` is not an object', at, 'Write names of headers here.')
+  return Object.entries(written).flatMap(([name, value]) => {
+    if (name.toLowerCase() === 'set-cookie') return []
+    const header = fieldsAt(document, { value, pointer: within(at, name) })
+    const parameter = { value: { ...header.value, name, in: 'header' }, pointer: header.pointer }
+    return compileParameter(document, parameter, schemas, depthMax) ?? []
+  })
 }

@@ -2,6 +2,7 @@
 
 import { addSeen, type Check, fail, type Mistake, mistakesMax, quietly, type Run, type Seen, unseen } from './run.ts'
 import type { Schema, SchemaFields } from './schema-form.ts'
+import { notConst, notInEnum } from './value-checks.ts'
 
 export function inPlaceChecks(schema: SchemaFields, compile: (schema: Schema) => Check): Check[] {
   const { allOf = [], anyOf, oneOf, not, if: asked, then: fits, else: fitsNot } = schema
@@ -56,7 +57,7 @@ function oneOfCheck(branches: readonly Check[]): Check {
 /** Alternatives inside alternatives are explained so deep only: each level takes the time of all before it again. */
 const choicesMax = 3
 
-/** The mistakes of the branch that was probably meant: the one with the fewest at the value itself. */
+/** The mistakes of the branch that was probably meant: the one with the fewest that speak of another kind of value. */
 function explained(branches: readonly Check[], value: unknown, run: Run, message: string): false {
   const { mistakes } = run
   if (mistakes === null || run.choices === choicesMax) return fail(run, message)
@@ -67,7 +68,7 @@ function explained(branches: readonly Check[], value: unknown, run: Run, message
     const found: Mistake[] = []
     run.mistakes = found
     branch(value, run, null)
-    const own = found.filter(({ pointer }) => pointer.split('/').length - 1 === depth).length
+    const own = found.filter(mistake => isOfKind(mistake, depth)).length
     if (best === null || own < best.own || (own === best.own && found.length < best.found.length)) best = { found, own }
   }
   run.choices--
@@ -75,4 +76,10 @@ function explained(branches: readonly Check[], value: unknown, run: Run, message
   fail(run, message)
   mistakes.push(...(best?.found ?? []).slice(0, Math.max(0, mistakesMax - mistakes.length)))
   return false
+}
+
+/** At the value itself, or at a member that tells alternatives apart by a fixed value. */
+function isOfKind({ pointer, message }: Mistake, depth: number): boolean {
+  const below = pointer.split('/').length - 1 - depth
+  return below === 0 || (below === 1 && (message === notConst || message === notInEnum))
 }

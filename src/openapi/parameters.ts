@@ -1,5 +1,6 @@
 // Parameters of an operation: taken out of a call by their style, and turned into values by their schema.
 
+import { strictValue } from '../identity/strict-json.ts'
 import { fieldsAt, type OpenApiDocument } from './document.ts'
 import { DocumentError, type Fields, isFields, member, within } from './part.ts'
 import type { Mistake } from './run.ts'
@@ -27,6 +28,8 @@ export interface Parameter {
   check(given: Given): readonly Mistake[]
 }
 
+export const notJson = 'must be JSON, without a name twice and not nested too deeply'
+
 type Raw = string | readonly string[] | readonly (readonly [string, string])[]
 
 const styles: Readonly<Record<Place, readonly string[]>> = {
@@ -42,6 +45,7 @@ export function compileParameter(
   document: OpenApiDocument,
   part: { readonly value: Fields; readonly pointer: string },
   schemas: Schemas,
+  depthMax: number,
 ): Parameter | null {
   const { value, pointer } = part
   const name = member(value, 'name')
@@ -52,7 +56,9 @@ export function compileParameter(
   if (place === 'header' && ignoredHeaders.includes(name.toLowerCase())) return null
   const isRequired = place === 'path' || member(value, 'required') === true
   const content = member(value, 'content')
-  if (content !== undefined) return contentParameter(document, { name, place, isRequired, pointer }, content, schemas)
+  if (content !== undefined) {
+    return contentParameter(document, { name, place, isRequired, pointer }, content, schemas, depthMax)
+  }
 
   const style = member(value, 'style') ?? styles[place][0]
   if (typeof style !== 'string' || !styles[place].includes(style)) {
@@ -100,6 +106,7 @@ function contentParameter(
   { name, place, isRequired, pointer }: { name: string; place: Place; isRequired: boolean; pointer: string },
   content: unknown,
   schemas: Schemas,
+  depthMax: number,
 ): Parameter {
   const at = within(pointer, 'content')
   const entries = isFields(content) ? Object.entries(content) : []
@@ -128,11 +135,8 @@ function contentParameter(
       if (raw === null) return isRequired ? [{ pointer: '', message: 'is missing' }] : []
       if (typeof raw !== 'string') return [{ pointer: '', message: 'is there more than once' }]
       if (!isJson) return []
-      try {
-        return validate(JSON.parse(raw))
-      } catch {
-        return [{ pointer: '', message: 'must be JSON' }]
-      }
+      const json = strictValue(Buffer.from(raw), depthMax)
+      return json === undefined ? [{ pointer: '', message: notJson }] : validate(json, raw.length)
     },
   }
 }

@@ -6,6 +6,9 @@ import { type Check, fail, mistakesMax, type Run, spend } from './run.ts'
 import type { SchemaFields } from './schema-form.ts'
 import type { TextTest } from './text-tests.ts'
 
+export const notConst = 'must be the allowed value'
+export const notInEnum = 'must be one of the allowed values'
+
 export function valueChecks(schema: SchemaFields): Check[] {
   return [...kindChecks(schema), ...textChecks(schema), ...numberChecks(schema)]
 }
@@ -33,16 +36,13 @@ function kindChecks({ type, const: fixed, enum: allowed }: SchemaFields): Check[
     )
   }
   if (fixed !== undefined) {
-    checks.push((value, run) => isSame(value, fixed.value, run) || fail(run, 'must be the allowed value'))
+    checks.push((value, run) => isSame(value, fixed.value, run) || fail(run, notConst))
   }
   if (allowed !== undefined) {
     const plain = new Set(allowed.filter(value => typeof value !== 'object' || value === null))
     const others = allowed.filter(value => typeof value === 'object' && value !== null)
     checks.push(
-      (value, run) =>
-        plain.has(value) ||
-        others.some(other => isSame(value, other, run)) ||
-        fail(run, 'must be one of the allowed values'),
+      (value, run) => plain.has(value) || others.some(other => isSame(value, other, run)) || fail(run, notInEnum),
     )
   }
   return checks

@@ -63,6 +63,13 @@ export function planRequest(call: Call, { body, isBodyRequired }: Operation): Bo
   return planBody(call.headers, body)
 }
 
+/** Mistakes in the fields of a reply. */
+export function replyHeadViolations(reply: Reply, operation: Operation): Violation[] {
+  const given: Given = { path: new Map(), query: [], header: name => reply.headers.all(name), cookies: [] }
+  const described = operation.reply(reply.status)
+  return (described?.headers ?? []).flatMap(parameter => violationsOf(parameter, given)).slice(0, mistakesMax)
+}
+
 /** Undefined replies are mistakes; interim ones never come here. */
 export function planReply(reply: Reply, operation: Operation, method: string): BodyPlan {
   const described = operation.reply(reply.status)

@@ -9,7 +9,14 @@ import { Choice, Fields, Maybe, OneOrMany, Shorthand, Size, type Static, Type } 
 import { compileDescription, type Operation } from '../../openapi/description.ts'
 import type { Match, Operations } from '../../openapi/operations.ts'
 import { DocumentError } from '../../openapi/part.ts'
-import { bodyViolations, headViolations, planReply, planRequest, type Violation } from './mistakes.ts'
+import {
+  bodyViolations,
+  headViolations,
+  planReply,
+  planRequest,
+  replyHeadViolations,
+  type Violation,
+} from './mistakes.ts'
 
 const Reference = Shorthand(
   'file',
@@ -141,6 +148,8 @@ async function replyViolations(
 ): Promise<readonly Violation[]> {
   // What the gateway itself answers, and tunnels, are no replies of the service.
   if (reply.code !== null || reply.tunnel !== null) return []
+  const violations = replyHeadViolations(reply, operation)
+  if (violations.length > 0) return violations
   const plan = planReply(reply, operation, call.method)
   if (plan.kind === 'violation') return [plan.violation]
   if (plan.kind === 'pass') return []
