@@ -39,7 +39,6 @@ const columns = ['right', 'refused', 'passed', 'held'] as const
 
 function table(all: readonly Counts[]): string {
   const sum = (key: (typeof columns)[number]) => all.reduce((total, counts) => total + counts[key], 0)
-  const row = (name: string, cells: readonly number[]) => `| ${name} | ${cells.join(' | ')} |`
   return [
     `| file | ${columns.join(' | ')} |`,
     '|---|---|---|---|---|',
@@ -51,6 +50,10 @@ function table(all: readonly Counts[]): string {
     ),
     row('**all**', columns.map(sum)),
   ].join('\n')
+}
+
+function row(name: string, cells: readonly number[]): string {
+  return `| ${name} | ${cells.join(' | ')} |`
 }
 
 /** The first case of a file that is not right, and how many there are. */

@@ -131,12 +131,13 @@ for (const [schema, message] of wrong) {
     assert.throws(() => validatorOf(schema), message))
 }
 
+const kind = (name: string) => ({
+  type: 'object',
+  required: ['kind'],
+  properties: { kind: { const: name }, [name]: { type: 'integer' } },
+})
+
 test('mistakes in alternatives are those of the one that was meant', () => {
-  const kind = (name: string) => ({
-    type: 'object',
-    required: ['kind'],
-    properties: { kind: { const: name }, [name]: { type: 'integer' } },
-  })
   const validate = validatorOf({ items: { oneOf: [kind('cat'), kind('dog'), { type: 'string' }] } })
   assert.deepEqual(validate([{ kind: 'dog', dog: 'x' }]), [
     { pointer: '/0', message: 'must fit exactly one of the allowed forms' },
@@ -183,6 +184,8 @@ const { schema: schemas } = fc.letrec<{ schema: unknown; fields: object; contain
       allOf: fc.array(tie('schema'), { minLength: 1, maxLength: 2 }),
       not: tie('schema'),
       if: tie('schema'),
+      // A schema, nothing to be awaited.
+      // oxlint-disable-next-line unicorn/no-thenable
       then: tie('schema'),
       else: tie('schema'),
     },

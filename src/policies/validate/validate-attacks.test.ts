@@ -153,12 +153,13 @@ test('names with brackets are not known', async () => {
   assert.equal((await ask(get('?limit[]=500'), { unknownParameters: 'refuse' })).isPassed, false)
 })
 
+const answer = (fields: [string, string][], body: string) => () => {
+  const headers = new Headers()
+  for (const [name, value] of [['content-type', 'application/json'] as const, ...fields]) headers.set(name, value)
+  return new Reply(200, headers, Body.of(body))
+}
+
 test('fields of replies, and what they refer to in other files', async () => {
-  const answer = (fields: [string, string][], body: string) => () => {
-    const headers = new Headers()
-    for (const [name, value] of [['content-type', 'application/json'] as const, ...fields]) headers.set(name, value)
-    return new Reply(200, headers, Body.of(body))
-  }
   const fine = await ask(get(''), { replies: 'enforce' }, answer([['x-left', '3']], '{"id":1}'))
   assert.equal(fine.reply.status, 200)
   for (const [fields, body, noted] of [
@@ -175,6 +176,6 @@ test('fields of replies, and what they refer to in other files', async () => {
 })
 
 test('a file that is not named in `references` is a mistake in the document', () => {
-  const resolve = () => resolveOptions(validate, { document: 'api.yaml', replies: 'report' }, files)
-  assert.throws(resolve, /leads out of the document/)
+  const options = { document: 'api.yaml', replies: 'report' }
+  assert.throws(() => resolveOptions(validate, options, files), /leads out of the document/)
 })
