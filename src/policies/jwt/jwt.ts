@@ -10,8 +10,8 @@ import type { Step } from '../../core/step.ts'
 import { compileTokenPlace, refuseMissing, refuseScopes, refuseToken, tokenOptions } from '../../identity/bearer.ts'
 import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
 import { fixedKeySet, type KeySet, RemoteKeySet } from '../../identity/key-set.ts'
-import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
 import { publicAlgorithms, secretAlgorithms } from '../../identity/signature.ts'
+import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
 import { createVerifier, type Verdict } from './verifier.ts'
 
 const keysSchema = Fields({

@@ -3,7 +3,7 @@
 import type { OutsideReply } from '../../core/outside.ts'
 import type { Closable, PolicyPorts } from '../../core/policy.ts'
 import { RemoteKeySet } from '../../identity/key-set.ts'
-import { type Claims, verifyIdToken } from './id-token.ts'
+import { type Claims, createIdTokenVerifier, type IdTokenVerifier } from './id-token.ts'
 import type { Options } from './options.ts'
 
 export interface Metadata {
@@ -40,7 +40,7 @@ export class Provider implements Closable {
   readonly #options: Options
   readonly #ports: PolicyPorts
   #metadata: Metadata | null = null
-  #keys: RemoteKeySet | null = null
+  #keys: { readonly set: RemoteKeySet; readonly verify: IdTokenVerifier } | null = null
   #triedMs = -Infinity
   #readMs = -Infinity
   #underWay: Promise<void> | null = null
@@ -100,19 +100,16 @@ export class Provider implements Closable {
     return this.#tokensOf(answer)
   }
 
+  /** @throws IdTokenError, or another error where the provider or its keys are not at hand. */
   async verify(token: string, nonce: string | null, accessToken: string): Promise<Claims> {
     await this.metadata()
-    const { issuer, clientId, clockSkew } = this.#options
-    const wallMs = this.#ports.clock.wall()
-    if (this.#keys?.isUsable() === false) await this.#keys.renew()
-    if (this.#keys === null || !this.#keys.isUsable())
-      throw new Error('the keys of the identity provider are not at hand')
-    return verifyIdToken(token, this.#keys, { issuer, clientId, nonce, accessToken, wallMs, skewMs: clockSkew })
+    if (this.#keys === null) throw new Error('the identity provider was closed')
+    return this.#keys.verify(token, { nonce, accessToken, wallMs: this.#ports.clock.wall() })
   }
 
   close(): void {
     this.#isClosed = true
-    this.#keys?.close()
+    this.#keys?.set.close()
   }
 
   #tokensOf(answer: Claims): Tokens {
@@ -163,10 +160,11 @@ export class Provider implements Closable {
   }
 
   #useKeys(url: string): void {
-    const { issuer, timeout } = this.#options
-    this.#keys?.close()
+    const { issuer, clientId, clockSkew, timeout } = this.#options
+    this.#keys?.set.close()
     const times = { refreshMs: 600_000, cooldownMs: 10_000, staleForMs: 86_400_000, timeoutMs: timeout }
-    this.#keys = new RemoteKeySet({ url, namedBy: issuer, ...times }, this.#ports)
+    const set = new RemoteKeySet({ url, namedBy: issuer, ...times }, this.#ports)
+    this.#keys = { set, verify: createIdTokenVerifier({ issuer, clientId, skewMs: clockSkew }, set) }
   }
 }
 

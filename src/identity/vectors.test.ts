@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { test } from 'node:test'
-import { principal } from '../../core/principal.ts'
-import { build, defaults } from '../../../test/tools/tokens.ts'
+import { principal } from '../core/principal.ts'
+import { build, defaults } from '../../test/tools/tokens.ts'
 import { readCompactJws } from './compact-jws.ts'
 import { isSignedBy } from '../../identity/signature.ts'
 

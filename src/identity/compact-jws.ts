@@ -1,6 +1,6 @@
 // Reads a compact JWS (RFC 7515) strictly, before anything of it is believed.
 
-import { strictObject } from '../../identity/strict-json.ts'
+import { strictObject } from './strict-json.ts'
 
 export interface CompactJws {
   readonly algorithm: string
