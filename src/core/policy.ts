@@ -39,6 +39,13 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   counts?(options: Static<S>): { readonly store: string | null; readonly isDurable: boolean }
   /** Where calls carry what nobody may read in a log; for the access log. Names of query parameters are written plain. */
   secrets?(options: Static<S>): { readonly query: readonly string[] }
+  /**
+   * Names of request fields by which it tells the upstream something, such as who calls. The upstream believes them, so the
+   * gateway takes fields of these names off every call that comes as far as this policy, also where `when` keeps the call from it.
+   */
+  owns?(options: Static<S>): readonly string[]
+  /** Set where it looks at what the client sent in those: then it takes them off itself, on each call that it sees. */
+  readonly clearsOwned?: boolean
   /** Called once per use in the config and worker. All state lives in the returned closures. */
   build(options: Static<S>, ports: PolicyPorts, place: Place): Layer
 }

@@ -1,4 +1,4 @@
-// Parts of the principal as header fields for the upstream; fields of those names from the client never pass.
+// Parts of the principal as header fields for the upstream.
 
 import type { Call } from '../core/call.ts'
 import { OptionsError } from '../core/policy.ts'
@@ -6,17 +6,20 @@ import type { Principal } from '../core/principal.ts'
 import { Named, Type } from '../core/schema.ts'
 import { compilePrincipalField } from './principal-field.ts'
 
-/** The option `forward` of every authentication policy. */
+/** The option `forward` of every authentication policy, which owns the fields of these names: see `PolicyDefinition.owns`. */
 export const forwardOption = Named(Type.String(), {
   default: {},
   description:
     'Header fields for the upstream, by name: `X-Consumer: consumer.name`, `X-Tenant: claims.tenant`. Fields of these names from the client are dropped.',
 })
 
+/** The names, for `PolicyDefinition.owns`. */
+export function ownedFields({ forward }: { readonly forward: Readonly<Record<string, string>> }): readonly string[] {
+  return Object.keys(forward)
+}
+
 export interface ForwardFields {
-  /** Drops what the client sent under these names. To be called on every call, before it is known who calls. */
-  drop(call: Call): void
-  /** Writes the fields. */
+  /** Writes the fields, in place of those that a policy further out may have written. */
   write(call: Call, principal: Principal): void
 }
 
@@ -36,24 +39,13 @@ export function compileForwardFields(
     return { name, key: name.toLowerCase(), read: compilePrincipalField(text, [...path, name]) }
   })
   return {
-    drop: compileDrop(fields.map(({ key }) => key)),
     write({ headers }, principal) {
       for (const { name, key, read } of fields) {
+        headers.delete(key)
         const value = read(principal)
         if (value !== undefined) headers.list.push(name, key, headerText(value))
       }
     },
-  }
-}
-
-/** Takes fields of these names off a call. An upstream may read `X_Consumer` and `X-Consumer` as one name (CGI does). */
-export function compileDrop(names: readonly string[]): (call: Call) => void {
-  const keys = new Set(names.map(name => name.toLowerCase().replaceAll('_', '-')))
-  return ({ headers: { list } }) => {
-    if (keys.size === 0) return
-    for (let i = list.length - 2; i > 0; i -= 3) {
-      if (keys.has((list[i] as string).replaceAll('_', '-'))) list.splice(i - 1, 3)
-    }
   }
 }
 

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { principal } from '../core/principal.ts'
 import { build, defaults } from '../../test/tools/tokens.ts'
 import { readCompactJws } from './compact-jws.ts'
-import { isSignedBy } from '../../identity/signature.ts'
+import { isSignedBy } from './signature.ts'
 
 const payload = 'eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ'
 const expiryMs = 1_300_819_380_000

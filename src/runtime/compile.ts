@@ -13,6 +13,7 @@ import type { Upstream } from '../core/upstream.ts'
 import type { Kept } from './kept.ts'
 import { compileMatch } from './match.ts'
 import { compileRouter } from './router/router.ts'
+import { type StackedPolicy, stackPolicies } from './stack.ts'
 
 export type KeptUpstream = Upstream & Closable & { ready(): Promise<void> }
 
@@ -119,11 +120,9 @@ function compileRoute(
   compilePolicy: PolicyCompiler,
 ): CompiledRoute {
   const end = definitionOf(kit.ends, route.end.end)
-  let step = end.build(route.end.options, endPorts, { route: route.name, key: `${route.name}/${end.name}` })
-  if (route.policies.length > 0) step = answerFailures(step)
-  for (let i = route.policies.length - 1; i >= 0; i--) {
-    step = compilePolicy(route.policies[i] as PolicyUse, i, route.name)(step)
-  }
+  const last = end.build(route.end.options, endPorts, { route: route.name, key: `${route.name}/${end.name}` })
+  const policies = route.policies.map((use, index) => compilePolicy(use, index, route.name))
+  const step = policies.length === 0 ? last : stackPolicies(policies, answerFailures(last))
   return { name: route.name, upgrades: route.upgrades, step }
 }
 
@@ -137,7 +136,7 @@ function answerFailures(step: Step): Step {
     })
 }
 
-type PolicyCompiler = (use: PolicyUse, index: number, route: string) => Layer
+type PolicyCompiler = (use: PolicyUse, index: number, route: string) => StackedPolicy
 
 /** A policy around every route is built once: what it holds is held once, and what it counts is counted over all routes. */
 function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string, Closable>): PolicyCompiler {
@@ -158,28 +157,29 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
     },
     keep,
   }
-  const build = ({ policy, options }: PolicyPart, place: Place) => {
+  // What the policy that is being built owns, with those inside it.
+  let owned: string[] = []
+  const build = ({ policy, options }: PolicyPart, place: Place): Layer => {
     const definition = definitionOf(kit.policies, policy)
+    owned.push(...(definition.owns?.(options) ?? []))
     // Kept until the last call of this runtime has been logged.
     for (const name of definition.secrets?.(options).query ?? []) {
       ports.keep(`hidden parameter ${name}`, () => kit.hideParameter(name))
     }
     return definition.build(options, ports, place)
   }
-  const globals = new Map<number, Layer>()
+  const globals = new Map<number, StackedPolicy>()
   return (use, index, route) => {
+    const known = use.isGlobal ? globals.get(index) : undefined
+    if (known !== undefined) return known
     const name = use.isGlobal ? '' : route
-    const place = { route: name, key: `${name}/policies/${index}/${use.policy}` }
-    const layer = (use.isGlobal ? globals.get(index) : undefined) ?? build(use, place)
-    if (use.isGlobal) globals.set(index, layer)
-    return use.when === null ? layer : narrow(layer, compileMatch(use.when, blueprint.paths.case))
-  }
-}
-
-function narrow(layer: Layer, fits: (call: Call) => boolean): Layer {
-  return next => {
-    const within = layer(next)
-    return call => (fits(call) ? within(call) : next(call))
+    owned = []
+    const layer = build(use, { route: name, key: `${name}/policies/${index}/${use.policy}` })
+    const fits = use.when === null ? null : compileMatch(use.when, blueprint.paths.case)
+    const clearsOwned = definitionOf(kit.policies, use.policy).clearsOwned === true
+    const policy = { layer, owns: owned, clearsOwned, fits }
+    if (use.isGlobal) globals.set(index, policy)
+    return policy
   }
 }
 

@@ -4,6 +4,7 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import { Reply } from '../../src/core/reply.ts'
 import { jwt, type JwtOptions } from '../../src/policies/jwt/jwt.ts'
 import { type FakeWorld, fakePorts, makeCall, makeNext } from './call.ts'
+import { stacked } from './stacked.ts'
 
 export const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 export const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -27,7 +28,7 @@ export const defaults: JwtOptions = {
 export function build(options: Partial<JwtOptions> = {}, world: FakeWorld = {}) {
   const ports = fakePorts({}, { files: { 'keys.json': keyFile }, ...world })
   const next = makeNext(() => Reply.empty(200))
-  const step = jwt.build({ ...defaults, ...options }, ports, place)(next)
+  const step = stacked(jwt, { ...defaults, ...options }, ports, place, next)
   const ask = (token: string, more: Record<string, string> = {}) =>
     step(makeCall({ headers: { authorization: `Bearer ${token}`, ...more } }))
   return { ask, step, next, ports }

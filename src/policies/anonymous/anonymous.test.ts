@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import type { Consumer } from '../../core/consumers.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
@@ -19,7 +20,7 @@ async function run(consumer: string | null, isLate = false) {
   const next = makeNext(() => Reply.empty(204))
   const options = { consumer, forward: { 'X-Who': 'id' } }
   const call = makeCall({ headers: { 'x-who': 'root' } })
-  const reply = await anonymous.build(options, { ...base, identities }, place)(next)(call)
+  const reply = await stacked(anonymous, options, { ...base, identities }, place, next)(call)
   return { status: reply.status, call, who: call.facts.get(principal), asked: next.calls.length }
 }
 

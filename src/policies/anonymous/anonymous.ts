@@ -7,12 +7,13 @@ import { definePolicy } from '../../core/policy.ts'
 import { principal, type Principal } from '../../core/principal.ts'
 import type { Reply } from '../../core/reply.ts'
 import { Fields, Maybe, Shorthand, Type } from '../../core/schema.ts'
-import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
+import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 
 export const anonymous = definePolicy({
   name: 'anonymous',
   summary: 'Lets everybody in, as nobody or as one consumer.',
   gives: [principal],
+  owns: ownedFields,
   options: Shorthand(
     'consumer',
     Fields({
@@ -42,7 +43,6 @@ export const anonymous = definePolicy({
         return next(call)
       }
       return function anonymous(call) {
-        fields.drop(call)
         const consumer = name === null ? null : identities.consumer(name)
         return consumer instanceof Promise ? consumer.then(found => enter(call, found)) : enter(call, consumer)
       }

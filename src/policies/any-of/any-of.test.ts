@@ -59,11 +59,6 @@ const place = { route: 'r', key: 'r/policies/0/any-of' }
 const ports = () => fakePorts({}, { policies: [puppet, anyOf, allOf] })
 const part = (name: string, deed: Deed) => ({ policy: 'puppet', options: { name, deed } })
 
-const forwarding = (name: string, deed: Deed, field: string) => ({
-  policy: 'puppet',
-  options: { name, deed, forward: { [field]: 'id' } },
-})
-
 function build(deeds: readonly Deed[], next: Step): Step {
   const policies = deeds.map((deed, index) => part(String.fromCharCode(97 + index), deed))
   return anyOf.build({ policies }, ports(), place)(next)
@@ -150,21 +145,6 @@ describe('any-of', () => {
     assert.equal(who(call), 'b')
     assert.deepEqual(call.facts.get(principal)?.claims, { c: {} })
     assert.ok(!call.headers.has('x-d') && !call.headers.has('x-a'))
-  })
-
-  test('no field of the client passes that any alternative would write, whichever wins', async () => {
-    const nested = { policy: 'all-of', options: { policies: [forwarding('c', 'pass', 'X-Deep'), part('d', 'pass')] } }
-    for (const deeds of [
-      ['pass', 'pass'],
-      ['refuse', 'pass'],
-      ['refuse-later', 'pass-later'],
-    ] as const) {
-      const policies = [forwarding('a', deeds[0], 'X-User'), forwarding('b', deeds[1], 'X-Role'), nested]
-      const call = makeCall({ headers: { 'X-User': 'eve', X_Role: 'admin', 'x-deep': 'eve', 'X-Other': 'kept' } })
-      assert.equal((await anyOf.build({ policies }, ports(), place)(ok())(call)).status, 204)
-      for (const name of ['x-user', 'x_role', 'x-deep']) assert.ok(!call.headers.has(name), name)
-      assert.equal(call.headers.get('x-other'), 'kept')
-    }
   })
 
   test('next is called exactly once where one passes before a redirect, and never otherwise', async () => {

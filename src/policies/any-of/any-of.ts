@@ -7,9 +7,8 @@ import { Failure } from '../../core/failure.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import type { Reply } from '../../core/reply.ts'
-import { Fields, Policies, type PolicyPart, Shorthand } from '../../core/schema.ts'
+import { Fields, Policies, Shorthand } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { compileDrop } from '../../identity/forward-fields.ts'
 
 export const anyOf = definePolicy({
   name: 'any-of',
@@ -28,7 +27,6 @@ export const anyOf = definePolicy({
   ),
   build({ policies }, ports, place) {
     const layers = policies.map((part, index) => ports.policy(part, index, place))
-    const drop = compileDrop(policies.flatMap(writtenBy))
     const attempted = defineFact<Attempt>(`any-of ${place.key}`)
     return next => {
       // Only a call that came here was let pass: a 401 from further in is no failure of the alternative.
@@ -41,7 +39,6 @@ export const anyOf = definePolicy({
       }
       const [first, ...others] = layers.map(layer => layer(within)) as [Step, ...Step[]]
       return function anyOf(call) {
-        drop(call)
         const attempt = new Attempt(call)
         call.facts.set(attempted, attempt)
         let reply: Promise<Reply>
@@ -55,19 +52,6 @@ export const anyOf = definePolicy({
     }
   },
 })
-
-/**
- * Names of the fields that a policy, or one inside it, writes to say who calls. Whichever alternative wins, the upstream believes
- * them: those of the client must not pass for those of an alternative that was not asked, or that failed.
- */
-function writtenBy({ policy, options }: PolicyPart): string[] {
-  if (typeof options !== 'object' || options === null) return []
-  const { forward, policies } = options as { readonly forward?: unknown; readonly policies?: unknown }
-  const names = typeof forward === 'object' && forward !== null ? Object.keys(forward) : []
-  const inner = Array.isArray(policies) ? (policies as PolicyPart[]).flatMap(writtenBy) : []
-  const certificate = policy === 'client-certificate' ? ['Client-Cert', 'Client-Cert-Chain'] : []
-  return [...names, ...inner, ...certificate]
-}
 
 /** What a call was before anybody touched it, and whether an alternative has let it pass. */
 class Attempt {

@@ -6,6 +6,7 @@ import type { Consumer, Identity } from '../../core/consumers.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import { apiKey } from './api-key.ts'
 
 const place = { route: 'r', key: 'r/policies/0' }
@@ -34,7 +35,7 @@ const defaults = {
 function build(options: Partial<typeof defaults> = {}) {
   const ports = fakePorts({}, { keys: { good: identityOf(['read']), 'good two+%': identityOf([]) } })
   const next = makeNext(() => Reply.empty(200))
-  const step = apiKey.build({ ...defaults, ...options }, ports, place)(next)
+  const step = stacked(apiKey, { ...defaults, ...options }, ports, place, next)
   return { step, next, ports }
 }
 

@@ -6,7 +6,7 @@ import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
-import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
+import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
 import { challengeOf, refuseUnauthenticated } from '../../identity/refuse.ts'
 import { createKeyReader } from './presented.ts'
@@ -38,6 +38,7 @@ export const apiKey = definePolicy({
   summary: 'Lets calls pass that present a valid API key.',
   options,
   gives: [principal],
+  owns: ownedFields,
   check,
   secrets: ({ query }) => ({ query }),
   build({ header, query, cookie, keep, realm, scopes, forward }, { identities }) {
@@ -61,7 +62,6 @@ export const apiKey = definePolicy({
         return next(call)
       }
       return function apiKey(call) {
-        fields.drop(call)
         const { count, text } = reader.read(call)
         if (count !== 1) {
           const reason = count === 0 ? 'no key' : 'more than one key'

@@ -6,6 +6,7 @@ import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { hashPassword } from '../../identity/password.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import { basic } from './basic.ts'
 import { createPasswordChecks } from './checks.ts'
 import { readBasic } from './credentials.ts'
@@ -38,7 +39,7 @@ const defaults = {
 function build() {
   const ports = fakePorts({}, { credentials: { 'basic:ada': identityOf(phc) } })
   const next = makeNext(() => Reply.empty(200))
-  return { step: basic.build(defaults, ports, place)(next), next, ports }
+  return { step: stacked(basic, defaults, ports, place, next), next, ports }
 }
 
 function pair(text: string): CallOptions {

@@ -7,7 +7,7 @@ import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Type } from '../../core/schema.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
-import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
+import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { challengeOf, refuseUnauthenticated } from '../../identity/refuse.ts'
 import { createPasswordChecks, type Verdict } from './checks.ts'
 import { readBasic, type UserPassword } from './credentials.ts'
@@ -49,6 +49,7 @@ export const basic = definePolicy({
   summary: 'Lets calls pass that present a user name and its password.',
   options,
   gives: [principal],
+  owns: ownedFields,
   check: ({ forward }) => void compileForwardFields(forward),
   build({ realm, keep, remember, remembered, checks: atOnce, waiting, forward }, ports) {
     const { identities } = ports
@@ -80,7 +81,6 @@ export const basic = definePolicy({
           : judge(call, identity, verdict)
       }
       return function basic(call) {
-        fields.drop(call)
         const given = call.headers.all('authorization')
         const pair = given.length === 1 ? readBasic(given[0] ?? '') : null
         if (pair === null) {

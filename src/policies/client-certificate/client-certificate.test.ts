@@ -5,6 +5,7 @@ import type { Identity } from '../../core/consumers.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { type FakeWorld, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import { resolveOptions } from '../../../test/tools/options.ts'
 import { clientCertificate } from './client-certificate.ts'
 
@@ -32,7 +33,7 @@ function build(written: object, world: FakeWorld = {}) {
   const next = makeNext(() => Reply.empty(204))
   const ports = fakePorts({}, world)
   const options = resolveOptions(clientCertificate, written)
-  const step = clientCertificate.build(options, ports, { route: 'r', key: 'r/0' })(next)
+  const step = stacked(clientCertificate, options, ports, { route: 'r', key: 'r/0' }, next)
   return { step, next, ports }
 }
 

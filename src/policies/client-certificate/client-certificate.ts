@@ -38,6 +38,7 @@ export const clientCertificate = definePolicy({
     forward: forwardOption,
   }),
   gives: [principal],
+  owns: ({ forward }) => [...Object.keys(forward), 'Client-Cert', 'Client-Cert-Chain'],
   check: ({ forward }) => void compileForwardFields(forward),
   build({ unknown, issuers, names, clientCertHeader, realm, forward }, { identities, clock }) {
     const fields = compileForwardFields(forward)
@@ -53,14 +54,11 @@ export const clientCertificate = definePolicy({
         const proven = principalOf(certificate, identity)
         if (identity !== null) identities.used(identity)
         call.facts.set(principal, proven)
-        if (clientCertHeader) call.headers.add('Client-Cert', `:${certificate.raw.toString('base64')}:`)
+        if (clientCertHeader) call.headers.set('Client-Cert', `:${certificate.raw.toString('base64')}:`)
         fields.write(call, proven)
         return next(call)
       }
       return function clientCertificate(call) {
-        fields.drop(call)
-        call.headers.delete('client-cert')
-        call.headers.delete('client-cert-chain')
         const { certificate } = call.peer
         if (!judge(call, certificate)) {
           const reason = call.refusal

@@ -4,6 +4,7 @@ import * as fc from 'fast-check'
 import { type OutsideReply, OutsideError, type OutsideRequest } from '../../core/outside.ts'
 import { Reply } from '../../core/reply.ts'
 import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import { resolveOptions } from '../../../test/tools/options.ts'
 import { external } from './external.ts'
 
@@ -19,7 +20,7 @@ function build(written: object, answer: Answer | Error = {}) {
   const options = resolveOptions(external, { url: 'https://access.acme.test/check', ...written })
   const ports = fakePorts({}, { outside: { fetch } })
   const next = makeNext(() => Reply.empty(204))
-  const step = external.build(options, ports, { route: 'r', key: 'r/policies/0' })(next)
+  const step = stacked(external, options, ports, { route: 'r', key: 'r/policies/0' }, next)
   return { step, next, ports, state }
 }
 

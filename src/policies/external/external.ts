@@ -2,10 +2,10 @@
 
 import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
+import { compileDrop } from '../../core/drop-fields.ts'
 import { definePolicy, type Place, type PolicyPorts } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
-import { compileDrop } from '../../identity/forward-fields.ts'
 import { admit, type Answer, denialOf } from './answer.ts'
 import { createAsker } from './ask.ts'
 import { editFields } from './edits.ts'
@@ -24,10 +24,12 @@ export const external = definePolicy({
   name: 'external',
   summary: 'Asks an outside service whether a call may pass.',
   options,
+  owns: ownedBy,
+  // The service is told what the client sent.
+  clearsOwned: true,
   check: checkOptions,
   build(given, ports, place) {
-    // Also in the spellings that an upstream may read as the same.
-    const drop = compileDrop([...given.upstreamHeaders, uncheckedField])
+    const drop = compileDrop(ownedBy(given))
     const passed = ports.meter.counter('turnpike_external_unchecked', { http_route: place.route })
     const ask = compileAsk(given, ports, place)
     const decide = async (call: Call, answer: Answer | null, next: Step): Promise<Reply> => {
@@ -50,6 +52,10 @@ export const external = definePolicy({
       }
   },
 })
+
+function ownedBy({ upstreamHeaders }: ExternalOptions): readonly string[] {
+  return [...upstreamHeaders, uncheckedField]
+}
 
 /** Null where the service gives no proper answer. */
 function compileAsk(given: ExternalOptions, ports: PolicyPorts, place: Place): (call: Call) => Promise<Answer | null> {

@@ -5,7 +5,7 @@ import { definePolicy } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
-import { compileForwardFields } from '../../identity/forward-fields.ts'
+import { compileForwardFields, ownedFields } from '../../identity/forward-fields.ts'
 import { challengeOf, refuseUnauthenticated } from '../../identity/refuse.ts'
 import { writeString } from '../../identity/structured-fields.ts'
 import { checkHmac, compileCover, type HmacOptions, hmacOptions } from './options.ts'
@@ -16,6 +16,7 @@ export const hmac = definePolicy({
   summary: 'Lets calls pass that are signed: HTTP message signatures (RFC 9421), with a digest of the body.',
   options: hmacOptions,
   gives: [principal],
+  owns: ownedFields,
   check: checkHmac,
   counts: ({ replay, store }) => ({ store: replay === 'none' ? null : store, isDurable: false }),
   build(given, ports, place) {
@@ -24,7 +25,6 @@ export const hmac = definePolicy({
     const fields = compileForwardFields(given.forward)
     return next =>
       async function hmac(call) {
-        fields.drop(call)
         const verdict = await verify(call)
         if ('reason' in verdict) {
           return verdict.isUnavailable ? refuseUnjudged(call, verdict.reason) : refuse(call, verdict.reason)

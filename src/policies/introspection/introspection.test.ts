@@ -6,6 +6,7 @@ import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Static } from '../../core/schema.ts'
 import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import { introspection } from './introspection.ts'
 
 type Options = Static<typeof introspection.options> & Record<string, unknown>
@@ -29,7 +30,7 @@ function build(answer: unknown, options: Partial<Options> = {}) {
   }
   const ports = fakePorts({}, { outside: { fetch } })
   const next = makeNext(() => Reply.empty(200))
-  const step = introspection.build({ ...defaults, ...options }, ports, { route: 'r', key: 'r/policies/0' })(next)
+  const step = stacked(introspection, { ...defaults, ...options }, ports, { route: 'r', key: 'r/policies/0' }, next)
   const ask = (token = 'opaque') => step(makeCall({ headers: { authorization: `Bearer ${token}` } }))
   return { ask, step, next, ports, state }
 }

@@ -15,7 +15,7 @@ import {
   refuseToken,
   tokenOptions,
 } from '../../identity/bearer.ts'
-import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
+import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { TokenCache } from '../../identity/token-cache.ts'
 import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
 import { type Answer, createAsker } from './ask.ts'
@@ -68,6 +68,7 @@ export const introspection = definePolicy({
   summary: 'Proves who calls by asking the issuer about the token (RFC 7662).',
   options,
   gives: [principal],
+  owns: ownedFields,
   check({ url, forward, consumer }) {
     const parsed = URL.parse(url)
     if (!/^https?:\/\//.test(url) || parsed === null || parsed.username !== '' || parsed.password !== '') {
@@ -111,7 +112,6 @@ export const introspection = definePolicy({
     }
     return next =>
       function introspection(call) {
-        fields.drop(call)
         const token = tokens.read(call)
         if (token === '') return Promise.resolve(refuseMissing(call))
         if (token === null)

@@ -8,7 +8,7 @@ import { Reply } from '../../core/reply.ts'
 import { Choice, Duration, Fields, Maybe, Named, OneOrMany, Secret, type Static, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { compileTokenPlace, refuseMissing, refuseScopes, refuseToken, tokenOptions } from '../../identity/bearer.ts'
-import { compileForwardFields, forwardOption } from '../../identity/forward-fields.ts'
+import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { fixedKeySet, type KeySet, RemoteKeySet } from '../../identity/key-set.ts'
 import { publicAlgorithms, secretAlgorithms } from '../../identity/signature.ts'
 import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
@@ -70,6 +70,7 @@ export const jwt = definePolicy({
   summary: 'Proves who calls by a signed token (JWT).',
   options,
   gives: [principal],
+  owns: ownedFields,
   check,
   build(given, ports, place) {
     const verifier = createVerifier(given, keysOf(given, ports), ports, place)
@@ -94,7 +95,6 @@ export const jwt = definePolicy({
     }
     return next =>
       function jwt(call) {
-        fields.drop(call)
         const token = tokens.read(call)
         if (token === '') return Promise.resolve(refuseMissing(call))
         if (token === null)

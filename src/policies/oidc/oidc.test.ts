@@ -6,6 +6,7 @@ import type { OutsideRequest } from '../../core/outside.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { stacked } from '../../../test/tools/stacked.ts'
 import { oidc } from './oidc.ts'
 import { createSeal, join, split } from './seal.ts'
 
@@ -69,7 +70,7 @@ function setup() {
   }
   const ports = fakePorts({}, { outside: { fetch } })
   const next = makeNext(() => Reply.empty(200))
-  const step = oidc.build(given, ports, { route: 'r', key: 'r' })(next)
+  const step = stacked(oidc, given, ports, { route: 'r', key: 'r' }, next)
   return { state, ports, next, step }
 }
 

@@ -6,7 +6,7 @@ import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { removeCookies } from '../../identity/cookies.ts'
-import { compileForwardFields } from '../../identity/forward-fields.ts'
+import { compileForwardFields, ownedFields } from '../../identity/forward-fields.ts'
 import { compileConsumer } from '../../identity/token-principal.ts'
 import { createLogin, isLoginCookie, refuse, type Site } from './login.ts'
 import { check, options, type Options } from './options.ts'
@@ -19,6 +19,7 @@ export const oidc = definePolicy({
   summary: 'Logs browsers in at an OpenID Connect provider and keeps their session in encrypted cookies.',
   options,
   gives: [principal],
+  owns: ownedFields,
   check,
   build(given, ports) {
     const key = JSON.stringify(given)
@@ -53,7 +54,6 @@ export const oidc = definePolicy({
 
     return next =>
       function oidc(call: Call): Promise<Reply> {
-        fields.drop(call)
         const site = siteOf(call)
         if (site === null) return Promise.resolve(refuse(call, 'the host is not among `hosts`'))
         if (call.path === given.callbackPath && call.method === 'GET') return login.finish(call, site)
