@@ -65,7 +65,10 @@ export type Soon<T> = T | Promise<T>
 
 /** What a worker reads a store with. The main thread alone writes. */
 export interface ConsumerReader {
-  /** The credential as it stands, also one that is revoked or expired: who asks judges. Null for an unknown one. */
+  /**
+   * The credential as it stands, also one that is revoked or expired: who asks judges. Null for an unknown one, which must cost
+   * as much as one that is there.
+   */
   find(kind: CredentialKind, lookup: string): Soon<Identity | null>
   consumer(nameOrId: string): Soon<Consumer | null>
   /** Members of the lists of denials, by list. */
@@ -88,15 +91,23 @@ export interface ConsumerChanges {
   readonly areDenialsChanged: boolean
 }
 
+/** Why a credential proves nothing. */
+export type Absence = 'unknown' | 'revoked' | 'expired'
+
 /** What a policy may ask about who calls. Cached in each worker; never older than a second. */
 export interface Identities {
   /**
-   * Whose key this is; null for one that is unknown, revoked, expired or no key at all, which look alike in answer. In time they do
-   * from the second look-up on; the first of one that the store holds takes 10 to 20 µs longer (bench/micro/directory.ts).
+   * Whose key this is; null for one that is unknown, revoked, expired or no key at all, which look alike in answer and in time
+   * (bench/micro/directory.ts).
    */
   key(text: string): Soon<Identity | null>
   /** The credential of another kind by its `lookup`; null for one that is unknown, revoked or expired. */
   find(kind: CredentialKind, lookup: string): Soon<Identity | null>
+  /**
+   * For logs alone: why a text that was just looked up leads nowhere, the text of a key or the `lookup` of another kind. Takes as
+   * long whatever the answer.
+   */
+  why(kind: CredentialKind, text: string): Absence
   /** The consumer of this name or id; null for none. */
   consumer(nameOrId: string): Soon<Consumer | null>
   /** Notes that a credential was used now. Cheap; written down at most once a minute. */

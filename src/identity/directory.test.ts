@@ -104,6 +104,23 @@ test('a revoked key is nobody with the next beat; others stay known', () => {
   assert.equal(store.finds, finds)
 })
 
+test('the log may say why a key leads nowhere: unknown, revoked, expired, also later', () => {
+  const { identities, store, ports } = start()
+  const wallMs = ports.clock.wall()
+  store.rows.set(`key:${digestOf(key)}`, identityOf(digestOf(key), { revokedMs: 1, expiresMs: 1 }))
+  store.rows.set('basic:ann', identityOf('ann', { expiresMs: wallMs }))
+  store.rows.set('basic:bob', identityOf('bob', { expiresMs: wallMs + 5 }))
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual([identities.key(key), identities.why('key', key)], [null, 'revoked'])
+    assert.deepEqual([identities.key(otherKey), identities.why('key', otherKey)], [null, 'unknown'])
+    assert.deepEqual([identities.find('basic', 'ann'), identities.why('basic', 'ann')], [null, 'expired'])
+    assert.deepEqual([identities.find('basic', key), identities.why('basic', key)], [null, 'unknown'])
+  }
+  assert.ok(identities.find('basic', 'bob'))
+  ports.advance(5)
+  assert.deepEqual([identities.find('basic', 'bob'), identities.why('basic', 'bob')], [null, 'expired'])
+})
+
 test('a key expires by itself, to the millisecond', () => {
   const { identities, store, ports } = start()
   const expiresMs = ports.clock.wall() + 50

@@ -54,6 +54,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     identities: {
       key: text => lookups.key(text),
       find: (kind, lookup) => lookups.find(kind, lookup),
+      why: (kind, text) => lookups.why(kind, text),
       consumer: nameOrId => lookups.consumer(nameOrId),
       used: used.note,
     },

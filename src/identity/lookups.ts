@@ -1,6 +1,7 @@
 // Whose key this is: what was asked lately is kept, also that nobody has it, and forgotten when the store says so.
 
 import type {
+  Absence,
   Consumer,
   ConsumerChanges,
   ConsumerReader,
@@ -32,7 +33,7 @@ export class Lookups implements Omit<Identities, 'used'> {
   readonly #clock: Clock
   readonly #hot: Known<Identity>
   readonly #consumers: Known<Consumer>
-  readonly #unknown: Known<true>
+  readonly #unknown: Known<Absence>
   /** Counts what was heard of changes: an answer that was asked for before one may be older than it. */
   #heard = 0
 
@@ -57,6 +58,11 @@ export class Lookups implements Omit<Identities, 'used'> {
   find(kind: CredentialKind, lookup: string): Soon<Identity | null> {
     if (lookup.length > keyCharactersMax) return null
     return this.#find(kind === 'key' ? tags.digest : tags[kind], lookup, kind)
+  }
+
+  why(kind: CredentialKind, text: string): Absence {
+    const identity = this.#hot.get(tags[kind], text)
+    return identity === undefined ? (this.#unknown.get(tags[kind], text) ?? 'unknown') : absenceOf(identity)
   }
 
   consumer(nameOrId: string): Soon<Consumer | null> {
@@ -84,7 +90,7 @@ export class Lookups implements Omit<Identities, 'used'> {
   #find(tag: number, text: string, kind: CredentialKind): Soon<Identity | null> {
     const identity = this.#hot.get(tag, text)
     if (identity !== undefined) return isLive(identity, this.#clock) ? identity : null
-    if (this.#unknown.get(tag, text) === true) return null
+    if (this.#unknown.get(tag, text) !== undefined) return null
     if (tag !== tags.key) return this.#ask(tag, text, kind, text)
     // Last, because the checksum costs more than both look-ups.
     return isMisprint(text) ? null : this.#ask(tag, text, kind, digestOf(text))
@@ -98,7 +104,7 @@ export class Lookups implements Omit<Identities, 'used'> {
       found => {
         const live = found !== null && isLive(found, this.#clock) ? found : null
         if (this.#heard !== asked) return live
-        if (live === null) this.#unknown.set(tag, text, name, true)
+        if (live === null) this.#unknown.set(tag, text, name, absenceOf(found))
         else this.#hot.set(tag, text, name, live)
         return live
       },
@@ -109,6 +115,12 @@ export class Lookups implements Omit<Identities, 'used'> {
 /** Judged at each use: nothing has to happen for a credential to expire. */
 function isLive({ credential: { revokedMs, expiresMs } }: Identity, clock: Clock): boolean {
   return revokedMs === null && (expiresMs === null || expiresMs > clock.wall())
+}
+
+/** Of one that is not live. */
+function absenceOf(found: Identity | null): Absence {
+  if (found === null) return 'unknown'
+  return found.credential.revokedMs === null ? 'expired' : 'revoked'
 }
 
 /** A text in the form of our own keys whose checksum does not fit was never one. */

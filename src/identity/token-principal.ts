@@ -28,7 +28,7 @@ export function principalOf(
 /** The principal with its consumer as it is now; null where there is none. Unchanged where no claim is to name one. */
 export function compileConsumer(
   option: string | null,
-  identities: Identities,
+  identities: Pick<Identities, 'consumer'>,
 ): ((principal: Principal) => Soon<Principal | null>) | null {
   if (option === null) return null
   const read = compilePrincipalField(option, ['consumer'])

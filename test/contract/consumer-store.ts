@@ -154,6 +154,19 @@ export function consumerStoreContract(name: string, make: () => StoreUnderTest):
       assert.equal((await reader.find('key', 'a'.repeat(64)))?.credential.revokedMs, revoked.revokedMs)
     })
 
+    check('what is not there is nobody, whatever stands beside it', async ({ store, reader }) => {
+      assert.equal(await reader.find('key', 'b'), null)
+      await store.createConsumer(acme)
+      await store.createCredentials([credentialDraft({ lookup: 'b' }), credentialDraft({ lookup: 'd', kind: 'basic' })])
+      for (const lookup of ['', 'a', 'B', 'b ', 'bb', 'c', 'd', 'b\0', '\u{10ffff}', "' OR 1=1 --"]) {
+        assert.equal(await reader.find('key', lookup), null, lookup)
+        assert.equal(await reader.find('certificate', lookup), null, lookup)
+      }
+      assert.equal(await reader.find('basic', 'b'), null)
+      assert.equal((await reader.find('key', 'b'))?.credential.lookup, 'b')
+      assert.equal((await reader.find('basic', 'd'))?.credential.lookup, 'd')
+    })
+
     check(
       'with a consumer go its applications and credentials, with an application its credentials',
       async ({ store, reader }) => {

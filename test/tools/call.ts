@@ -108,6 +108,7 @@ export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}, world:
     identities: {
       key: text => world.keys?.[text] ?? null,
       find: (kind, lookup) => world.credentials?.[`${kind}:${lookup}`] ?? null,
+      why: () => 'unknown',
       consumer: name => world.consumers?.[name] ?? null,
       used: identity => void used.push(identity),
     },

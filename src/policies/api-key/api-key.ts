@@ -46,9 +46,9 @@ export const apiKey = definePolicy({
     const challenge = challengeOf('ApiKey', { realm })
     const fields = compileForwardFields(forward)
     return next => {
-      const proceed = (call: Call, identity: Identity | null): Promise<Reply> => {
+      const proceed = (call: Call, text: string, identity: Identity | null): Promise<Reply> => {
         if (identity === null) {
-          return Promise.resolve(refuseUnauthenticated(call, challenge, 'the key is unknown, revoked or expired'))
+          return Promise.resolve(refuseUnauthenticated(call, challenge, `the key is ${identities.why('key', text)}`))
         }
         if (!scopes.every(scope => identity.credential.scopes.includes(scope))) {
           call.refusal = 'the key lacks a scope'
@@ -68,8 +68,8 @@ export const apiKey = definePolicy({
           return Promise.resolve(refuseUnauthenticated(call, challenge, reason))
         }
         const found = identities.key(text)
-        if (found instanceof Promise) return found.then(identity => proceed(call, identity))
-        return proceed(call, found)
+        if (found instanceof Promise) return found.then(identity => proceed(call, text, identity))
+        return proceed(call, text, found)
       }
     }
   },

@@ -59,13 +59,14 @@ export const basic = definePolicy({
     const challenge = challengeOf('Basic', { realm, charset: 'UTF-8' })
     const fields = compileForwardFields(forward)
     return next => {
-      const judge = (call: Call, identity: Identity | null, verdict: Verdict): Promise<Reply> => {
+      const judge = (call: Call, user: string, identity: Identity | null, verdict: Verdict): Promise<Reply> => {
         if (verdict === 'busy') {
           full.add(1)
           return Promise.resolve(refuseBusy(call))
         }
         if (identity === null || verdict === 'wrong') {
-          return Promise.resolve(refuseUnauthenticated(call, challenge, 'no such user, or another password'))
+          const reason = identity === null ? `the user is ${identities.why('basic', user)}` : 'the password is wrong'
+          return Promise.resolve(refuseUnauthenticated(call, challenge, reason))
         }
         const proven = principalOf('basic', identity)
         call.facts.set(principal, proven)
@@ -77,8 +78,8 @@ export const basic = definePolicy({
       const verify = (call: Call, { user, password }: UserPassword, identity: Identity | null): Promise<Reply> => {
         const verdict = checks.check(user, password, identity?.credential.verifier ?? null)
         return verdict instanceof Promise
-          ? verdict.then(late => judge(call, identity, late))
-          : judge(call, identity, verdict)
+          ? verdict.then(late => judge(call, user, identity, late))
+          : judge(call, user, identity, verdict)
       }
       return function basic(call) {
         const given = call.headers.all('authorization')

@@ -126,4 +126,4 @@ export const introspection = definePolicy({
   },
 })
 
-const noIdentities = { key: () => null, find: () => null, consumer: () => null, used: () => {} }
+const noIdentities = { consumer: () => null }

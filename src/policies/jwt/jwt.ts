@@ -132,7 +132,7 @@ function check({ keys, algorithms, forward, consumer }: JwtOptions): void {
   compileConsumer(consumer, noIdentities)
 }
 
-const noIdentities = { key: () => null, find: () => null, consumer: () => null, used: () => {} }
+const noIdentities = { consumer: () => null }
 
 type Keys = JwtOptions['keys']
 

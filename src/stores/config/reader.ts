@@ -28,7 +28,13 @@ export function createConfigReader(
       index = indexEntries(entries)
       isAdopted = true
     },
-    find: (kind, lookup) => index.identity(kind, lookup) ?? behind?.find(kind, lookup) ?? null,
+    find(kind, lookup) {
+      const own = index.identity(kind, lookup)
+      if (own === undefined) return behind?.find(kind, lookup) ?? null
+      // Asked all the same: no time tells whether a credential that has expired stands in the config. What comes of it is nothing.
+      callQuietly(() => behind?.find(kind, lookup))
+      return own
+    },
     consumer(nameOrId) {
       const own = index.consumer(nameOrId)
       return own === undefined ? (behind?.consumer(nameOrId) ?? null) : index.withPlan(own)
@@ -42,5 +48,14 @@ export function createConfigReader(
     },
     used: times => behind?.used(times),
     close: () => behind?.close(),
+  }
+}
+
+function callQuietly(ask: () => unknown): void {
+  try {
+    const answer = ask()
+    if (answer instanceof Promise) answer.catch(() => {})
+  } catch {
+    // What stands in the config does not depend on the store.
   }
 }

@@ -5,6 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { consumerStoreContract, credentialDraft, type StoreUnderTest } from '../../../test/contract/consumer-store.ts'
+import type { ConsumerReader } from '../../core/consumers.ts'
 import { SqliteReader } from '../sqlite/reader.ts'
 import { createSqliteStore } from '../sqlite/store.ts'
 import type { ConfigEntries } from './entries.ts'
@@ -96,6 +97,23 @@ for (const [name, change] of changes) {
     await assert.rejects(change(under.store), { name: 'StoreRefusal', reason: 'read-only' })
   })
 }
+
+test('the store is asked for a credential of the config too, so that time does not tell where it stands', async () => {
+  const asked: string[] = []
+  const behind: ConsumerReader = {
+    find(kind, lookup) {
+      asked.push(`${kind}:${lookup}`)
+      throw new Error('the store is broken')
+    },
+    ...{ consumer: () => null, denials: () => ({}), used() {}, close() {} },
+    changes: () => ({ isAll: false, credentials: [], consumers: [], areDenialsChanged: false }),
+  }
+  const reader = createConfigReader(() => behind)
+  reader.adopt(entries)
+  assert.equal((await reader.find('key', credential.lookup))?.consumer.name, 'bolt')
+  assert.throws(() => reader.find('key', 'unknown'))
+  assert.deepEqual(asked, [`key:${credential.lookup}`, 'key:unknown'])
+})
 
 test('names and credentials of the config are taken', async () => {
   using under = make(entries)

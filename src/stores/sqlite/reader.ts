@@ -49,8 +49,11 @@ export class SqliteReader implements ConsumerReader {
   }
 
   find(kind: CredentialKind, lookup: string): Identity | null {
-    const row = this.#find.get(kind, lookup)
-    return row === undefined ? null : this.#identityOf(row)
+    const row = this.#find.get(kind, lookup, kind)
+    if (row === undefined) return null
+    // Made in any case: an unknown credential costs what its neighbour does, and no time tells that it is not there.
+    const identity = this.#identityOf(row)
+    return row['lookup'] === lookup ? identity : null
   }
 
   consumer(nameOrId: string): Consumer | null {
@@ -154,6 +157,7 @@ const consumerPart = `c.id AS c_id, c.name AS c_name, c.groups AS c_groups, c.la
 const consumerSql = `SELECT ${consumerPart} FROM consumers c LEFT JOIN plans p ON p.name = c.plan
   WHERE c.id = ? OR c.name = ?`
 
+/** The credential, or where there is none its neighbour in the index: for digests of keys as good as one drawn by lot. */
 const findSql = `SELECT k.id, k.kind, k.lookup, k.verifier, k.hint, k.scopes, k.labels, k.expires_ms, k.revoked_ms, k.created_ms,
   u.used_ms, a.id AS a_id, a.name AS a_name, a.labels AS a_labels, ${consumerPart}
   FROM credentials k
@@ -161,4 +165,7 @@ const findSql = `SELECT k.id, k.kind, k.lookup, k.verifier, k.hint, k.scopes, k.
   LEFT JOIN applications a ON a.seq = k.application
   LEFT JOIN plans p ON p.name = c.plan
   LEFT JOIN uses u ON u.credential = k.id
-  WHERE k.kind = ? AND k.lookup = ?`
+  WHERE k.seq = coalesce(
+    (SELECT seq FROM credentials WHERE kind = ? AND lookup >= ? ORDER BY lookup LIMIT 1),
+    (SELECT seq FROM credentials WHERE kind = ? ORDER BY lookup LIMIT 1)
+  )`
