@@ -67,6 +67,7 @@ export class RemoteKeySet implements KeySet, Closable, Timed {
   #keys: readonly SignatureKey[] = []
   #fetchedMs = -Infinity
   #triedMs = -Infinity
+  #renewedMs = -Infinity
   #failures = 0
   #underWay: Promise<void> | null = null
   #isClosed = false
@@ -93,9 +94,16 @@ export class RemoteKeySet implements KeySet, Closable, Timed {
 
   renew(): Promise<void> | null {
     if (this.#underWay !== null) return this.#underWay
-    // While no keys are at hand the pause is that of the retries: nobody can call until they come.
-    const pauseMs = this.isUsable() ? this.#options.cooldownMs : Math.min(this.#options.cooldownMs, retryMs)
-    return this.#ports.clock.now() - this.#triedMs < pauseMs ? null : this.#fetch()
+    const nowMs = this.#ports.clock.now()
+    const { cooldownMs } = this.#options
+    // While no keys are at hand the pause is that of the retries: nobody can call until they come. Else only fetches of this kind
+    // count: a key may come a moment after the set was fetched ahead of time.
+    const isTooSoon = this.isUsable()
+      ? nowMs - this.#renewedMs < cooldownMs
+      : nowMs - this.#triedMs < Math.min(cooldownMs, retryMs)
+    if (isTooSoon) return null
+    this.#renewedMs = nowMs
+    return this.#fetch()
   }
 
   due(): void {

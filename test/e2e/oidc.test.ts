@@ -1,51 +1,33 @@
 // Browser login against a real OpenID provider, by a client that keeps cookies and by a real browser.
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
-// @ts-expect-error The package brings no types.
-import { Provider as UntypedProvider } from 'oidc-provider'
 import { chromium } from 'playwright-core'
+import { Browser } from '../tools/browser.ts'
+import { freePort, IdentityProvider } from '../tools/identity-provider.ts'
+import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 
-const Provider = UntypedProvider as new (issuer: string, options: object) => { callback(): http.RequestListener }
-
+const secret = 'shop-secret-shop-secret-shop-secret'
+let idp: IdentityProvider
 let issuer: string
-let idp: http.Server
-let origin: http.Server
+let origin: Origin
 let program: Program
 let gateway: string
 
-async function listen(server: http.Server, port = 0): Promise<number> {
-  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
-  return (server.address() as AddressInfo).port
-}
-
-async function close(server: http.Server): Promise<void> {
-  server.closeAllConnections()
-  if (server.listening) await new Promise(resolve => server.close(resolve))
-}
-
 before(async () => {
-  idp = http.createServer()
-  issuer = `http://127.0.0.1:${await listen(idp)}`
-  origin = http.createServer((request, response) => {
+  origin = await Origin.start((request, response) => {
     response.setHeader('content-type', 'text/html')
     response.end(JSON.stringify({ url: request.url, headers: request.headers }))
   })
-  const target = `http://127.0.0.1:${await listen(origin)}`
-  const probe = http.createServer()
-  const port = await listen(probe)
-  await close(probe)
+  const port = await freePort()
   gateway = `http://127.0.0.1:${port}`
-  const provider = new Provider(issuer, {
+  idp = await IdentityProvider.start(() => ({
     clients: [
       {
         client_id: 'shop',
-        client_secret: 'shop-secret-shop-secret-shop-secret',
+        client_secret: secret,
         redirect_uris: [`${gateway}/oidc/callback`],
         post_logout_redirect_uris: [`${gateway}/bye`],
         grant_types: ['authorization_code', 'refresh_token'],
@@ -53,12 +35,12 @@ before(async () => {
     ],
     ttl: { AccessToken: 65, IdToken: 600, Grant: 3600, Session: 3600, Interaction: 600, RefreshToken: 3600 },
     issueRefreshToken: async () => true,
-  })
-  idp.on('request', provider.callback())
+  }))
+  issuer = idp.issuer
   program = await Program.start(
     {
       listeners: [{ port, host: '127.0.0.1' }],
-      upstreams: { origin: { targets: [target] } },
+      upstreams: { origin: { targets: [origin.url] } },
       routes: [
         {
           match: { path: '/**' },
@@ -79,84 +61,22 @@ before(async () => {
         },
       ],
     },
-    { 'client-secret': 'shop-secret-shop-secret-shop-secret', 'cookie-secret': '0123456789abcdef0123456789abcdef' },
+    { 'client-secret': secret, 'cookie-secret': '0123456789abcdef0123456789abcdef' },
   )
 })
 
 after(async () => {
   await program?.stop()
-  await close(idp)
-  await close(origin)
+  await idp?.[Symbol.asyncDispose]()
+  await origin?.[Symbol.asyncDispose]()
 })
 
-/** Without what `fetch` adds by itself: it would tell that no page is being loaded. */
-async function send(url: string, method: string, headers: Record<string, string>, body: string): Promise<Response> {
-  const request = http.request(url, {
-    method,
-    headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-    agent: false,
-  })
-  request.end(body)
-  const [reply] = (await once(request, 'response')) as [http.IncomingMessage]
-  const chunks: Buffer[] = []
-  for await (const chunk of reply) chunks.push(chunk as Buffer)
-  const fields = new Headers()
-  for (let i = 0; i < reply.rawHeaders.length; i += 2) {
-    fields.append(reply.rawHeaders[i] ?? '', reply.rawHeaders[i + 1] ?? '')
-  }
-  const text = Buffer.concat(chunks).toString('utf8')
-  return new Response(text === '' ? null : text, { status: reply.statusCode ?? 0, headers: fields })
-}
+const untilCallback = (client: Browser, path: string) => client.goUntil(gateway + path, `${gateway}/oidc/callback`)
 
-/** Keeps cookies as a browser does, for each origin. */
-class Client {
-  readonly jars = new Map<string, Map<string, string>>()
-
-  async ask(url: string, init: RequestInit = {}): Promise<Response> {
-    const jar = this.jars.get(new URL(url).origin) ?? new Map<string, string>()
-    this.jars.set(new URL(url).origin, jar)
-    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
-    const headers = { accept: 'text/html', cookie, ...Object.fromEntries(new Headers(init.headers)) }
-    const reply = await send(url, init.method ?? 'GET', headers, typeof init.body === 'string' ? init.body : '')
-    for (const text of reply.headers.getSetCookie()) {
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(text) ?? []
-      if (value === '' || /max-age=0|expires=Thu, 01 Jan 1970/i.test(text)) jar.delete(name)
-      else jar.set(name, value)
-    }
-    return reply
-  }
-
-  /** Follows redirects and fills in the provider's forms, until the gateway's callback or a page of it. */
-  async loginUntilCallback(path: string): Promise<string> {
-    let reply = await this.ask(gateway + path)
-    let url = gateway + path
-    for (let i = 0; i < 20; i++) {
-      const location = reply.headers.get('location')
-      if (location !== null) {
-        url = new URL(location, url).href
-        if (url.startsWith(`${gateway}/oidc/callback`)) return url
-        reply = await this.ask(url)
-        continue
-      }
-      const page = await reply.text()
-      const [, action = ''] = /action="([^"]+)"/.exec(page) ?? []
-      const isLogin = page.includes('name="login"')
-      const body = isLogin ? 'prompt=login&login=ada&password=x' : 'prompt=consent'
-      url = new URL(action, url).href
-      reply = await this.ask(url, {
-        method: 'POST',
-        body,
-        headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      })
-    }
-    throw new Error(`no callback came, the last was ${reply.status} ${url}`)
-  }
-
-  async login(path: string): Promise<Response> {
-    const back = await this.ask(await this.loginUntilCallback(path))
-    assert.equal(back.status, 302, await back.clone().text())
-    return this.ask(back.headers.get('location') ?? '')
-  }
+async function login(client: Browser, path: string): Promise<Response> {
+  const back = await client.ask(await untilCallback(client, path))
+  assert.equal(back.status, 302, await back.clone().text())
+  return client.ask(back.headers.get('location') ?? '')
 }
 
 interface Echo {
@@ -165,8 +85,8 @@ interface Echo {
 }
 
 test('login leads back to the deep link, with the user and without the cookies', async () => {
-  const client = new Client()
-  const reply = await client.login('/deep/link?a=1&b=%2F')
+  const client = new Browser()
+  const reply = await login(client, '/deep/link?a=1&b=%2F')
   assert.equal(reply.status, 200)
   const seen = (await reply.json()) as Echo
   assert.equal(seen.url, '/deep/link?a=1&b=%2F')
@@ -175,7 +95,7 @@ test('login leads back to the deep link, with the user and without the cookies',
 })
 
 test('programs and unsafe methods get 401, whatever they claim', async () => {
-  const client = new Client()
+  const client = new Browser()
   const asks: RequestInit[] = [
     { headers: { accept: 'application/json', 'x-user': 'ada' } },
     { method: 'POST' },
@@ -190,9 +110,9 @@ test('programs and unsafe methods get 401, whatever they claim', async () => {
 })
 
 test('a code of another browser, a changed state and a replay lead nowhere', async () => {
-  const client = new Client()
-  const callback = await client.loginUntilCallback('/')
-  const thief = new Client()
+  const client = new Browser()
+  const callback = await untilCallback(client, '/')
+  const thief = new Browser()
   await thief.ask(`${gateway}/`)
   assert.equal((await thief.ask(callback)).status, 401)
   const tampered = new URL(callback)
@@ -200,29 +120,18 @@ test('a code of another browser, a changed state and a replay lead nowhere', asy
   assert.equal((await client.ask(tampered.href)).status, 401)
   const other = new URL(callback)
   other.searchParams.set('iss', 'http://evil.test')
-  const copy = new Map(client.jars.get(gateway))
+  const copy = client.cookies(gateway)
   assert.equal((await client.ask(other.href)).status, 401)
-  client.jars.set(gateway, new Map(copy))
+  client.setCookies(gateway, copy)
   assert.equal((await client.ask(callback)).status, 302)
   assert.equal((await client.ask(callback)).status, 401)
-  client.jars.set(gateway, new Map(copy))
+  client.setCookies(gateway, copy)
   assert.equal((await client.ask(callback)).status, 401)
-})
-
-test('tokens are refreshed before they end, and the cookie follows', async () => {
-  const client = new Client()
-  await client.login('/')
-  const before = client.jars.get(gateway)?.get('session')
-  // Access tokens live for 65 seconds and are refreshed 60 seconds before.
-  await new Promise(resolve => setTimeout(resolve, 5_500))
-  assert.equal((await client.ask(`${gateway}/later`)).status, 200)
-  assert.notEqual(client.jars.get(gateway)?.get('session'), before)
-  assert.equal((await client.ask(`${gateway}/later`)).status, 200)
 })
 
 test('logout ends the session here and asks the provider to', async () => {
-  const client = new Client()
-  await client.login('/')
+  const client = new Browser()
+  await login(client, '/')
   const reply = await client.ask(`${gateway}/oidc/logout?to=http://evil.test/`)
   const url = new URL(reply.headers.get('location') ?? '')
   assert.equal(url.origin, issuer)
@@ -256,23 +165,5 @@ test('a real browser logs in, stays in, and logs out', { skip }, async () => {
     assert.equal(typeof later, 'number')
   } finally {
     await browser.close()
-  }
-})
-
-test('while the provider is down sessions go on, and nobody can log in', async () => {
-  const client = new Client()
-  await client.login('/')
-  const port = Number(new URL(issuer).port)
-  await close(idp)
-  try {
-    assert.equal((await client.ask(`${gateway}/x`)).status, 200)
-    const other = new Client()
-    // What the provider says of itself is remembered, so that the browser is sent there; the code cannot be redeemed.
-    assert.equal((await other.ask(`${gateway}/x`)).status, 302)
-    const state = [...(other.jars.get(gateway) ?? new Map<string, string>()).keys()][0]?.split('-login-')[1]
-    const callback = `${gateway}/oidc/callback?state=${state}&code=x&iss=${encodeURIComponent(issuer)}`
-    assert.equal((await other.ask(callback)).status, 503)
-  } finally {
-    await listen(idp, port)
   }
 })

@@ -50,7 +50,7 @@ export function createLogin(
 }
 
 async function start({ options, clock, seal, provider, scope }: Parts, call: Call, site: Site): Promise<Reply> {
-  const metadata = await provider.metadata().catch((error: unknown) => String(error))
+  const metadata = await provider.metadata().catch(reasonOf)
   if (typeof metadata === 'string') return unavailable(call, metadata)
   const [state, nonce, verifier] = [token(16), token(16), token(32)]
   const url = new URL(metadata.authorizationEndpoint)
@@ -123,9 +123,8 @@ async function complete(
     const isWritten = sessions.write(reply.headers, session, site.cookie, site.isSecure)
     return isWritten ? reply : unavailable(call, 'the session is too large for cookies')
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
     const isForGood = error instanceof Refused || error instanceof IdTokenError
-    return isForGood ? refuse(call, reason) : unavailable(call, reason)
+    return isForGood ? refuse(call, reasonOf(error)) : unavailable(call, reasonOf(error))
   }
 }
 
@@ -153,6 +152,10 @@ export function refuse(call: Call, reason: string): Reply {
   const reply = refuseUnauthenticated(call, challengeOf('Cookie', { realm: 'login' }), reason)
   reply.headers.set('cache-control', 'no-store')
   return reply
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function unavailable(call: Call, reason: string): Reply {

@@ -12,7 +12,8 @@ import { createLogin, isLoginCookie, refuse, type Site } from './login.ts'
 import { check, options, type Options } from './options.ts'
 import { Provider } from './provider.ts'
 import { chunkNames, createSeal } from './seal.ts'
-import { createSessions, Refreshes, type Session } from './session.ts'
+import { Refreshes } from './refreshes.ts'
+import { createSessions, type Session } from './session.ts'
 
 export const oidc = definePolicy({
   name: 'oidc',
@@ -24,9 +25,12 @@ export const oidc = definePolicy({
   build(given, ports) {
     const key = JSON.stringify(given)
     const provider = ports.keep(`oidc/provider/${key}`, () => new Provider(given, ports))
-    const refreshes = ports.keep(`oidc/refreshes/${given.issuer}/${given.clientId}`, () => new Refreshes())
+    const refreshes = ports.keep(
+      `oidc/refreshes/${given.issuer}/${given.clientId}`,
+      () => new Refreshes(ports, given.issuer),
+    )
     const seal = createSeal(given.secret, `${given.issuer} ${given.clientId}`)
-    const sessions = createSessions(given, ports, seal, provider, refreshes)
+    const sessions = createSessions(given, ports.clock, seal, provider, refreshes)
     const login = createLogin(given, ports, seal, provider, sessions)
     const fields = compileForwardFields(given.forward)
     const join = compileConsumer(given.consumer, ports.identities)
@@ -43,11 +47,10 @@ export const oidc = definePolicy({
       if (given.forwardAccessToken) call.headers.set('Authorization', `Bearer ${current.tokens.access}`)
       removeOwnCookies(call, site)
       const reply = await next(call)
-      const isChanged = current !== session || sessions.isToBeTouched(session)
-      if (isChanged) {
-        // Another call may have refreshed it meanwhile: an older cookie must not take the place of a newer one.
-        const newest = (await sessions.current(current)) ?? current
-        sessions.write(reply.headers, newest, site.cookie, site.isSecure)
+      if (sessions.isToBeWritten(session, current)) {
+        const isWritten = sessions.write(reply.headers, current, site.cookie, site.isSecure)
+        if (!isWritten)
+          ports.log.warn({ issuer: given.issuer }, 'a session that grew does not fit into cookies any more')
       }
       return reply
     }

@@ -45,7 +45,10 @@ export const options = Fields({
   lifetime: Duration({ default: '12h', description: 'After this time everybody has to log in again.' }),
   idle: Duration({ default: '1h', description: 'After this time without a call one has to log in again.' }),
   loginTime: Duration({ default: '10m', description: 'How long a login may take.' }),
-  refreshBefore: Duration({ default: '1m', description: 'How long before its end an access token is refreshed.' }),
+  refreshBefore: Duration({
+    default: '1m',
+    description: 'How long before its end an access token is refreshed; at half of its life where that is later.',
+  }),
   clockSkew: Duration({ default: '30s', description: 'How far the clock of the provider may be off.' }),
   timeout: Duration({ default: '5s', description: 'How long one request to the provider may take.' }),
   consumer: consumerOption,

@@ -23,6 +23,8 @@ export interface Tokens {
   readonly id: string
   /** Milliseconds since the Unix epoch; null where the provider does not say. */
   readonly accessEndsMs: number | null
+  /** When it is time for newer ones; null where it never is. */
+  readonly refreshAtMs: number | null
   /** Null where the provider gave what was asked for. */
   readonly scopes: readonly string[] | null
 }
@@ -117,12 +119,16 @@ export class Provider implements Closable {
     if (typeof access !== 'string' || access === '' || !/^bearer$/i.test(String(answer['token_type']))) {
       throw new Refused('the token endpoint gave no bearer token')
     }
-    const hasEnd = typeof seconds === 'number' && seconds >= 0 && Number.isFinite(seconds)
+    const wallMs = this.#ports.clock.wall()
+    const lifeMs = typeof seconds === 'number' && seconds >= 0 && Number.isFinite(seconds) ? seconds * 1000 : null
+    // Tokens of a short life are not refreshed on every call.
+    const beforeMs = lifeMs === null ? 0 : Math.min(this.#options.refreshBefore, lifeMs / 2)
     return {
       access,
       refresh: typeof refresh === 'string' ? refresh : '',
       id: typeof id === 'string' ? id : '',
-      accessEndsMs: hasEnd ? this.#ports.clock.wall() + seconds * 1000 : null,
+      accessEndsMs: lifeMs === null ? null : wallMs + lifeMs,
+      refreshAtMs: lifeMs === null ? null : wallMs + lifeMs - beforeMs,
       scopes: typeof scope === 'string' ? scope.split(' ').filter(word => word !== '') : null,
     }
   }
@@ -162,7 +168,8 @@ export class Provider implements Closable {
   #useKeys(url: string): void {
     const { issuer, clientId, clockSkew, timeout } = this.#options
     this.#keys?.set.close()
-    const times = { refreshMs: 600_000, cooldownMs: 10_000, staleForMs: 86_400_000, timeoutMs: timeout }
+    // Only the provider itself can bring a key id that is unknown: there is nobody to guard its key set from.
+    const times = { refreshMs: 600_000, cooldownMs: 1_000, staleForMs: 86_400_000, timeoutMs: timeout }
     const set = new RemoteKeySet({ url, namedBy: issuer, ...times }, this.#ports)
     this.#keys = { set, verify: createIdTokenVerifier({ issuer, clientId, skewMs: clockSkew }, set) }
   }

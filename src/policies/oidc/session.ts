@@ -1,13 +1,13 @@
 // The session of a browser: what its cookies hold, how long it lives, and how its tokens are refreshed.
 
-import { createHash } from 'node:crypto'
 import type { Call } from '../../core/call.ts'
-import type { Closable, PolicyPorts } from '../../core/policy.ts'
 import type { Headers } from '../../core/headers.ts'
+import type { Clock } from '../../core/ports.ts'
 import { cookieOf, sealedCookie } from '../../identity/cookies.ts'
 import type { Claims } from './id-token.ts'
 import type { Options } from './options.ts'
 import type { Provider, Tokens } from './provider.ts'
+import type { Refreshes } from './refreshes.ts'
 import { chunkNames, join, type Seal, split } from './seal.ts'
 
 export interface Session {
@@ -18,27 +18,9 @@ export interface Session {
   readonly seenMs: number
 }
 
-/** Sessions that were refreshed lately, by what they were before: calls that come together refresh once. One per worker. */
-export class Refreshes implements Closable {
-  readonly entries = new Map<string, { promise: Promise<Session | null>; endsMs: number }>()
-  close(): void {
-    this.entries.clear()
-  }
-}
-
-const refreshesMax = 10_000
-/** How long calls with the cookie of before may still come. */
-const graceMs = 30_000
-
-export function createSessions(
-  options: Options,
-  ports: PolicyPorts,
-  seal: Seal,
-  provider: Provider,
-  refreshes: Refreshes,
-) {
-  const { clock } = ports
-  const refresh = createRefresh(options, ports, provider, refreshes)
+export function createSessions(options: Options, clock: Clock, seal: Seal, provider: Provider, refreshes: Refreshes) {
+  const isDue = ({ tokens }: Session): boolean =>
+    tokens.refresh !== '' && tokens.refreshAtMs !== null && clock.wall() >= tokens.refreshAtMs
   return {
     /** The session of the cookies, null where there is none that counts. */
     read(call: Call, name: string): Session | null {
@@ -50,12 +32,18 @@ export function createSessions(
     },
     /** The same, or one with newer tokens; null where it is over. */
     async current(session: Session): Promise<Session | null> {
-      const { accessEndsMs, refresh: token } = session.tokens
-      if (accessEndsMs === null || token === '' || clock.wall() < accessEndsMs - options.refreshBefore) return session
-      const renewed = (await refresh(session)) ?? session
-      return isOver(renewed, options, clock.wall()) ? null : renewed
+      if (!isDue(session)) return session
+      const renewed = await refreshes.once(session, () => renew(session, provider, () => clock.wall()))
+      const current = renewed ?? session
+      return isOver(current, options, clock.wall()) ? null : current
     },
-    isToBeTouched: ({ seenMs }: Session) => clock.wall() - seenMs > options.idle / 10,
+    /**
+     * Whether cookies should follow a call that came with `before` and went on with `session`. One that is due may have been
+     * refreshed by another call meanwhile, and older cookies must not take the place of newer ones.
+     */
+    isToBeWritten(before: Session, session: Session): boolean {
+      return (session !== before || clock.wall() - session.seenMs > options.idle / 10) && !isDue(session)
+    },
     /** Whether it fits into cookies, which are then among the fields. Without ID token if need be: it is but a hint. */
     write(headers: Headers, session: Session, name: string, isSecure: boolean): boolean {
       const whole = { ...session, seenMs: clock.wall() }
@@ -83,53 +71,18 @@ function isOver({ startedMs, seenMs, tokens }: Session, { lifetime, idle }: Opti
   return tokens.accessEndsMs !== null && wallMs >= tokens.accessEndsMs
 }
 
-/** Gives newer tokens to a session, once for calls that come together; null where that cannot be had now. */
-function createRefresh(
-  options: Options,
-  ports: PolicyPorts,
-
-  provider: Provider,
-  refreshes: Refreshes,
-) {
-  const { clock } = ports
-  const hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'oidc-refreshes', name: options.issuer })
-
-  function refresh(session: Session): Promise<Session | null> {
-    const key = createHash('sha256').update(session.tokens.refresh).digest('base64')
-    const nowMs = clock.now()
-    const known = refreshes.entries.get(key)
-    if (known !== undefined && known.endsMs > nowMs) return known.promise
-    for (const [old, { endsMs }] of refreshes.entries) {
-      if (endsMs > nowMs && refreshes.entries.size < refreshesMax) break
-      if (endsMs > nowMs) hits.add(1)
-      refreshes.entries.delete(old)
-    }
-    const promise = renew(session).catch((error: unknown) => {
-      // While the access token lives the session does, whatever is wrong with the provider. Asked again soon.
-      const entry = refreshes.entries.get(key)
-      if (entry?.promise === promise) entry.endsMs = clock.now() + 1_000
-      ports.log.warn({ issuer: options.issuer, reason: String(error) }, 'a session could not be refreshed')
-      return null
-    })
-    refreshes.entries.set(key, { promise, endsMs: nowMs + graceMs + options.timeout })
-    return promise
+async function renew(session: Session, provider: Provider, wall: () => number): Promise<Session> {
+  const given = await provider.ask({ grant_type: 'refresh_token', refresh_token: session.tokens.refresh })
+  let { claims } = session
+  if (given.id !== '') {
+    claims = await provider.verify(given.id, null, given.access)
+    if (claims['sub'] !== session.claims['sub']) throw new Error('the refresh gave the token of somebody else')
   }
-
-  async function renew(session: Session): Promise<Session> {
-    const given = await provider.ask({ grant_type: 'refresh_token', refresh_token: session.tokens.refresh })
-    let { claims } = session
-    if (given.id !== '') {
-      claims = await provider.verify(given.id, null, given.access)
-      if (claims['sub'] !== session.claims['sub']) throw new Error('the refresh gave the token of somebody else')
-    }
-    const tokens = {
-      ...given,
-      refresh: given.refresh || session.tokens.refresh,
-      id: given.id || session.tokens.id,
-      scopes: given.scopes ?? session.tokens.scopes,
-    }
-    return { ...session, claims, tokens, seenMs: clock.wall() }
+  const tokens = {
+    ...given,
+    refresh: given.refresh || session.tokens.refresh,
+    id: given.id || session.tokens.id,
+    scopes: given.scopes ?? session.tokens.scopes,
   }
-
-  return refresh
+  return { ...session, claims, tokens, seenMs: wall() }
 }
