@@ -36,7 +36,14 @@ const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('b
 const text = `${encode({ alg: 'ES256' })}.${encode({ iss: 'i', exp: 4e9, sub: 's', filler: 'x'.repeat(400) })}`
 const mark = sign('sha256', Buffer.from(text), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' })
 const options = {
-  ...{ from: { header: 'authorization', cookie: null }, keep: true, tokenSize: 8000, issuer: ['i'], audience: [] },
+  ...{
+    from: { header: 'authorization', cookie: null },
+    keep: true,
+    realm: 'api',
+    tokenSize: 8000,
+    issuer: ['i'],
+    audience: [],
+  },
   keys: {
     url: null,
     file: 'k',

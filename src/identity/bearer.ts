@@ -18,6 +18,11 @@ export const tokenOptions = {
     },
     { default: {}, description: 'Where the token stands.' },
   ),
+  realm: Type.String({
+    default: 'api',
+    pattern: '^[ -~]*$',
+    description: 'What `WWW-Authenticate` calls the protected space.',
+  }),
   tokenSize: Size({ default: '8kB', description: 'The longest token; a longer one is refused unread.' }),
 }
 
@@ -71,24 +76,32 @@ export function isTokenText(text: string): boolean {
   return /^[\w~+/.-]+=*$/.test(text)
 }
 
-export function refuseToken(call: Call, reason: string): Reply {
-  return refuseUnauthenticated(call, challengeOf('Bearer', { error: 'invalid_token' }), reason)
+/** How a call is refused (RFC 6750 §3.1). Each challenge has a realm: one without any parameter is none. */
+export interface BearerRefusals {
+  /** 401 without a token: then the challenge says of no error. */
+  missing(call: Call): Reply
+  /** 401 for a token that is not good, whatever is wrong with it. */
+  token(call: Call, reason: string): Reply
+  /** 403 where a scope is missing, else null. */
+  scopes(call: Call, principal: Principal): Reply | null
 }
 
-/** RFC 6750 §3.1: without a token the challenge has no error. */
-export function refuseMissing(call: Call): Reply {
-  return refuseUnauthenticated(call, 'Bearer', 'no token')
-}
-
-/** 403 where a scope is missing, else null. */
-export function refuseScopes(call: Call, { scopes }: Principal, wanted: readonly string[]): Reply | null {
-  const missing = wanted.find(scope => !scopes.includes(scope))
-  if (missing === undefined) return null
-  call.refusal = `the token lacks the scope ${missing}`
-  const reply = Reply.problem('insufficient-scope')
-  const parameters = { error: 'insufficient_scope', scope: wanted.join(' ') }
-  reply.headers.add('www-authenticate', challengeOf('Bearer', parameters))
-  return reply
+export function compileBearerRefusals(realm: string, wanted: readonly string[]): BearerRefusals {
+  const missing = challengeOf('Bearer', { realm })
+  const invalid = challengeOf('Bearer', { realm, error: 'invalid_token' })
+  const insufficient = challengeOf('Bearer', { realm, error: 'insufficient_scope', scope: wanted.join(' ') })
+  return {
+    missing: call => refuseUnauthenticated(call, missing, 'no token'),
+    token: (call, reason) => refuseUnauthenticated(call, invalid, reason),
+    scopes(call, { scopes }) {
+      const lacking = wanted.find(scope => !scopes.includes(scope))
+      if (lacking === undefined) return null
+      call.refusal = `the token lacks the scope ${lacking}`
+      const reply = Reply.problem('insufficient-scope')
+      reply.headers.add('www-authenticate', insufficient)
+      return reply
+    },
+  }
 }
 
 /** Scopes of `scope` (a text with spaces) or `scp` (that, or a list). */

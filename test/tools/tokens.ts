@@ -19,7 +19,14 @@ const source = { url: null, file: 'keys.json', secret: null, secretEncoding: 'te
 const times = { refresh: 600_000, cooldown: 30_000, staleFor: 86_400_000, timeout: 5_000 }
 export const defaults: JwtOptions = {
   from: { header: 'authorization', cookie: null },
-  ...{ keep: true, tokenSize: 8000, keys: { ...source, ...times }, issuer: [claims.iss], audience: ['api'] },
+  ...{
+    realm: 'api',
+    keep: true,
+    tokenSize: 8000,
+    keys: { ...source, ...times },
+    issuer: [claims.iss],
+    audience: ['api'],
+  },
   ...{ algorithms: [], type: null, clockSkew: 30_000, maxAge: null, claims: {}, scopes: [], consumer: null },
   ...{ cacheSize: 100, forward: {} },
 }

@@ -13,7 +13,7 @@ type Options = Static<typeof introspection.options> & Record<string, unknown>
 
 const defaults = {
   from: { header: 'authorization', cookie: null },
-  ...{ keep: false, tokenSize: 8000, url: 'https://id.acme.test/introspect' },
+  ...{ realm: 'api', keep: false, tokenSize: 8000, url: 'https://id.acme.test/introspect' },
   client: { id: 'gate way', secret: 's:e%c', method: 'basic' as const },
   ...{ issuer: [], audience: [], scopes: [], consumer: null, ttl: 60_000, refusedTtl: 10_000, timeout: 3_000 },
   ...{ cacheSize: 100, forward: {} },
@@ -76,7 +76,11 @@ test('401, and nobody asked, for what cannot be a token', async () => {
   const field = ['authorization', 'Bearer opaque'] as const
   for (const text of ['Bearer', 'Bearer a b', 'Bearer a"', 'Bearer =a', 'Bearer é', `Bearer ${'x'.repeat(8001)}`]) {
     const reply = await step(makeCall({ headers: { authorization: text } }))
-    assert.deepEqual([reply.status, reply.headers.get('www-authenticate')], [401, 'Bearer error="invalid_token"'], text)
+    assert.deepEqual(
+      [reply.status, reply.headers.get('www-authenticate')],
+      [401, 'Bearer realm="api", error="invalid_token"'],
+      text,
+    )
   }
   assert.equal((await step(makeCall({ headers: [field, field] }))).status, 401)
   assert.equal(state.requests.length, 0)
@@ -102,7 +106,10 @@ test('401 for what is not active, not yet, or of others; remembered for a short 
     const { ask, state, ports } = build(answer, options)
     for (let i = 0; i < 2; i++) {
       const reply = await ask()
-      assert.deepEqual([reply.status, reply.headers.get('www-authenticate')], [401, 'Bearer error="invalid_token"'])
+      assert.deepEqual(
+        [reply.status, reply.headers.get('www-authenticate')],
+        [401, 'Bearer realm="api", error="invalid_token"'],
+      )
     }
     assert.equal(state.requests.length, 1)
     if (options.consumer === undefined) {

@@ -7,14 +7,7 @@ import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Duration, Fields, OneOrMany, Secret, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import {
-  compileTokenPlace,
-  isTokenText,
-  refuseMissing,
-  refuseScopes,
-  refuseToken,
-  tokenOptions,
-} from '../../identity/bearer.ts'
+import { compileBearerRefusals, compileTokenPlace, isTokenText, tokenOptions } from '../../identity/bearer.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { TokenCache } from '../../identity/token-cache.ts'
 import { compileConsumer, consumerOption } from '../../identity/token-principal.ts'
@@ -92,11 +85,12 @@ export const introspection = definePolicy({
       ;(answer.principal === null ? bad : good).set(token, answer)
     })
     const tokens = compileTokenPlace(given.from, given.tokenSize)
+    const refusals = compileBearerRefusals(given.realm, given.scopes)
     const fields = compileForwardFields(given.forward)
     const withConsumer = compileConsumer(given.consumer, ports.identities)
     const pass = (call: Call, who: Principal | null, next: Step): Promise<Reply> => {
-      if (who === null) return Promise.resolve(refuseToken(call, 'the token leads to no consumer'))
-      const refusal = refuseScopes(call, who, given.scopes)
+      if (who === null) return Promise.resolve(refusals.token(call, 'the token leads to no consumer'))
+      const refusal = refusals.scopes(call, who)
       if (refusal !== null) return Promise.resolve(refusal)
       if (!given.keep) tokens.remove(call)
       call.facts.set(principal, who)
@@ -105,7 +99,7 @@ export const introspection = definePolicy({
     }
     const admit = (call: Call, answer: Answer | null, next: Step): Promise<Reply> => {
       if (answer === null) return Promise.resolve(Reply.problem('authentication-unavailable'))
-      if (answer.principal === null) return Promise.resolve(refuseToken(call, answer.reason))
+      if (answer.principal === null) return Promise.resolve(refusals.token(call, answer.reason))
       if (withConsumer === null) return pass(call, answer.principal, next)
       const who = withConsumer(answer.principal)
       return who instanceof Promise ? who.then(found => pass(call, found, next)) : pass(call, who, next)
@@ -113,14 +107,14 @@ export const introspection = definePolicy({
     return next =>
       function introspection(call) {
         const token = tokens.read(call)
-        if (token === '') return Promise.resolve(refuseMissing(call))
+        if (token === '') return Promise.resolve(refusals.missing(call))
         if (token === null)
-          return Promise.resolve(refuseToken(call, 'the token is too long, or there is more than one'))
+          return Promise.resolve(refusals.token(call, 'the token is too long, or there is more than one'))
         const nowMs = clock.wall()
         let known = good.get(token)
         if (known === undefined || nowMs >= known.untilMs) known = bad.get(token)
         if (known !== undefined && nowMs < known.untilMs) return admit(call, known, next)
-        if (!isTokenText(token)) return Promise.resolve(refuseToken(call, 'the token is written wrongly'))
+        if (!isTokenText(token)) return Promise.resolve(refusals.token(call, 'the token is written wrongly'))
         return ask(token).then(answer => admit(call, answer, next))
       }
   },

@@ -14,7 +14,7 @@ for (const [name, token] of tokenAttacks) {
       for (let i = 0; i < 2; i++) {
         const reply = await ask(token)
         assert.equal(reply.status, 401)
-        assert.equal(reply.headers.get('www-authenticate'), 'Bearer error="invalid_token"')
+        assert.equal(reply.headers.get('www-authenticate'), 'Bearer realm="api", error="invalid_token"')
       }
       assert.equal(next.calls.length, 0)
     }

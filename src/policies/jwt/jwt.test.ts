@@ -17,6 +17,7 @@ import {
   publicJwk,
   rsa,
   rsaJwk,
+  seconds,
   signed,
 } from '../../../test/tools/tokens.ts'
 import { jwt, type JwtOptions } from './jwt.ts'
@@ -63,7 +64,7 @@ test('401 without error: no token, another scheme', async () => {
   const { step } = build()
   for (const headers of [{}, { authorization: 'Basic YTpi' }]) {
     const reply = await step(makeCall({ headers }))
-    assert.deepEqual([reply.status, reply.headers.get('www-authenticate')], [401, 'Bearer'])
+    assert.deepEqual([reply.status, reply.headers.get('www-authenticate')], [401, 'Bearer realm="api"'])
   }
 })
 
@@ -83,7 +84,37 @@ test('401 once it has expired, although it is remembered; 403 without a scope', 
   const narrow = build({ scopes: ['read', 'admin'] })
   const reply = await narrow.ask(good)
   assert.equal(reply.status, 403)
-  assert.equal(reply.headers.get('www-authenticate'), 'Bearer error="insufficient_scope", scope="read admin"')
+  assert.equal(
+    reply.headers.get('www-authenticate'),
+    'Bearer realm="api", error="insufficient_scope", scope="read admin"',
+  )
+})
+
+test('times may have a fraction (RFC 7519 §2), and clocks may differ by the skew', async () => {
+  const { ask } = build()
+  const now = seconds
+  for (const times of [
+    { exp: now + 0.5 },
+    { exp: now - 29.5 },
+    { nbf: now + 29.5, iat: now + 29.5 },
+    { exp: 9.99e11 },
+    { iat: 0, nbf: 0 },
+  ]) {
+    assert.equal((await ask(signed(head, { ...claims, ...times }))).status, 200, JSON.stringify(times))
+  }
+})
+
+test('the realm of the config is in every challenge', async () => {
+  const { step, ask } = build({ realm: 'orders "v2"', scopes: ['admin'] })
+  const challenges = await Promise.all([step(makeCall()), ask('x'), ask(good)])
+  assert.deepEqual(
+    challenges.map(({ status, headers }) => [status, headers.get('www-authenticate')]),
+    [
+      [401, String.raw`Bearer realm="orders \"v2\""`],
+      [401, String.raw`Bearer realm="orders \"v2\"", error="invalid_token"`],
+      [403, String.raw`Bearer realm="orders \"v2\"", error="insufficient_scope", scope="admin"`],
+    ],
+  )
 })
 
 test('cookie, removal, type, required claims', async () => {

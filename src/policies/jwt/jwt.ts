@@ -7,7 +7,7 @@ import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Duration, Fields, Maybe, Named, OneOrMany, Secret, type Static, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { compileTokenPlace, refuseMissing, refuseScopes, refuseToken, tokenOptions } from '../../identity/bearer.ts'
+import { compileBearerRefusals, compileTokenPlace, tokenOptions } from '../../identity/bearer.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { fixedKeySet, type KeySet, RemoteKeySet } from '../../identity/key-set.ts'
 import { publicAlgorithms, secretAlgorithms } from '../../identity/signature.ts'
@@ -75,11 +75,12 @@ export const jwt = definePolicy({
   build(given, ports, place) {
     const verifier = createVerifier(given, keysOf(given, ports), ports, place)
     const tokens = compileTokenPlace(given.from, given.tokenSize)
+    const refusals = compileBearerRefusals(given.realm, given.scopes)
     const fields = compileForwardFields(given.forward)
     const withConsumer = compileConsumer(given.consumer, ports.identities)
     const pass = (call: Call, who: Principal | null, next: Step): Promise<Reply> => {
-      if (who === null) return Promise.resolve(refuseToken(call, 'the token leads to no consumer'))
-      const refusal = refuseScopes(call, who, given.scopes)
+      if (who === null) return Promise.resolve(refusals.token(call, 'the token leads to no consumer'))
+      const refusal = refusals.scopes(call, who)
       if (refusal !== null) return Promise.resolve(refusal)
       if (!given.keep) tokens.remove(call)
       call.facts.set(principal, who)
@@ -88,7 +89,7 @@ export const jwt = definePolicy({
     }
     const admit = (call: Call, verdict: Verdict, next: Step): Promise<Reply> => {
       if (verdict === 'unavailable') return Promise.resolve(Reply.problem('authentication-unavailable'))
-      if (typeof verdict === 'string') return Promise.resolve(refuseToken(call, verdict))
+      if (typeof verdict === 'string') return Promise.resolve(refusals.token(call, verdict))
       if (withConsumer === null) return pass(call, verdict.principal, next)
       const who = withConsumer(verdict.principal)
       return who instanceof Promise ? who.then(found => pass(call, found, next)) : pass(call, who, next)
@@ -96,9 +97,9 @@ export const jwt = definePolicy({
     return next =>
       function jwt(call) {
         const token = tokens.read(call)
-        if (token === '') return Promise.resolve(refuseMissing(call))
+        if (token === '') return Promise.resolve(refusals.missing(call))
         if (token === null)
-          return Promise.resolve(refuseToken(call, 'the token is too long, or there is more than one'))
+          return Promise.resolve(refusals.token(call, 'the token is too long, or there is more than one'))
         const known = verifier.known(token)
         if (known !== null) return admit(call, known, next)
         return verifier.verify(token).then(verdict => admit(call, verdict, next))
