@@ -32,6 +32,8 @@ test('a store is reached by a URL of its kind or by sentinels, and no message re
     { url: 'redis://10.0.0.1', sentinels: ['10.0.0.1'], master: 'main' },
     { sentinels: ['10.0.0.1'] },
     { sentinels: ['redis://10.0.0.1'], master: 'main' },
+    { url: 'redis://10.0.0.1', tls: { serverName: 'store.test' } },
+    { url: 'rediss://10.0.0.1', tls: { cert: 'a.pem' } },
   ]) {
     const messages = await messagesOf({ shared: store })
     assert.equal(messages.length, 1, JSON.stringify(store))

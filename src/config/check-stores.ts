@@ -26,6 +26,7 @@ function checkStore(name: string, store: Found, findings: Finding[]): void {
   // The URL may hold a password: it is not repeated.
   if (url !== null && !isStoreUrl(url))
     say(`the \`url\` of the store \`${name}\` leads nowhere`, urlHint, partOf(store, 'url'))
+  checkTls(name, url, partOf(store, 'tls'), say)
   if (sentinels.length > 0 && textOf(partOf(store, 'master')) === null) {
     say(`the store \`${name}\` names sentinels but no \`master\``, 'Write `master` as the sentinels call it.', store)
   }
@@ -33,6 +34,22 @@ function checkStore(name: string, store: Found, findings: Finding[]): void {
     const text = textOf(sentinel)
     if (text === null || /^(\[[0-9a-fA-F:.]+\]|[^\s:/@[\]]+)(:\d{1,5})?$/.test(text)) continue
     say('a sentinel is written `host:port`', 'Such as `10.0.0.5:26379`.', sentinel)
+  }
+}
+
+function checkTls(
+  name: string,
+  url: string | null,
+  tls: Found | null,
+  say: (message: string, hint: string, at: Found | null) => void,
+): void {
+  if (tls === null || tls.children === null) return
+  if (url?.startsWith('redis:') === true) {
+    say(`the store \`${name}\` has \`tls\` but its \`url\` is one without`, 'Write `url: rediss://…`.', tls)
+  }
+  const hasCert = textOf(partOf(tls, 'cert')) !== null
+  if (hasCert !== (textOf(partOf(tls, 'key')) !== null)) {
+    say(`the store \`${name}\` needs \`cert\` and \`key\` together`, 'Write both, or none.', tls)
   }
 }
 

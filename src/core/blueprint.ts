@@ -211,13 +211,37 @@ export const storeSchema = Fields({
     description: 'In place of `url`: sentinels that know the primary, each as `host:port`.',
   }),
   master: Maybe(Type.String({ description: 'With `sentinels`: the name of the primary.' })),
+  sentinelUsername: Maybe(Type.String({ description: 'For the sentinels themselves.' })),
+  sentinelPassword: Maybe(Type.String({ format: 'secret', description: 'For the sentinels themselves.' })),
   username: Maybe(Type.String({ description: 'Goes before that of the URL.' })),
   password: Maybe(Type.String({ format: 'secret', description: 'Brought in by `${env:NAME}` or `${file:PATH}`.' })),
+  tls: Maybe(
+    Fields(
+      {
+        serverName: Maybe(
+          Type.String({ description: 'Name for SNI and verification; the host of the server by default.' }),
+        ),
+        ca: Maybe(
+          Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' }),
+        ),
+        cert: Maybe(
+          Type.String({ format: 'file', description: 'PEM file with a certificate of this gateway, and its chain.' }),
+        ),
+        key: Maybe(Type.String({ format: 'file', description: 'PEM file with the key of `cert`.' })),
+      },
+      { description: 'For `rediss://`; with `sentinels` it turns TLS on, to them and to the servers.' },
+    ),
+  ),
   timeout: Duration({
     default: '50ms',
     description: 'How long a call may wait for the store before `onFailure` decides.',
   }),
-  ca: Maybe(Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' })),
+  replicas: Type.Integer({
+    minimum: 0,
+    maximum: 10,
+    default: 0,
+    description: 'How many replicas must have a count before a call may pass by it; a failover then forgets none.',
+  }),
   keyPrefix: Type.String({
     default: 'turnpike:',
     description: 'Before every key; gateways that count together must have the same one.',

@@ -55,7 +55,8 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
   const things = new Map<string, Closable>()
   const release = () => {
     for (const { key } of held.values()) kit.upstreams.release(key)
-    for (const key of things.keys()) kit.things.release(key)
+    // The last made goes first: it may need those before it to end.
+    for (const key of [...things.keys()].toReversed()) kit.things.release(key)
     held.clear()
     things.clear()
   }

@@ -125,6 +125,19 @@ export const metrics = {
     help: "Calls that a limit decided without its store, because the store failed; `fallback` is the limit's `onFailure`.",
     labels: ['name', 'store', 'fallback'],
   },
+  turnpike_store_alive: {
+    type: 'gauge',
+    unit: '',
+    merge: 'thread',
+    help: 'Whether a thread counts limits in a store: 1, or 0 while the store fails and `onFailure` decides.',
+    labels: ['store'],
+  },
+  turnpike_store_failures: {
+    type: 'counter',
+    unit: '',
+    help: 'Commands to a store and attempts to find it again that failed, by `reason`: what the server answered, or `timeout`, `unreachable`, `tls`, `cluster`, `other`.',
+    labels: ['store', 'reason'],
+  },
   turnpike_ceiling_hits: {
     type: 'counter',
     unit: '',

@@ -7,6 +7,8 @@ import type { Clock, Log, Meter } from '../core/ports.ts'
 import { DurableLimits } from '../stores/durable-limits.ts'
 import type { LimitMemory } from '../stores/limit-memory.ts'
 import { createLocalLimits, type LimitStores, type SharedTime } from '../stores/local-limits.ts'
+import { createCounts, type Counts } from '../stores/valkey/counts.ts'
+import { Leased } from '../stores/valkey/leased.ts'
 import { StoreLink } from '../stores/valkey/link.ts'
 import { createValkeyLimits } from '../stores/valkey/valkey-limits.ts'
 import type { Edition } from './messages.ts'
@@ -28,6 +30,7 @@ export class WorkerLimits {
   readonly #options: WorkerLimitsOptions
   readonly #local: LimitStores
   readonly #files = new Map<string, DurableLimits>()
+  readonly #leased = new Set<Leased>()
 
   constructor(options: WorkerLimitsOptions) {
     this.#options = options
@@ -58,10 +61,26 @@ export class WorkerLimits {
   ): LimitStore {
     if (definition === undefined) throw new Error(`there is no store named ${name}`)
     const { log, gatewayId, clock, meter } = this.#options
-    const ca = definition.ca === null ? null : (files[definition.ca] ?? null)
-    const key = JSON.stringify(['store', name, definition, ca])
-    const link = keep(key, () => new StoreLink({ name, definition, ca, gatewayId, log }))
-    return createValkeyLimits(options, { link, clock, meter, local: this.#local })
+    const texts = filesOf(definition, files)
+    const key = JSON.stringify(['store', name, definition, texts])
+    const link = keep(key, () => new StoreLink({ name, definition, files: texts, gatewayId, clock, log, meter }))
+    const leased = () =>
+      keep(JSON.stringify(['leased', options.scope, key]), () => this.#lease(createCounts(link, options.scope), link))
+    return createValkeyLimits(options, { link, clock, meter, local: this.#local, leased })
+  }
+
+  /** Permits that are held are given back, however the worker ends. */
+  #lease(counts: Counts, link: StoreLink): Leased {
+    const { clock, meter } = this.#options
+    const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'leases', name: link.name })
+    const leased = new Leased({ counts, link, clock, full, onClose: () => this.#leased.delete(leased) })
+    this.#leased.add(leased)
+    return leased
+  }
+
+  /** Gives permits back to the stores. To be called when the last call is over, while the thread can still wait. */
+  async settle(): Promise<void> {
+    await Promise.all([...this.#leased].map(leased => leased.settle()))
   }
 
   /** Gives back what was booked in advance. To be called when the last call is over. */
@@ -69,4 +88,10 @@ export class WorkerLimits {
     for (const file of this.#files.values()) file.close()
     this.#files.clear()
   }
+}
+
+/** Of all files of a config, those of this store: it is another one when one of them changes. */
+function filesOf({ tls }: StoreBlueprint, files: Edition['files']): Record<string, string> {
+  const paths = [tls?.ca, tls?.cert, tls?.key].filter(path => typeof path === 'string')
+  return Object.fromEntries(paths.map(path => [path, files[path] ?? '']))
 }

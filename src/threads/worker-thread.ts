@@ -73,12 +73,18 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'prepare') entries = message.edition.entries
     if (message.kind === 'commit') reader.adopt(entries)
-    void obey(core, message, post, log)
+    void obey(core, message, post, log, () => limits.settle())
   })
   post({ kind: 'started' })
 }
 
-async function obey(core: WorkerCore, message: ToWorker, post: (message: FromWorker) => void, log: Log): Promise<void> {
+async function obey(
+  core: WorkerCore,
+  message: ToWorker,
+  post: (message: FromWorker) => void,
+  log: Log,
+  settle: () => Promise<void>,
+): Promise<void> {
   switch (message.kind) {
     case 'prepare': {
       const { version } = message.edition
@@ -102,10 +108,13 @@ async function obey(core: WorkerCore, message: ToWorker, post: (message: FromWor
     case 'abort':
       await core.abort()
       return post({ kind: 'aborted' })
-    case 'drain':
-      post({ kind: 'drained', cut: await core.drain(message.drainMs) })
+    case 'drain': {
+      const cut = await core.drain(message.drainMs)
+      await settle()
+      post({ kind: 'drained', cut })
       // What was posted is delivered before the thread ends.
       return process.exit(0)
+    }
     case 'reopen-log':
       return core.reopenLog().catch((error: unknown) => log.error({ err: error }, 'the access log cannot be reopened'))
   }

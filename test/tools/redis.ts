@@ -2,7 +2,10 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
 import { until } from './until.ts'
 
 const binary = ['valkey-server', 'redis-server'].find(isThere) ?? null
@@ -11,17 +14,26 @@ const binary = ['valkey-server', 'redis-server'].find(isThere) ?? null
 export const noServer: string | false =
   binary === null ? 'neither valkey-server nor redis-server is on the PATH: apt-get install redis-server' : false
 
-/** Owns the process. */
+/** Owns the process and its folder. */
 export class RedisServer implements AsyncDisposable {
   readonly port: number
+  readonly folder: string
+  #args: readonly string[]
   #child: ChildProcess | null = null
 
-  private constructor(port: number) {
+  private constructor(port: number, folder: string, args: readonly string[]) {
     this.port = port
+    this.folder = folder
+    this.#args = args
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort())
+  /** `{folder}` in an argument stands for the folder of the server, in which `files` are written first. */
+  static async start(args: readonly string[] = [], files: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-redis-'))
+    for (const [name, text] of Object.entries(files)) {
+      await writeFile(path.join(folder, name), text.replaceAll('{folder}', folder))
+    }
+    const server = new RedisServer(await freePort(), folder, args)
     await server.restart()
     return server
   }
@@ -30,13 +42,17 @@ export class RedisServer implements AsyncDisposable {
     return `redis://127.0.0.1:${this.port}`
   }
 
-  /** Starts it, empty. */
-  async restart(args: readonly string[] = []): Promise<void> {
+  /** Starts it again: empty, where its arguments do not make it keep its data. */
+  async restart(args: readonly string[] = this.#args): Promise<void> {
     if (binary === null) throw new Error('there is no server on the PATH')
-    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/']
-    this.#child = spawn(binary, [...own, ...args], { stdio: 'ignore' })
+    this.#args = args
+    const given = args.map(text => text.replaceAll('{folder}', this.folder))
+    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder]
+    const config = given[0]?.startsWith('-') === false ? given.splice(0, 1) : []
+    const all = [...config, ...own, ...(config.length === 0 ? ['--save', '', '--appendonly', 'no'] : []), ...given]
+    this.#child = spawn(binary, all, { stdio: 'ignore' })
     await until(
-      async () => (await this.command('PING').catch(() => '')).startsWith('+PONG'),
+      async () => /^(\+PONG|-(LOADING|NOAUTH|MASTERDOWN))/.test(await this.command('PING').catch(() => '')),
       () => 'the server of counts to start',
     )
   }
@@ -67,8 +83,16 @@ export class RedisServer implements AsyncDisposable {
     })
   }
 
+  /** Sends one command and rejects where the answer is an error. */
+  async must(...words: readonly string[]): Promise<string> {
+    const reply = await this.command(...words)
+    if (reply.startsWith('-')) throw new Error(`${words.join(' ')}: ${reply}`)
+    return reply
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
+    await rm(this.folder, { recursive: true, force: true })
   }
 }
 

@@ -2,35 +2,57 @@
 
 import { createHash } from 'node:crypto'
 import type { LimitRule } from '../../core/limits.ts'
-import { type Grant, readGrant } from './leases.ts'
+import type { Clock } from '../../core/ports.ts'
+import { type Block, type Grant, readGrant } from './leases.ts'
 import type { StoreLink } from './link.ts'
 import { countScript } from './script.ts'
 
+/** How soon is asked again whether others gave back, and how seldom at most; milliseconds. */
+const recallMs = 2
+const recallMsMax = 16
+
 export interface Counts {
+  /** The key of the store that counts this key by these rules. */
+  nameOf(key: string, rules: readonly LimitRule[]): string
   /** Takes `need`, and up to `want` where there is plenty. */
-  take(key: string, rules: readonly LimitRule[], need: number, want: number): Promise<Grant>
+  ask(name: string, rules: readonly LimitRule[], need: number, want: number): Promise<Grant>
   /** Takes or gives back without asking. `keepsDebt`: what `gcra` charged stays charged. */
-  correct(key: string, rules: readonly LimitRule[], amount: number, atUs: number, keepsDebt: boolean): Promise<void>
+  correct(name: string, rules: readonly LimitRule[], amount: number, atUs: number, keepsDebt: boolean): Promise<void>
+  /** Gives back what is left of a block. `isLast`: this holder has no other of this name. */
+  giveBack(name: string, rules: readonly LimitRule[], block: Block, isLast: boolean): Promise<void>
 }
 
 export function createCounts(link: StoreLink, scope: string): Counts {
-  // All rules of a key stand in one key of the store: one hash slot, one script, all or none.
-  const nameOf = (key: string, rules: readonly LimitRule[]) => {
-    const shape = rules.map(({ algorithm, windowMs }) => `${algorithm} ${windowMs}`).join()
-    // Hashed, because keys may hold what the store need not know, and may be long.
-    return link.prefix + createHash('sha256').update(`${shape}\n${scope}\n${key}`).digest('base64url')
+  const run = (name: string, values: (string | number)[], rules: readonly LimitRule[]) => {
+    for (const rule of rules) pushRule(values, rule)
+    return link.run(countScript, name, values)
   }
   return {
-    async take(key, rules, need, want) {
-      const values: (string | number)[] = ['take', need, want]
-      for (const rule of rules) pushRule(values, rule)
-      return readGrant(await link.run(countScript, nameOf(key, rules), values), rules)
+    // All rules of a key stand in one key of the store: one script, all or none.
+    nameOf(key, rules) {
+      const shape = rules.map(({ algorithm, windowMs }) => `${algorithm} ${windowMs}`).join()
+      // Hashed, because keys may hold what the store need not know, and may be long.
+      return link.prefix + createHash('sha256').update(`${shape}\n${scope}\n${key}`).digest('base64url')
     },
-    async correct(key, rules, amount, atUs, keepsDebt) {
-      const values: (string | number)[] = ['correct', amount, Math.floor(atUs), keepsDebt ? 1 : 0]
-      for (const rule of rules) pushRule(values, rule)
-      await link.run(countScript, nameOf(key, rules), values)
+    async ask(name, rules, need, want) {
+      return readGrant(await run(name, ['take', need, want, link.holder], rules), rules)
     },
+    async correct(name, rules, amount, atUs, keepsDebt) {
+      await run(name, ['correct', amount, Math.floor(atUs), keepsDebt ? 1 : 0], rules)
+    },
+    async giveBack(name, rules, { left, grantedUs }, isLast) {
+      await run(name, ['return', link.holder, grantedUs, isLast ? 1 : 0, ...left], rules)
+    },
+  }
+}
+
+/** Asks again as long as others may give back what they hold and have not used; within the store's timeout, more or less. */
+export async function askUntilSure(ask: () => Promise<Grant>, timeoutMs: number, clock: Clock): Promise<Grant> {
+  const untilMs = clock.now() + timeoutMs
+  for (let waitMs = recallMs; ; waitMs = Math.min(2 * waitMs, recallMsMax)) {
+    const grant = await ask()
+    if (grant.granted >= 0 || grant.holders === 0 || clock.now() + waitMs > untilMs) return grant
+    await new Promise(resolve => setTimeout(resolve, waitMs))
   }
 }
 

@@ -7,24 +7,34 @@ import { createHash } from 'node:crypto'
 
 /** Numbers per rule in the arguments: letter of the algorithm, limit, window µs, burst, start ms. */
 export const argumentsPerRule = 5
+/** Numbers in the reply before those of the rules. */
+export const repliesForAll = 3
 /** Numbers per rule in the reply: units left, reset ms, retry ms (-1: never), usable until (µs after the time of the reply). */
 export const repliesPerRule = 4
 /** Sub-windows of a sliding window. One is counted whole until its end has left the window: never too low. */
 export const slidingParts = 10
 
+/** How long a holder of permits may take to give back what others lack; then it is taken for gone, µs. */
+const recallUs = 200_000
+
 /**
- * Takes `want` units, as many of them as there are while `need` are, and never more than an eighth of what is left beyond `need`,
- * so that blocks shrink near the limit. `need` of 0 asks for a single one without taking it where `want` is 0 too.
+ * `take`, need, want, holder: takes `need` units or refuses; of `want` as many more as are there, and never more than an eighth of
+ * what is left beyond `need`, so that blocks shrink near the limit. `need` of 0 asks for a single one without taking it. A
+ * `holder` that got more than it needed is remembered; a refusal calls back what other holders have not used.
  *
- * ARGV: `take`, need, want, then the rules; or `correct`, amount, when it was taken (µs), 1 where a debt of `gcra` stays, then the
- * rules. Reply: granted, time µs, then the rules.
+ * `correct`, amount, when it was taken (µs), 1 where a debt of `gcra` stays.
+ *
+ * `return`, holder, when it was taken (µs), 1 where the holder has nothing more, and an amount for each rule: gives back what was
+ * not used of a block.
+ *
+ * KEYS are the key and the channel on which it is called back. Behind the arguments come the rules. Reply: granted (-1 for a refusal), time µs, holders that may still give back, then the rules.
  */
 const lua = `
 local key = KEYS[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local isTake = ARGV[1] == 'take'
-local first = isTake and 4 or 5
+local isTake, isReturn = ARGV[1] == 'take', ARGV[1] == 'return'
+local first = isReturn and 5 + (#ARGV - 4) / 6 or 5
 local fields, rules = {}, {}
 for at = first, #ARGV, 5 do
   local rule = { kind = ARGV[at], limit = tonumber(ARGV[at + 1]), window = tonumber(ARGV[at + 2]),
@@ -93,7 +103,20 @@ local function add(rule, amount)
   end
 end
 
-local need = 0
+local function give(rule, amount, taken, debt)
+  if rule.kind == 'g' then
+    rule.debt = math.max(0, rule.debt - debt)
+  elseif rule.kind == 's' then
+    local index = math.floor(taken / rule.part)
+    for _, part in ipairs(rule.parts) do
+      if part[1] == index then part[2] = math.max(0, part[2] - amount) end
+    end
+  elseif taken >= rule.from * 1000 then
+    rule.count = math.max(0, rule.count - amount)
+  end
+end
+
+local need, holders, write = 0, 0, {}
 if isTake then
   need = tonumber(ARGV[2])
   local want = tonumber(ARGV[3])
@@ -106,9 +129,33 @@ if isTake then
       for _, rule in ipairs(rules) do add(rule, granted) end
       isWritten = true
     end
+    if granted > need then write = { 'h' .. ARGV[4], '0' } end
   else
     granted = -1
+    local isNews = false
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if string.sub(field, 1, 1) == 'h' and field ~= 'h' .. ARGV[4] then
+        local asked = tonumber(redis.call('HGET', key, field))
+        if asked == 0 then
+          redis.call('HSET', key, field, whole(now))
+          isNews = true
+        elseif now - asked > ${recallUs} then
+          redis.call('HDEL', key, field)
+          holders = holders - 1
+        end
+        holders = holders + 1
+      end
+    end
+    if isNews then redis.call('PUBLISH', KEYS[2], key) end
   end
+elseif isReturn then
+  local taken = tonumber(ARGV[3])
+  for i, rule in ipairs(rules) do
+    local amount = tonumber(ARGV[4 + i])
+    isWritten = isWritten or amount > 0
+    give(rule, amount, taken, amount * rule.window)
+  end
+  if ARGV[4] == '1' then redis.call('HDEL', key, 'h' .. ARGV[2]) end
 else
   local amount, taken, keepsDebt = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
   isWritten = true
@@ -116,23 +163,15 @@ else
     if amount > 0 then
       add(rule, amount)
       if rule.kind == 'g' then rule.debt = math.min(rule.debt, (rule.burst + rule.limit) * rule.window) end
-    elseif rule.kind == 'g' then
+    else
       -- What leaked since may have been this call's; giving that back too would lend the time to others.
-      if not keepsDebt then
-        rule.debt = math.max(0, rule.debt - math.max(0, -amount * rule.window - math.max(0, rule.at - taken) * rule.limit))
-      end
-    elseif rule.kind == 's' then
-      local index = math.floor(taken / rule.part)
-      for _, part in ipairs(rule.parts) do
-        if part[1] == index then part[2] = math.max(0, part[2] + amount) end
-      end
-    elseif taken >= rule.from * 1000 then
-      rule.count = math.max(0, rule.count + amount)
+      local leaked = rule.kind == 'g' and math.max(0, rule.at - taken) * rule.limit or 0
+      give(rule, -amount, taken, keepsDebt and 0 or math.max(0, -amount * rule.window - leaked))
     end
   end
 end
 
-local reply, write, lifeMs = { granted, now }, {}, 1
+local reply, lifeMs = { granted, now, holders }, 1
 for i, rule in ipairs(rules) do
   local left, resetUs, retryUs, usableUs
   local asked = math.max(need, 1)
@@ -184,14 +223,38 @@ end
 return reply
 `
 
-/** Notes that this gateway is alive, and counts those that are. It writes: a replica that cannot be written to fails it. */
+/**
+ * Notes that this gateway is alive, counts those that are, and tells whether the data is that which the gateway knew: ARGV is the
+ * gateway, ms after which others are gone, the name of the data it knew, a name for data that has none, and 1 to look at the
+ * server. Reply: gateways, name of the data, ms since it replaced other data or -1, 1 in a cluster, how keys are evicted.
+ * It writes: a replica that cannot be written to fails it.
+ */
 const heartbeat = `
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local isCluster, evicts = 0, ''
+if ARGV[5] == '1' then
+  -- Users who may not ask are not told.
+  local info = redis.pcall('INFO', 'cluster')
+  if type(info) == 'string' and string.find(info, 'cluster_enabled:1', 1, true) then return { 0, '', -1, 1, '' } end
+  info = redis.pcall('INFO', 'memory')
+  local policy = type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)')
+  if policy and policy ~= 'noeviction' and not string.find(info, 'maxmemory:0%c') then evicts = policy end
+end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
-return redis.call('ZCARD', KEYS[1])
+local data = redis.call('HMGET', KEYS[2], 'epoch', 'born', 'lost')
+local epoch, born, isLoss = data[1], tonumber(data[2]), data[3] == '1'
+if not epoch or not born then
+  epoch, born = ARGV[4], now
+  redis.call('HSET', KEYS[2], 'epoch', epoch, 'born', string.format('%.0f', now))
+end
+if not isLoss and ARGV[3] ~= '' and ARGV[3] ~= epoch then
+  redis.call('HSET', KEYS[2], 'lost', '1')
+  isLoss = true
+end
+return { redis.call('ZCARD', KEYS[1]), epoch, isLoss and math.max(0, now - born) or -1, isCluster, evicts }
 `
 
 export interface Script {

@@ -2,9 +2,10 @@
 
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../../core/limits.ts'
 import type { Clock, Meter } from '../../core/ports.ts'
-import { createCounts } from './counts.ts'
-import { Leased } from './leased.ts'
+import { askUntilSure, createCounts } from './counts.ts'
+import type { Leased } from './leased.ts'
 import type { StoreLink } from './link.ts'
+import { slidingParts } from './script.ts'
 
 export interface ValkeyLimitsOptions {
   readonly link: StoreLink
@@ -12,39 +13,47 @@ export interface ValkeyLimitsOptions {
   readonly meter: Meter
   /** Counts in this gateway alone, for `onFailure: local-share`. */
   readonly local: (options: LimitStoreOptions) => LimitStore
+  /** What holds the permits of this scope, for `mode: leased`. */
+  readonly leased: () => Leased
 }
 
-/** No call waits longer than the timeout of the store; while the store is known to be dead, none waits at all. */
+/** No call waits much longer than the timeout of the store; while the store is known to be dead, none waits at all. */
 export function createValkeyLimits(options: LimitStoreOptions, ports: ValkeyLimitsOptions): LimitStore {
   const { link, clock } = ports
   const counts = createCounts(link, options.scope)
   const fallback = createFallback(options, ports)
-  const leased = options.mode === 'leased' ? new Leased(counts, clock, () => link.isAlive) : null
+  const leased = options.mode === 'leased' ? ports.leased() : null
   const ask = async (key: string, rules: readonly LimitRule[], cost: number): Promise<LimitOutcome> => {
     try {
       if (leased !== null) return await leased.fetch(key, rules, cost)
-      const { granted, standings, atUs } = await counts.take(key, rules, cost, cost)
+      const name = counts.nameOf(key, rules)
+      const grant = await askUntilSure(() => counts.ask(name, rules, cost, cost), link.timeoutMs, clock)
+      const { granted, standings, atUs } = grant
       return { isAllowed: granted >= 0, standings, fallback: null, atMs: atUs / 1000 }
     } catch {
       return fallback.take(key, rules, cost)
     }
   }
+  const isStrict = options.onFailure === 'closed'
   return {
     take(key, rules, cost) {
       const outcome = leased?.fromBlocks(key, rules, cost) ?? null
       if (outcome !== null) return outcome
-      return link.isAlive ? ask(key, rules, cost) : fallback.take(key, rules, cost)
+      const isForgotten = isStrict && link.lossMs !== -Infinity && waitAfterLoss(rules, link.lossMs, clock) > 0
+      return link.isAlive && !isForgotten ? ask(key, rules, cost) : fallback.take(key, rules, cost)
     },
     correct(key, rules, amount, atMs) {
       // What a fallback took has a time below zero: the store never knew of it.
       if (amount === 0 || atMs < 0) return fallback.correct(key, rules, amount, atMs)
       if (leased !== null) leased.correct(key, rules, amount, atMs)
-      else if (link.isAlive) counts.correct(key, rules, amount, atMs * 1000, false).catch(() => {})
+      else if (link.isAlive) {
+        counts.correct(counts.nameOf(key, rules), rules, amount, atMs * 1000, false).catch(() => {})
+      }
     },
   }
 }
 
-function createFallback(options: LimitStoreOptions, { link, meter, local }: ValkeyLimitsOptions): LimitStore {
+function createFallback(options: LimitStoreOptions, { link, clock, meter, local }: ValkeyLimitsOptions): LimitStore {
   const { onFailure, name } = options
   const counter = meter.counter('turnpike_limit_fallbacks', { name, store: link.name, fallback: onFailure })
   if (onFailure !== 'local-share') {
@@ -52,10 +61,9 @@ function createFallback(options: LimitStoreOptions, { link, meter, local }: Valk
     return {
       take(_key, rules) {
         counter.add(1)
+        const waitMs = Math.max(closedRetryMs, waitAfterLoss(rules, link.lossMs, clock))
         const standings = rules.map(({ limit }) =>
-          isAllowed
-            ? { remaining: limit, resetMs: 0, retryMs: 0 }
-            : { remaining: 0, resetMs: closedRetryMs, retryMs: closedRetryMs },
+          isAllowed ? { remaining: limit, resetMs: 0, retryMs: 0 } : { remaining: 0, resetMs: waitMs, retryMs: waitMs },
         )
         return { isAllowed, standings, fallback: onFailure, atMs: -1 }
       },
@@ -77,6 +85,22 @@ function createFallback(options: LimitStoreOptions, { link, meter, local }: Valk
 
 /** What a client is told to wait while a store fails and its limit is closed. */
 const closedRetryMs = 1_000
+
+/**
+ * How long after counts were lost their windows still run: until then nobody knows what has passed in them. Below zero when they
+ * are over.
+ */
+function waitAfterLoss(rules: readonly LimitRule[], lossMs: number, clock: Clock): number {
+  const sinceMs = clock.now() - lossMs
+  return rules.reduce((most, rule) => Math.max(most, spanOf(rule, clock.wall() - sinceMs) - sinceMs), -Infinity)
+}
+
+/** How long after this moment a call before it still counts, milliseconds. */
+function spanOf({ algorithm, limit, windowMs, burst, startMs }: LimitRule, wallMs: number): number {
+  if (algorithm === 'gcra') return limit > 0 ? (burst * windowMs) / limit : 0
+  if (algorithm === 'sliding-window') return windowMs + Math.ceil(windowMs / slidingParts)
+  return wallMs < startMs ? 0 : startMs + windowMs - wallMs
+}
 
 /** Rounded down: all shares together are never more than the limit. */
 function sharesOf(rules: readonly LimitRule[], gateways: number): LimitRule[] {

@@ -1,0 +1,105 @@
+// A worker of a gateway that counts limits in a store, without the rest of the gateway.
+
+import type { StoreBlueprint } from '../../src/core/blueprint.ts'
+import type { LimitRule, LimitStore, LimitStoreOptions } from '../../src/core/limits.ts'
+import { tallyFields } from '../../src/limits/tally.ts'
+import { createLimitMemory } from '../../src/stores/limit-memory.ts'
+import { createLocalLimits } from '../../src/stores/local-limits.ts'
+import { createCounts } from '../../src/stores/valkey/counts.ts'
+import { Leased } from '../../src/stores/valkey/leased.ts'
+import { StoreLink } from '../../src/stores/valkey/link.ts'
+import { createValkeyLimits } from '../../src/stores/valkey/valkey-limits.ts'
+import { until } from './until.ts'
+
+const clock = { now: () => performance.now(), wall: () => Date.now() }
+const none = () => {}
+const hourMs = 3_600_000
+
+export interface Said {
+  readonly level: string
+  readonly text: string
+  readonly reason: string
+}
+
+/** Owns the connection to the store. */
+export class Counting implements AsyncDisposable {
+  readonly link: StoreLink
+  /** What the log was told. */
+  readonly said: Said[] = []
+  /** Failures of the store by reason. */
+  readonly failures = new Map<string, number>()
+  readonly #meter
+  readonly #leased = new Map<string, Leased>()
+  readonly #local = createLocalLimits({
+    ...{ memory: createLimitMemory({ workers: 1, fields: tallyFields, seed: [1, 2] }), worker: 0, time: clock },
+  })
+
+  constructor(definition: Partial<StoreBlueprint>, id = 'a', files: Readonly<Record<string, string>> = {}) {
+    const say = (level: string) => (details: object, text: string) =>
+      void this.said.push({ level, text, reason: 'reason' in details ? String(details.reason) : '' })
+    const log = { debug: none, info: say('info'), warn: say('warn'), error: say('error') }
+    this.#meter = {
+      counter: (_name: string, labels: Readonly<Record<string, string>>) => ({
+        add: (count: number) => {
+          const reason = labels['reason'] ?? ''
+          this.failures.set(reason, (this.failures.get(reason) ?? 0) + count)
+        },
+      }),
+      gauge: () => ({ set: none }),
+      histogram: () => ({ record: none }),
+    }
+    this.link = new StoreLink({
+      ...{ name: 'shared', definition: { ...storeDefaults, ...definition }, files, gatewayId: id, clock, log },
+      meter: this.#meter,
+    })
+  }
+
+  store(options: Partial<LimitStoreOptions>): LimitStore {
+    const given: LimitStoreOptions = {
+      ...{ scope: 'test', store: 'shared', mode: 'exact', onFailure: 'closed', isDurable: false, name: 'test' },
+      ...options,
+    }
+    const { link } = this
+    const leased = () => {
+      const counts = createCounts(link, given.scope)
+      const made =
+        this.#leased.get(given.scope) ?? new Leased({ counts, link, clock, full: { add: none }, onClose: none })
+      this.#leased.set(given.scope, made)
+      return made
+    }
+    return createValkeyLimits(given, { link, clock, meter: this.#meter, local: this.#local, leased })
+  }
+
+  async ready(): Promise<this> {
+    await until(
+      () => this.link.isAlive,
+      () => `the store to count: ${this.said.at(-1)?.reason ?? 'nothing was said'}`,
+    )
+    return this
+  }
+
+  /** Gives back what is held. */
+  async settle(): Promise<void> {
+    await Promise.all([...this.#leased.values()].map(leased => leased.settle()))
+  }
+
+  close(): void {
+    for (const leased of this.#leased.values()) leased.close()
+    this.link.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+    return Promise.resolve()
+  }
+}
+
+export function ruleOf(algorithm: LimitRule['algorithm'], limit: number, windowMs = hourMs): LimitRule {
+  const startMs = Math.floor(Date.now() / windowMs) * windowMs
+  return { algorithm, limit, windowMs, burst: limit, startMs }
+}
+
+const storeDefaults: StoreBlueprint = {
+  ...{ url: null, sentinels: [], master: null, sentinelUsername: null, sentinelPassword: null },
+  ...{ username: null, password: null, tls: null, timeout: 200, replicas: 0, keyPrefix: 'test:' },
+}
