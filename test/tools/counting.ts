@@ -39,10 +39,10 @@ export class Counting implements AsyncDisposable {
       void this.said.push({ level, text, reason: 'reason' in details ? String(details.reason) : '' })
     const log = { debug: none, info: say('info'), warn: say('warn'), error: say('error') }
     this.#meter = {
-      counter: (_name: string, labels: Readonly<Record<string, string>>) => ({
+      counter: (_name: string, labels: { readonly reason?: string }) => ({
         add: (count: number) => {
-          const reason = labels['reason'] ?? ''
-          this.failures.set(reason, (this.failures.get(reason) ?? 0) + count)
+          const { reason } = labels
+          if (reason !== undefined) this.failures.set(reason, (this.failures.get(reason) ?? 0) + count)
         },
       }),
       gauge: () => ({ set: none }),

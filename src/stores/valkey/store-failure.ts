@@ -14,13 +14,16 @@ export function storeFailureOf(error: unknown): StoreFailure {
   // The message alone: clients put the arguments of the command on their errors.
   const text = (message === '' ? code : message).slice(0, 200)
   const word = /^([A-Z]{2,20}) /.exec(message)?.[1]
-  if (word === 'MOVED' || word === 'ASK' || word === 'CROSSSLOT') return { reason: 'cluster', text: clusterText }
+  if (word !== undefined && clusterWords.includes(word)) return { reason: 'cluster', text: clusterText }
+  if (message === clusterText) return { reason: 'cluster', text }
   if (word !== undefined && word !== 'ERR') return { reason: word.toLowerCase(), text }
   if (/timed out|ETIMEDOUT|took longer/.test(message)) return { reason: 'timeout', text }
   if (/CERT|TLS|SSL|VERIFY|EPROTO/.test(code)) return { reason: 'tls', text }
   if (/^E[A-Z]/.test(code) || /closed|writeable/.test(message)) return { reason: 'unreachable', text }
   return { reason: 'other', text }
 }
+
+const clusterWords = ['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN']
 
 export const clusterText =
   'the server belongs to a cluster, which limits cannot count in: name a primary that is not, or sentinels'

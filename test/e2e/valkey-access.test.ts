@@ -1,0 +1,160 @@
+// How a store is reached: by TLS with certificates of one's own, by user and password, and by sentinels through a failover.
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { selfSigned } from '../../examples/tls/certificate.ts'
+import { Counting, ruleOf } from '../tools/counting.ts'
+import { freePort, noServer, RedisServer } from '../tools/redis.ts'
+import { until } from '../tools/until.ts'
+
+const rules = [ruleOf('sliding-window', 100)]
+
+async function reasonOf(counting: Counting): Promise<string> {
+  await until(
+    () => counting.said.length > 0,
+    () => 'the log to say what is wrong',
+  )
+  assert.equal(counting.link.isAlive, false)
+  assert.equal((await counting.store({}).take('key', rules, 1)).fallback, 'closed')
+  return counting.said[0]?.reason ?? ''
+}
+
+test('TLS: an own authority, the name in the certificate, a certificate of the gateway', {
+  skip: noServer,
+}, async () => {
+  const [own, client, stranger] = [selfSigned(['store.test']), selfSigned(['gateway.test']), selfSigned(['store.test'])]
+  const port = await freePort()
+  const files = { 'own.pem': own.cert, 'own.key': own.key, 'client.pem': client.cert }
+  await using server = await RedisServer.start(
+    [
+      ...['--tls-port', String(port), '--tls-cert-file', '{folder}/own.pem', '--tls-key-file', '{folder}/own.key'],
+      ...['--tls-ca-cert-file', '{folder}/client.pem', '--tls-auth-clients', 'yes'],
+    ],
+    files,
+  )
+  const texts = { own: own.cert, stranger: stranger.cert, cert: client.cert, key: client.key }
+  const reach = (tls: object, url = `rediss://127.0.0.1:${port}`) =>
+    new Counting(
+      { url, timeout: 1000, tls: { serverName: 'store.test', ca: 'own', cert: 'cert', key: 'key', ...tls } },
+      'a',
+      texts,
+    )
+  await using good = await reach({}).ready()
+  assert.equal((await good.store({}).take('key', rules, 1)).fallback, null)
+  await using unnamed = reach({ serverName: null })
+  assert.match(await reasonOf(unnamed), /does not match certificate/)
+  await using distrustful = reach({ ca: 'stranger' })
+  assert.match(await reasonOf(distrustful), /certificate/)
+  await using unknown = reach({ cert: null, key: null })
+  assert.match(await reasonOf(unknown), /certificate required|closed|ECONNRESET/)
+  await using plain = reach({}, `redis://127.0.0.1:${port}`)
+  assert.match(await reasonOf(plain), /closed|ECONNRESET/)
+  await using reversed = reach({}, `rediss://127.0.0.1:${server.port}`)
+  assert.match(await reasonOf(reversed), /timed out|ETIMEDOUT|closed|wrong version|ECONNRESET/)
+  assert.ok([...unnamed.failures.keys(), ...distrustful.failures.keys()].every(reason => reason === 'tls'))
+})
+
+test('user and password: a wrong one is named in the log, and the store counts when it is mended', {
+  skip: noServer,
+}, async () => {
+  await using server = await RedisServer.start()
+  // What docs/stores.md says a user needs.
+  const rights = ['~test:*', '&test:*', '+evalsha', '+eval', '+time', '+hmget', '+hget', '+hset', '+hdel', '+hkeys']
+  const more = ['+pexpire', '+zadd', '+zremrangebyscore', '+zcard', '+publish', '+subscribe', '+hello', '+auth']
+  await server.must(
+    'ACL',
+    'SETUSER',
+    'gateway',
+    'on',
+    '>right',
+    'resetkeys',
+    'resetchannels',
+    '-@all',
+    ...rights,
+    ...more,
+  )
+  const url = server.url.replace('//', '//gateway@')
+  await using good = await new Counting({ url, password: 'right', timeout: 400 }).ready()
+  for (const mode of ['exact', 'leased'] as const) {
+    assert.equal((await good.store({ mode }).take('key', rules, 1)).fallback, null)
+  }
+  await using wrong = new Counting({ url, password: 'wrong', timeout: 400 })
+  assert.match(await reasonOf(wrong), /^WRONGPASS /)
+  assert.ok(wrong.failures.has('wrongpass'))
+  await server.must('ACL', 'SETUSER', 'gateway', '>wrong')
+  await wrong.ready()
+  await server.must('ACL', 'SETUSER', 'default', 'resetpass', '>secret')
+  await using anonymous = new Counting({ url: server.url, timeout: 400 })
+  assert.match(await reasonOf(anonymous), /^NOAUTH /)
+})
+
+test('sentinels: a failover is followed, and with `replicas` no limit is exceeded', { skip: noServer }, async () => {
+  await using first = await RedisServer.start(['--repl-diskless-sync-delay', '0'])
+  const follow = ['--replicaof', `127.0.0.1 ${first.port}`, '--repl-diskless-sync-delay', '0']
+  await using second = await RedisServer.start(follow)
+  await using third = await RedisServer.start(follow)
+  for (const replica of [second, third]) {
+    await until(
+      async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'),
+      () => 'the replicas to have the data',
+    )
+  }
+  const watch = [
+    `sentinel monitor main 127.0.0.1 ${first.port} 1`,
+    'sentinel down-after-milliseconds main 1500',
+    'sentinel failover-timeout main 10000',
+    'requirepass hush',
+  ]
+  await using sentinel = await RedisServer.start(['{folder}/sentinel.conf', '--sentinel'], {
+    'sentinel.conf': `${watch.join('\n')}\n`,
+  })
+  // One that is not there goes before.
+  const sentinels = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${sentinel.port}`]
+  const definition = { sentinels, master: 'main', sentinelPassword: 'hush', timeout: 400, replicas: 1 }
+  const limit = 400
+  const gateways = ['a', 'b', 'c'].map(id => new Counting(definition, id))
+  try {
+    await Promise.all(gateways.map(each => each.ready()))
+    const passed = { exact: 0, leased: 0 }
+    const refused = { exact: 0, leased: 0 }
+    let isOver = false
+    const load = async (each: Counting, mode: 'exact' | 'leased') => {
+      const store = each.store({ mode, scope: mode })
+      while (!isOver) {
+        const { isAllowed, fallback } = await store.take('key', [ruleOf('sliding-window', limit, 36_000_000)], 1)
+        if (isAllowed) passed[mode]++
+        else if (fallback === null) refused[mode]++
+        await new Promise(resolve => setTimeout(resolve, 10))
+      }
+    }
+    const calls = gateways.flatMap(each => [load(each, 'exact'), load(each, 'leased')])
+    await until(
+      () => passed.exact > 50 && passed.leased > 50,
+      () => 'calls to pass',
+    )
+    await first.kill()
+    await until(
+      () => gateways.every(({ link }) => !link.isAlive),
+      () => 'the failure to be noticed',
+    )
+    await Promise.all(gateways.map(each => each.ready()))
+    const after = { ...passed }
+    await until(
+      () => passed.exact > after.exact && passed.leased > after.leased,
+      () => 'calls to pass again',
+    )
+    await until(
+      () => refused.exact > 100 && refused.leased > 100,
+      () => `the limit to be used up: ${JSON.stringify({ passed, refused })}`,
+      20_000,
+    )
+    isOver = true
+    await Promise.all(calls)
+    assert.ok(passed.exact <= limit && passed.leased <= limit, JSON.stringify(passed))
+    // What was on its way when the primary died may be counted though it did not pass.
+    assert.ok(passed.exact > limit - 50 && passed.leased > limit - 100, JSON.stringify(passed))
+    assert.ok(gateways.every(({ link }) => link.lossMs === -Infinity))
+  } finally {
+    for (const each of gateways) each.close()
+  }
+})
