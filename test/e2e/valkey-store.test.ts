@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import * as fc from 'fast-check'
-import type { LimitRule } from '../../src/core/limits.ts'
+import type { LimitRule, LimitStore } from '../../src/core/limits.ts'
 import { Counting, ruleOf as rule } from '../tools/counting.ts'
 import { noServer, RedisServer } from '../tools/redis.ts'
 import { until } from '../tools/until.ts'
@@ -84,6 +84,98 @@ test('what is given back may be had again, once', { skip: noServer }, async t =>
     assert.equal((await counting.take('key', rules, 2)).isAllowed, true, algorithm)
     assert.equal((await counting.take('key', rules, 1)).isAllowed, false)
   }
+})
+
+/** Calls come evenly for a while, so that blocks grow; resolves with how many passed. */
+async function callEvenly(store: LimitStore, rules: readonly LimitRule[], calls: number): Promise<number> {
+  let passed = 0
+  for (let call = 0; call < calls; call++) {
+    if ((await store.take('key', rules, 1)).isAllowed) passed++
+    if (call % 10 === 9) await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  return passed
+}
+
+async function callToTheEnd(store: LimitStore, rules: readonly LimitRule[]): Promise<number> {
+  let passed = 0
+  while ((await store.take('key', rules, 1)).isAllowed) passed++
+  return passed
+}
+
+for (const algorithm of ['gcra', 'sliding-window', 'period'] as const) {
+  test(`${algorithm}: permits that lie idle are called back, to the last one`, { skip: noServer }, async t => {
+    await using server = await RedisServer.start()
+    const [one, other, third] = await Promise.all(['a', 'b', 'c'].map(id => gateway(t, server, id).ready()))
+    // So long that of `gcra` nothing comes back.
+    const rules = [rule(algorithm, 2000, 1000 * 3_600_000)]
+    const idle = one?.store({ mode: 'leased' })
+    const busy = other?.store({ mode: 'leased' })
+    const exact = third?.store({})
+    assert.ok(idle !== undefined && busy !== undefined && exact !== undefined)
+    const passed = await callEvenly(idle, rules, 600)
+    assert.equal(passed, 600)
+    const left = Number((await exact.take('key', rules, 0)).standings[0]?.remaining)
+    assert.ok(left < 2000 - passed, `nothing is held ahead: ${left} are left in the store`)
+    // One block and half of the next, none of which is more than an eighth of what there was.
+    assert.ok(2000 - passed - left <= (2000 / 8) * 1.5, `${2000 - passed - left} lie idle`)
+    assert.equal(passed + (await callToTheEnd(busy, rules)), 2000)
+    assert.equal((await idle.take('key', rules, 1)).isAllowed, false)
+    assert.equal((await exact.take('key', rules, 1)).isAllowed, false)
+  })
+}
+
+test('over time, permits that come back are lent to nobody twice', { skip: noServer }, async t => {
+  await using server = await RedisServer.start()
+  const gateways = await Promise.all(['a', 'b', 'c'].map(id => gateway(t, server, id).ready()))
+  const windowMs = 400
+  for (const algorithm of ['gcra', 'sliding-window', 'period'] as const) {
+    const stores = gateways.map(each => each.store({ mode: 'leased', scope: `over time ${algorithm}` }))
+    const limit = 200
+    const startMs = performance.now()
+    const untilMs = startMs + 2000
+    let passed = 0
+    let most = Infinity
+    const one = async (store: LimitStore, index: number) => {
+      for (let call = 0; performance.now() < untilMs; call++) {
+        const rules = [{ ...rule(algorithm, limit, windowMs), burst: 50 }]
+        if ((await store.take('key', rules, 1)).isAllowed) passed++
+        const sinceMs = performance.now() - startMs
+        // A call is seen later than it was let through: what is seen can only be too little.
+        most = algorithm === 'gcra' ? 50 + (limit * sinceMs) / windowMs : limit * (Math.floor(sinceMs / windowMs) + 2)
+        assert.ok(passed <= most, `${algorithm}: ${passed} passed, ${most} may in ${sinceMs} ms`)
+        // In bursts and pauses, each at its own time, so that permits lie idle now and then.
+        if (call % 40 === 0) await new Promise(resolve => setTimeout(resolve, 30 + 25 * index))
+        else if (call % 4 === 0) await new Promise(resolve => setTimeout(resolve, 1))
+      }
+    }
+    await Promise.all(stores.flatMap((store, index) => [one(store, index), one(store, index + 1)]))
+    assert.ok(passed > 0.7 * limit * (2000 / windowMs), `${algorithm}: only ${passed} passed`)
+  }
+})
+
+test('permits are given back at the end; those of a dead worker keep nobody waiting', { skip: noServer }, async t => {
+  await using server = await RedisServer.start()
+  const rules = [rule('sliding-window', 2000, 1000 * 3_600_000)]
+  const leftIn = async (counting: Counting, scope: string) =>
+    Number((await counting.store({ scope }).take('key', rules, 0)).standings[0]?.remaining)
+  const watch = await gateway(t, server, 'w').ready()
+  const ending = await gateway(t, server, 'a').ready()
+  await callEvenly(ending.store({ mode: 'leased', scope: 'ending' }), rules, 600)
+  assert.ok((await leftIn(watch, 'ending')) < 1400)
+  await ending.settle()
+  assert.equal(await leftIn(watch, 'ending'), 1400)
+
+  const dying = await gateway(t, server, 'b').ready()
+  await callEvenly(dying.store({ mode: 'leased', scope: 'dying' }), rules, 600)
+  dying.link.close()
+  const held = 1400 - (await leftIn(watch, 'dying'))
+  const store = watch.store({ scope: 'dying' })
+  assert.equal(await callToTheEnd(store, rules), 1400 - held)
+  await new Promise(resolve => setTimeout(resolve, 250))
+  assert.equal((await store.take('key', rules, 1)).isAllowed, false)
+  const startMs = performance.now()
+  assert.equal((await store.take('key', rules, 1)).isAllowed, false)
+  assert.ok(performance.now() - startMs < 150, 'the dead are still waited for')
 })
 
 for (const failure of ['killed', 'paused'] as const) {

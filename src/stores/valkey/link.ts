@@ -58,6 +58,8 @@ export class StoreLink {
   #connection: Connection | null = null
   #address: Address | null = null
   #openedMs = 0
+  /** When as many gateways as that were seen. */
+  #gatewaysMs = 0
   #isSubscribed = false
   /** Whether a heartbeat went through on this connection. */
   #isProven = false
@@ -189,7 +191,7 @@ export class StoreLink {
     }
     this.#epoch = epoch
     this.lossMs = sinceLossMs === null ? -Infinity : clock.now() - sinceLossMs
-    this.gateways = Math.max(1, gateways)
+    this.#sees(Math.max(1, gateways))
     // Told by the second heartbeat in a row, so that a store at its limits does not fill the log.
     if (this.#isAlive && this.#told !== null) {
       log.info({ store: this.name }, 'the store counts again')
@@ -197,6 +199,14 @@ export class StoreLink {
     }
     this.#isAlive = true
     this.#alive.set(1)
+  }
+
+  /** A store that came back empty is told of each gateway in turn: fewer than before are believed only after a while. */
+  #sees(gateways: number): void {
+    const nowMs = this.#options.clock.now()
+    if (gateways < this.gateways && nowMs - this.#gatewaysMs < goneMs) return
+    this.gateways = gateways
+    this.#gatewaysMs = nowMs
   }
 
   /** Leaves a server that is the primary no more, though it may not know. */
