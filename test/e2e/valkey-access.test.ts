@@ -1,4 +1,4 @@
-// How a store is reached: by TLS with certificates of one's own, by user and password, and by sentinels through a failover.
+// How a store is reached: by TLS with certificates of one's own, and by user and password.
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -86,75 +86,4 @@ test('user and password: a wrong one is named in the log, and the store counts w
   await server.must('ACL', 'SETUSER', 'default', 'resetpass', '>secret')
   await using anonymous = new Counting({ url: server.url, timeout: 400 })
   assert.match(await reasonOf(anonymous), /^NOAUTH /)
-})
-
-test('sentinels: a failover is followed, and with `replicas` no limit is exceeded', { skip: noServer }, async () => {
-  await using first = await RedisServer.start(['--repl-diskless-sync-delay', '0'])
-  const follow = ['--replicaof', `127.0.0.1 ${first.port}`, '--repl-diskless-sync-delay', '0']
-  await using second = await RedisServer.start(follow)
-  await using third = await RedisServer.start(follow)
-  for (const replica of [second, third]) {
-    await until(
-      async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'),
-      () => 'the replicas to have the data',
-    )
-  }
-  const watch = [
-    `sentinel monitor main 127.0.0.1 ${first.port} 1`,
-    'sentinel down-after-milliseconds main 1500',
-    'sentinel failover-timeout main 10000',
-    'requirepass hush',
-  ]
-  await using sentinel = await RedisServer.start(['{folder}/sentinel.conf', '--sentinel'], {
-    'sentinel.conf': `${watch.join('\n')}\n`,
-  })
-  // One that is not there goes before.
-  const sentinels = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${sentinel.port}`]
-  const definition = { sentinels, master: 'main', sentinelPassword: 'hush', timeout: 400, replicas: 1 }
-  const limit = 400
-  const gateways = ['a', 'b', 'c'].map(id => new Counting(definition, id))
-  try {
-    await Promise.all(gateways.map(each => each.ready()))
-    const passed = { exact: 0, leased: 0 }
-    const refused = { exact: 0, leased: 0 }
-    let isOver = false
-    const load = async (each: Counting, mode: 'exact' | 'leased') => {
-      const store = each.store({ mode, scope: mode })
-      while (!isOver) {
-        const { isAllowed, fallback } = await store.take('key', [ruleOf('sliding-window', limit, 36_000_000)], 1)
-        if (isAllowed) passed[mode]++
-        else if (fallback === null) refused[mode]++
-        await new Promise(resolve => setTimeout(resolve, 10))
-      }
-    }
-    const calls = gateways.flatMap(each => [load(each, 'exact'), load(each, 'leased')])
-    await until(
-      () => passed.exact > 50 && passed.leased > 50,
-      () => 'calls to pass',
-    )
-    await first.kill()
-    await until(
-      () => gateways.every(({ link }) => !link.isAlive),
-      () => 'the failure to be noticed',
-    )
-    await Promise.all(gateways.map(each => each.ready()))
-    const after = { ...passed }
-    await until(
-      () => passed.exact > after.exact && passed.leased > after.leased,
-      () => 'calls to pass again',
-    )
-    await until(
-      () => refused.exact > 100 && refused.leased > 100,
-      () => `the limit to be used up: ${JSON.stringify({ passed, refused })}`,
-      20_000,
-    )
-    isOver = true
-    await Promise.all(calls)
-    assert.ok(passed.exact <= limit && passed.leased <= limit, JSON.stringify(passed))
-    // What was on its way when the primary died may be counted though it did not pass.
-    assert.ok(passed.exact > limit - 50 && passed.leased > limit - 100, JSON.stringify(passed))
-    assert.ok(gateways.every(({ link }) => link.lossMs === -Infinity))
-  } finally {
-    for (const each of gateways) each.close()
-  }
 })

@@ -11,8 +11,8 @@ import { until } from '../tools/until.ts'
 interface Trouble {
   /** What the metric says; null where nothing fails. */
   readonly reason: string | null
-  make(server: RedisServer): Promise<unknown>
-  mend(server: RedisServer): Promise<unknown>
+  readonly make: (server: RedisServer) => Promise<unknown>
+  readonly mend: (server: RedisServer) => Promise<unknown>
 }
 
 const endless = 'EVAL "while true do end" 0'

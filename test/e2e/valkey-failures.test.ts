@@ -47,7 +47,7 @@ describe('three gateways under load', { skip: noServer }, () => {
   let server: RedisServer
   let programs: Program[]
   let pools: Pool[]
-  let isOver = false
+  const over = new AbortController()
   let load: Promise<void>
   const seen: Seen[] = []
 
@@ -91,7 +91,7 @@ describe('three gateways under load', { skip: noServer }, () => {
         const none = { passed: 0, refused: 0, fallbackPassed: 0, fallbackRefused: 0, fallback: undefined }
         const count: Seen = { gateway, mode, onFailure, ...none }
         seen.push(count)
-        while (!isOver) {
+        while (!over.signal.aborted) {
           await call(pool, `/${mode}-${onFailure}`, count)
           await pause(25)
         }
@@ -103,7 +103,7 @@ describe('three gateways under load', { skip: noServer }, () => {
     await pause(1_200)
   })
   after(async () => {
-    isOver = true
+    over.abort()
     const loaded = await Promise.allSettled([load])
     await Promise.all(pools.map(pool => pool.destroy()))
     await Promise.all(programs.map(program => program.stop()))
@@ -149,9 +149,9 @@ describe('three gateways under load', { skip: noServer }, () => {
     await Promise.all(
       closed.map(async (count, index) => {
         const untilMs = performance.now() + 10_000
-        const pool = pools[count.gateway]
-        while (pool !== undefined && count.refused < (before[index] ?? 0) + 30 && performance.now() < untilMs) {
-          await call(pool, `/${count.mode}-closed`, count)
+        const wanted = (before[index] ?? 0) + 30
+        while (count.refused < wanted && performance.now() < untilMs) {
+          await call(pools[count.gateway] as Pool, `/${count.mode}-closed`, count)
         }
       }),
     )

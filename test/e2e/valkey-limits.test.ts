@@ -27,19 +27,30 @@ const routes = [...kinds, { name: 'steady', policy: { 'rate-limit': steadyLimit 
   ...{ name, match: { path: `/${name}` }, policies: [policy], reply: { status: 200 } },
 }))
 
+const call = async (pool: Pool | undefined, path: string, round: string): Promise<boolean> => {
+  assert.ok(pool !== undefined)
+  const { statusCode, headers, body } = await pool.request({ method: 'GET', path, headers: { 'x-round': round } })
+  await body.dump()
+  assert.equal(headers['x-turnpike-limit-fallback'], undefined)
+  return statusCode === 200
+}
+
+/** Calls one after the other over several connections. */
+const rush = async (pool: Pool | undefined, round: string, calls: number): Promise<number> => {
+  let passed = 0
+  let sent = 0
+  const one = async () => {
+    while (sent++ < calls) if (await call(pool, '/steady', round)) passed++
+  }
+  await Promise.all(Array.from({ length: 4 }, one))
+  return passed
+}
+
 describe('three gateways, two workers each', { skip: noServer }, () => {
   let server: RedisServer
   let config: object
   let programs: Program[]
   let pools: Pool[]
-
-  const call = async (pool: Pool | undefined, path: string, round: string): Promise<boolean> => {
-    assert.ok(pool !== undefined)
-    const { statusCode, headers, body } = await pool.request({ method: 'GET', path, headers: { 'x-round': round } })
-    await body.dump()
-    assert.equal(headers['x-turnpike-limit-fallback'], undefined)
-    return statusCode === 200
-  }
 
   before(async () => {
     server = await RedisServer.start()
@@ -69,17 +80,6 @@ describe('three gateways, two workers each', { skip: noServer }, () => {
       }
       await Promise.all(Array.from({ length: lanes }, lane))
     })
-  }
-
-  /** Calls one after the other over several connections. */
-  const rush = async (pool: Pool | undefined, round: string, calls: number): Promise<number> => {
-    let passed = 0
-    let sent = 0
-    const one = async () => {
-      while (sent++ < calls) if (await call(pool, '/steady', round)) passed++
-    }
-    await Promise.all(Array.from({ length: 4 }, one))
-    return passed
   }
 
   test('leased: exactly the limit passes where calls move from one gateway to the next', async () => {

@@ -83,15 +83,16 @@ export class Leased {
     const nowMs = this.#options.clock.now()
     measure(lease, cost, nowMs)
     if (isRefused(lease, cost, nowMs) && leftOf(lease, rules, nowMs) < Math.max(cost, 1))
-      return outcome(lease, false, 0, nowMs)
+      return outcome(lease, false, 0, 0, nowMs)
     const block = this.#useBlock(lease, rules, cost, nowMs)
     if (block === null) return null
     // Half a block ahead, so that no call waits; near the limit the store gives little, and calls may.
+    const left = leftOf(lease, rules, nowMs)
     const isQuiet = lease.asking !== null || nowMs < lease.quietUntilMs || nowMs < lease.refusedUntilMs
-    if (!isQuiet && this.#options.link.isAlive && leftOf(lease, rules, nowMs) < (lease.rate * coverMs) / 2) {
+    if (!isQuiet && this.#options.link.isAlive && left < (lease.rate * coverMs) / 2) {
       this.#ask(lease, rules, 0).catch(ignore)
     }
-    return outcome(lease, true, block.grantedUs / 1000, nowMs)
+    return outcome(lease, true, left, block.grantedUs / 1000, nowMs)
   }
 
   /** Asks the store, once for all who wait. @throws Error where it fails or takes too long. */
@@ -105,11 +106,13 @@ export class Leased {
         const isOwn = lease.asking === null
         const atMs = await this.#ask(lease, rules, cost)
         const nowMs = clock.now()
-        if (isOwn && atMs !== null) return outcome(lease, true, atMs, nowMs)
+        if (isOwn && atMs !== null) return outcome(lease, true, leftOf(lease, rules, nowMs), atMs, nowMs)
         const block = this.#useBlock(lease, rules, cost, nowMs)
-        if (block !== null) return outcome(lease, true, block.grantedUs / 1000, nowMs)
+        if (block !== null) {
+          return outcome(lease, true, leftOf(lease, rules, nowMs), block.grantedUs / 1000, nowMs)
+        }
         if (isRefused(lease, cost, nowMs)) {
-          if (lease.blocks.length === 0) return outcome(lease, false, 0, nowMs)
+          if (lease.blocks.length === 0) return outcome(lease, false, 0, 0, nowMs)
           // Too little here and too little there may be enough together.
           void this.#giveBack(lease)
         }
@@ -264,8 +267,7 @@ function isRefused({ refusedUntilMs, refusedCost }: Lease, cost: number, nowMs: 
   return nowMs < refusedUntilMs && Math.max(cost, 1) >= refusedCost
 }
 
-function outcome(lease: Lease, isAllowed: boolean, atMs: number, nowMs: number): LimitOutcome {
-  const left = leftOf(lease, lease.rules, nowMs)
+function outcome(lease: Lease, isAllowed: boolean, left: number, atMs: number, nowMs: number): LimitOutcome {
   const sinceMs = nowMs - lease.standingsMs
   const standings = lease.standings.map(standing => ({
     remaining: isAllowed ? standing.remaining + left : standing.remaining,
