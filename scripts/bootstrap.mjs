@@ -48,7 +48,13 @@ function commandOf(command) {
 /** Runs the command as if it stood in our place: same streams, signals passed on, its exit code becomes ours. */
 function run(node, words) {
   const bins = [path.dirname(node), path.join(root, 'node_modules', '.bin'), process.env.PATH]
-  const child = spawn(node, words, { stdio: 'inherit', env: { ...process.env, PATH: bins.join(path.delimiter) } })
+  const env = {
+    // Kept compiled code halves the time that a process and each of its workers take to start.
+    NODE_COMPILE_CACHE: path.join(root, 'node_modules', '.cache', 'turnpike'),
+    ...process.env,
+    PATH: bins.join(path.delimiter),
+  }
+  const child = spawn(node, words, { stdio: 'inherit', env })
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   // A terminal sends Ctrl-C to the child as well; without one it has to be passed on.
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))

@@ -130,7 +130,7 @@ describe('the config is read again', { timeout: 60_000, concurrency: 2 }, () => 
   })
 })
 
-describe('a config that cannot be had', { timeout: 60_000 }, () => {
+describe('a config that cannot be had', { timeout: 180_000 }, () => {
   test('changes nothing and is said once; a good one is taken after it', async () => {
     await using program = await Program.start(replying('0'))
     await using load = new Load({ port: program.port, keepAlive: 2, fresh: 1 })

@@ -118,7 +118,8 @@ describe('a worker', { timeout: 90_000 }, () => {
       const died = performance.now()
       await untilReplaced(program, before, 1)
       const goneMs = performance.now() - died
-      assert.ok(goneMs < 2_000, `another worker serves after ${goneMs} ms`)
+      // Half a second on a machine with nothing else to do; a busy one is given time to load a worker.
+      assert.ok(goneMs < 6_000, `another worker serves after ${goneMs} ms`)
       const lost = load.lostCount - lostBefore
       // Each client has at most one call under way, and may meet the dying port once more.
       assert.ok(lost <= 2 * 10, `${lost} calls lost`)
