@@ -36,7 +36,10 @@ test('finds any value of a repeated parameter', () => {
 })
 
 test('agrees with URLSearchParams', () => {
-  const query = fc.string({ unit: fc.constantFrom('a', 'b', '=', '&', '+', '%41', '%20', '%', 'é'), maxLength: 20 })
+  const query = fc.string({
+    unit: fc.constantFrom('a', 'b', '=', '&', '+', '%41', '%20', '%', '%C3%A9'),
+    maxLength: 20,
+  })
   fc.assert(
     fc.property(query, fc.constantFrom('a', 'b', 'aa', 'A', 'a b'), (text, name) => {
       assert.equal(queryValue(`?${text}`, name) ?? null, new URLSearchParams(text).get(name), text)
