@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
-import { createLineFormat, lineBytesMax } from './access-line.ts'
+import { createLineFormat } from './access-line.ts'
+import { lineBytesMax } from './line-writer.ts'
+import type { FinishedCall } from '../core/finished-call.ts'
 import { HiddenParameters } from './redact.ts'
 import { fakeFinished } from './fakes.ts'
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
+/** Lines as texts, written behind others into a buffer that just has room for the longest. */
+function lineFormat() {
+  const format = createLineFormat(new HiddenParameters())
+  return (event: FinishedCall) => {
+    const bytes = Buffer.alloc(10 + lineBytesMax)
+    return bytes.toString('latin1', 10, format(event, bytes, 10))
+  }
+}
 
 test('a line holds the whole call', () => {
   const event = fakeFinished({
@@ -20,7 +31,7 @@ test('a line holds the whole call', () => {
     totalMs: 12.34567,
     upstreamMs: 11,
   })
-  const line = createLineFormat(new HiddenParameters())(event)
+  const line = lineFormat()(event)
   assert.ok(line.endsWith('}\n'))
   assert.doesNotMatch(line, /s3cret/)
   assert.deepEqual(JSON.parse(line), {
@@ -49,7 +60,7 @@ test('a line holds the whole call', () => {
 })
 
 test('the time is right across seconds, and for every fraction', () => {
-  const format = createLineFormat(new HiddenParameters())
+  const format = lineFormat()
   for (const endedMs of [0, 999, 1000, 1_700_000_000_123, 1_700_000_000_999.9, 1_700_000_001_000, 1_700_000_000_001]) {
     const { time } = JSON.parse(format(fakeFinished({ endedMs }))) as { time: string }
     assert.equal(time, new Date(endedMs).toISOString())
@@ -57,7 +68,7 @@ test('the time is right across seconds, and for every fraction', () => {
 })
 
 test('whatever a client sends, a line is one line of ASCII that reads back as it was', () => {
-  const format = createLineFormat(new HiddenParameters())
+  const format = lineFormat()
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.string({ unit: 'grapheme' }), (agent, path) => {
       const line = format(fakeFinished({ path, headers: { 'user-agent': agent } }))
@@ -77,7 +88,7 @@ for (const [what, character] of [
   test(`a line of huge ${what} fields is cut to what a pipe takes in one piece, and says so`, () => {
     const long = character.repeat(30_000)
     const event = fakeFinished({ path: long, query: `?${long}`, headers: { 'user-agent': long, referer: long } })
-    const line = createLineFormat(new HiddenParameters())(event)
+    const line = lineFormat()(event)
     assert.ok(line.length <= lineBytesMax)
     const read = JSON.parse(line) as Record<string, unknown>
     assert.equal(read.cut, true)

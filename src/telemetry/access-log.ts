@@ -37,13 +37,13 @@ export function createAccessLog(options: AccessLogOptions): AccessLog {
 
 export function createAccessLogOver(file: LineFile, options: AccessLogOptions): AccessLog {
   const { meter, log } = options
-  const format = createLineFormat(options.hidden)
   const written = meter.counter('turnpike_access_log_lines', { outcome: 'written' })
   const dropped = meter.counter('turnpike_access_log_lines', { outcome: 'dropped' })
   let isLosing = false
   const writer = new LineWriter({
     ...options,
     file,
+    format: createLineFormat(options.hidden),
     onWritten: lines => {
       written.add(lines)
       isLosing = false
@@ -57,5 +57,5 @@ export function createAccessLogOver(file: LineFile, options: AccessLogOptions): 
       log.warn({ to: options.to, reason }, 'lines of the access log are being dropped')
     },
   })
-  return { write: event => writer.add(format(event)), reopen: () => writer.reopen(), close: () => writer.close() }
+  return { write: event => writer.add(event), reopen: () => writer.reopen(), close: () => writer.close() }
 }

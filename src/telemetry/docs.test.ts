@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { createLineFormat } from './access-line.ts'
+import { lineBytesMax } from './line-writer.ts'
 import { HiddenParameters } from './redact.ts'
 import { fakeFinished } from './fakes.ts'
 import { type MetricDefinition, metrics } from './metrics.ts'
@@ -32,5 +33,7 @@ test('docs/logs.md names every field of a line of the access log', () => {
     .split('\n')
     .filter(line => line.startsWith('| `'))
     .flatMap(line => [...(line.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name))
-  assert.deepEqual(Object.keys(JSON.parse(createLineFormat(new HiddenParameters())(event)) as object), documented)
+  const bytes = Buffer.alloc(lineBytesMax)
+  const line = bytes.toString('latin1', 0, createLineFormat(new HiddenParameters())(event, bytes, 0))
+  assert.deepEqual(Object.keys(JSON.parse(line) as object), documented)
 })

@@ -2,8 +2,7 @@
 
 import { closeSync, fstatSync, openSync, write } from 'node:fs'
 import { promisify } from 'node:util'
-import { lineBytesMax } from './access-line.ts'
-import type { LineFile } from './line-writer.ts'
+import { type LineFile, lineBytesMax } from './line-writer.ts'
 
 const writeAsync = promisify(write)
 const stdoutFd = 1

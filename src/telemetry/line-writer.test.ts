@@ -14,6 +14,7 @@ function setUp(bufferBytes = 1_000_000) {
   const writer = new LineWriter({
     ...time,
     bufferBytes,
+    format: (line: string, bytes, at) => at + bytes.write(line, at, 'latin1'),
     file: {
       write: async bytes => {
         events.push('write')

@@ -11,8 +11,10 @@ export interface LineFile {
   close(): Promise<void>
 }
 
-export interface LineWriterOptions {
+export interface LineWriterOptions<T> {
   readonly file: LineFile
+  /** Writes the line of an event from `at` on, its line feed included, and returns its end. `lineBytesMax` have room. */
+  readonly format: (event: T, bytes: Buffer, at: number) => number
   /** Bytes waiting or being written; a line that does not fit is dropped. */
   readonly bufferBytes: number
   readonly clock: Clock
@@ -25,33 +27,55 @@ export interface LineWriterOptions {
 const batchBytes = 65_536
 const batchMs = 100
 const closeMs = 2000
+/** The longest line, its end included: what POSIX writes to a pipe in one piece (PIPE_BUF on Linux). */
+export const lineBytesMax = 4096
 
-/** Owns its file until `close`. */
-export class LineWriter {
-  readonly #options: LineWriterOptions
+/** Lines that wait to be written, as bytes. */
+interface Batch {
+  readonly bytes: Buffer
+  used: number
+  lines: number
+}
+
+/**
+ * Owns its file until `close`.
+ *
+ * Hot path: a line becomes bytes at once. As texts, a batch of lines and all that they were joined of would outlive several
+ * collections of the nursery and be copied by each.
+ */
+export class LineWriter<T> {
+  readonly #options: LineWriterOptions<T>
   readonly #beat: Timed = { dueMs: Infinity, slot: -1, due: () => this.#flush() }
-  #waiting = ''
-  #waitingLines = 0
-  #writingBytes = 0
+  #filling: Batch | null = null
+  /** Batches behind the one that is being written, oldest first. */
+  readonly #full: Batch[] = []
+  /** A buffer that was written and can be filled again. */
+  #spare: Buffer | null = null
+  /** Bytes that wait or are being written. */
+  #heldBytes = 0
   /** One piece of work on the file at a time; null while there is none. */
   #work: Promise<void> | null = null
   #isClosed = false
 
-  constructor(options: LineWriterOptions) {
+  constructor(options: LineWriterOptions<T>) {
     this.#options = options
     options.deadlines.add(this.#beat)
   }
 
-  /** Takes one line of ASCII, its line feed included. */
-  add(line: string): void {
-    const { bufferBytes, onDropped } = this.#options
-    if (this.#isClosed || this.#waiting.length + this.#writingBytes + line.length > bufferBytes) {
-      return onDropped(1, null)
-    }
-    this.#waiting += line
-    this.#waitingLines++
-    if (this.#waiting.length >= batchBytes) this.#flush()
-    else this.#schedule()
+  add(event: T): void {
+    const { bufferBytes, format, onDropped } = this.#options
+    if (this.#isClosed) return onDropped(1, null)
+    const batch = (this.#filling ??= this.#newBatch())
+    const end = format(event, batch.bytes, batch.used)
+    const length = end - batch.used
+    if (this.#heldBytes + length > bufferBytes) return onDropped(1, null)
+    batch.used = end
+    batch.lines++
+    this.#heldBytes += length
+    if (end < batchBytes) return this.#schedule()
+    this.#full.push(batch)
+    this.#filling = null
+    this.#flush()
   }
 
   /** Resolves once the file was opened anew; lines under way are in the old or the new file, never lost. */
@@ -73,8 +97,17 @@ export class LineWriter {
     const isWritten = await beforeDue(this.#idle(), clock.now() + closeMs, deadlines)
     // A write that hangs would keep the file from closing as well.
     if (isWritten) return file.close()
-    onDropped(this.#waitingLines, new Error(`the log took no lines for ${closeMs} ms`))
-    this.#waiting = ''
+    let lines = this.#filling?.lines ?? 0
+    for (const batch of this.#full) lines += batch.lines
+    onDropped(lines, new Error(`the log took no lines for ${closeMs} ms`))
+    this.#filling = null
+    this.#full.length = 0
+  }
+
+  #newBatch(): Batch {
+    const bytes = this.#spare ?? Buffer.allocUnsafeSlow(batchBytes + lineBytesMax)
+    this.#spare = null
+    return { bytes, used: 0, lines: 0 }
   }
 
   #schedule(): void {
@@ -83,27 +116,28 @@ export class LineWriter {
 
   #flush(): void {
     this.#beat.dueMs = Infinity
-    if (this.#work !== null || this.#waiting === '') return
+    if (this.#work !== null) return
+    const batch = this.#full.shift() ?? this.#filling
+    if (batch === null || batch.lines === 0) return
+    if (batch === this.#filling) this.#filling = null
     const { file, onWritten, onDropped } = this.#options
-    const bytes = Buffer.from(this.#waiting, 'latin1')
-    const lines = this.#waitingLines
-    this.#waiting = ''
-    this.#waitingLines = 0
-    this.#writingBytes = bytes.length
+    const written = file.write(batch.bytes.subarray(0, batch.used)).then(
+      () => onWritten(batch.lines),
+      (cause: unknown) => onDropped(batch.lines, cause),
+    )
     this.#run(
-      file.write(bytes).then(
-        () => onWritten(lines),
-        (cause: unknown) => onDropped(lines, cause),
-      ),
+      written.finally(() => {
+        this.#heldBytes -= batch.used
+        this.#spare = batch.bytes
+      }),
     )
   }
 
   #run(piece: Promise<void>): void {
     this.#work = piece.finally(() => {
       this.#work = null
-      this.#writingBytes = 0
-      if (this.#waiting.length >= batchBytes || this.#isClosed) this.#flush()
-      else if (this.#waiting !== '') this.#schedule()
+      if (this.#full.length > 0 || this.#isClosed) this.#flush()
+      else if (this.#filling !== null && this.#filling.lines > 0) this.#schedule()
     })
   }
 
