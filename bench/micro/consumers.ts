@@ -69,7 +69,12 @@ try {
   globalThis.gc?.()
   const after = process.memoryUsage()
   print('memory of a reader', `rss ${mb(after.rss - before.rss)}, heap ${mb(after.heapUsed - before.heapUsed)}`)
-  const { identities, close } = createDirectory({ ...fakePorts(), reader, seed: [1, 2] })
+  const { identities, close } = createDirectory({
+    ...fakePorts(),
+    reader,
+    memory: { credentials: 20_000, unknownCredentials: 10_000 },
+    seed: [1, 2],
+  })
   const asked = performance.now()
   for (let at = 0; at < count; at++) void identities.find('key', lookupOf(at))
   const each = ((performance.now() - asked) * 1000) / count

@@ -62,7 +62,13 @@ async function load(good: Buffer[], bad: { revoked: Buffer[]; expired: Buffer[] 
 
 function directory(from: ConsumerReader = reader): Directory {
   const ports = fakePorts()
-  return createDirectory({ ...ports, clock, reader: from, seed: [1, 2], hotMax: 4 * keys, unknownMax: 16 * keys })
+  return createDirectory({
+    ...ports,
+    clock,
+    reader: from,
+    seed: [1, 2],
+    memory: { credentials: 4 * keys, unknownCredentials: 16 * keys },
+  })
 }
 
 function speed(good: Buffer[], unknown: Buffer[]): void {

@@ -4,6 +4,7 @@ import {
   adminSchema,
   listenerSchema,
   matchSchema,
+  memorySchema,
   outboundSchema,
   pathsSchema,
   storeSchema,
@@ -45,6 +46,11 @@ export function languageSchema(language: Language): Keywords {
         ...outboundSchema,
         default: {},
         description: 'Requests of the gateway’s own: for key sets, to identity providers and authorization services.',
+      },
+      memory: {
+        ...memorySchema,
+        default: {},
+        description: 'How much is kept at hand. Limits have `callers` of their own.',
       },
       data: Maybe(
         Type.String({

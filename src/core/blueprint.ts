@@ -276,6 +276,23 @@ export const outboundSchema = Fields({
   ca: Maybe(Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' })),
 })
 
+export const memorySchema = Fields({
+  credentials: Type.Integer({
+    minimum: 8,
+    maximum: 10_000_000,
+    default: 20_000,
+    description:
+      'Credentials that each worker keeps at hand, at about 1.5 kB each, and as many consumers; others are read from the store again.',
+  }),
+  unknownCredentials: Type.Integer({
+    minimum: 8,
+    maximum: 10_000_000,
+    default: 10_000,
+    description:
+      'Texts that each worker remembers to be nobody’s credential, so that guessing does not reach the store.',
+  }),
+})
+
 export const telemetrySchema = Fields({
   accessLog: Maybe(
     Shorthand(
@@ -335,6 +352,7 @@ export interface Blueprint {
   readonly telemetry: TelemetryBlueprint
   /** What the gateway may ask of other servers for itself; upstreams are not meant. */
   readonly outbound: OutboundBlueprint
+  readonly memory: MemoryBlueprint
   /** Absolute path of the folder for data; null for none. */
   readonly data: string | null
   readonly plans: Readonly<Record<string, PlanBlueprint>>
@@ -352,4 +370,5 @@ export type StoreBlueprint = Static<typeof storeSchema>
 export type UpstreamBlueprint = Static<typeof upstreamSchema>
 export type MatchBlueprint = Static<typeof matchSchema>
 export type TelemetryBlueprint = Static<typeof telemetrySchema>
+export type MemoryBlueprint = Static<typeof memorySchema>
 export type OutboundBlueprint = Static<typeof outboundSchema>

@@ -58,6 +58,8 @@ export interface Identity {
   readonly consumer: Consumer
   readonly application: Application | null
   readonly credential: Credential
+  /** When this worker last wrote down that the credential was used, by `Clock.now`; -Infinity before. */
+  notedMs: number
 }
 
 /** Something now or later: what is cached comes at once, so that a hot path need not wait. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type { Consumer, ConsumerChanges, ConsumerReader, Credential, Identity, Soon } from '../core/consumers.ts'
 import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
@@ -18,11 +19,11 @@ function identityOf(lookup: string, more: Partial<Credential> = {}): Identity {
   const times = { expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null }
   const texts = { id: `cre_${lookup.slice(0, 4)}`, consumer: acme.id, application: '', verifier: '', hint: '' }
   const credential: Credential = { kind: 'key', lookup, scopes: [], labels: {}, ...times, ...texts, ...more }
-  return { consumer: acme, application: null, credential }
+  return { consumer: acme, application: null, notedMs: -Infinity, credential }
 }
 
 /** A store in memory that counts what it is asked. */
-function start(sizes: { hotMax?: number; unknownMax?: number } = {}) {
+function start(memory: MemoryBlueprint = { credentials: 20_000, unknownCredentials: 10_000 }) {
   const ports = fakePorts()
   const store = {
     rows: new Map<string, Identity>(),
@@ -59,7 +60,7 @@ function start(sizes: { hotMax?: number; unknownMax?: number } = {}) {
   const beats: Timed[] = []
   const deadlines = { add: (entry: Timed) => void beats.push(entry), remove: () => void beats.pop() }
   const log = { ...ports.log, error: () => void store.errors++ }
-  const directory = createDirectory({ ...ports, log, deadlines, reader, seed: [1, 2], ...sizes })
+  const directory = createDirectory({ ...ports, log, deadlines, reader, seed: [1, 2], memory })
   const beat = () => {
     ports.advance(100)
     for (const entry of [...beats]) entry.due(ports.clock.now())
@@ -154,7 +155,7 @@ test('kinds are told apart', () => {
 })
 
 test('guessing does not crowd out those who are known, and both are bounded', () => {
-  const { identities, store } = start({ hotMax: 64, unknownMax: 64 })
+  const { identities, store } = start({ credentials: 64, unknownCredentials: 64 })
   store.rows.set(`key:${digestOf(key)}`, identityOf(digestOf(key)))
   assert.ok(identities.key(key))
   for (let i = 0; i < 5_000; i++) void identities.key(`guess-${i}`)
@@ -168,6 +169,21 @@ test('guessing does not crowd out those who are known, and both are bounded', ()
     if (store.finds === before) known++
   }
   assert.ok(known <= 64, `${known} are remembered`)
+})
+
+test('other bounds take hold at once, and what they do not concern is kept', () => {
+  const { identities, store, resize } = start({ credentials: 64, unknownCredentials: 64 })
+  store.rows.set(`key:${digestOf(key)}`, identityOf(digestOf(key)))
+  assert.ok(identities.key(key))
+  resize({ credentials: 64, unknownCredentials: 4096 })
+  for (let i = 0; i < 500; i++) void identities.key(`guess-${i}`)
+  const { finds } = store
+  for (let i = 0; i < 500; i++) void identities.key(`guess-${i}`)
+  assert.ok(identities.key(key))
+  assert.equal(store.finds, finds, 'all are remembered, and the key as well')
+  resize({ credentials: 8, unknownCredentials: 4096 })
+  assert.ok(identities.key(key))
+  assert.equal(store.finds, finds + 1, 'the table of keys began anew')
 })
 
 const isUnavailable = (error: unknown) => error instanceof Failure && error.code === 'authentication-unavailable'

@@ -1,6 +1,7 @@
 // Who calls, as one worker knows it: lookups that are cached, lists of denials, and the beat that follows the store.
 
 import type { ConsumerReader, Denials, Identities, Identity, Soon } from '../core/consumers.ts'
+import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type { Clock, Deadlines, Log, Meter, Timed } from '../core/ports.ts'
 import { compileDenials } from './denied.ts'
 import { Lookups } from './lookups.ts'
@@ -14,15 +15,14 @@ export interface DirectoryOptions {
   readonly log: Log
   /** Two random words of 32 bits. */
   readonly seed: readonly [number, number]
-  /** The most credentials that are kept; 20,000 where it is not said. As many consumers are kept besides. */
-  readonly hotMax?: number
-  /** The most texts that are remembered to lead nowhere; 10,000 where it is not said. They never crowd out the others. */
-  readonly unknownMax?: number
+  readonly memory: MemoryBlueprint
 }
 
 export interface Directory {
   readonly identities: Identities
   readonly denials: Denials
+  /** Takes the bounds of another config. */
+  readonly resize: (memory: MemoryBlueprint) => void
   /** Writes down what was used, and asks no further. */
   readonly close: () => void
 }
@@ -30,13 +30,15 @@ export interface Directory {
 /** How often one credential is written down as used, and how long that may wait, milliseconds. */
 const usedEveryMs = 60_000
 const usedWaitMs = 1_000
+/** Uses that wait to be written down; in one second hardly more are new. Further ones are noted with their next call. */
+const pendingMax = 100_000
 
 export function createDirectory(options: DirectoryOptions): Directory {
-  const { reader, clock, deadlines, meter, seed, hotMax = 20_000, unknownMax = 10_000 } = options
+  const { reader, clock, deadlines, meter, seed, memory } = options
   const guard = createStoreGuard(options.log, clock)
-  const lookups = new Lookups({ reader, guard, clock, meter, seed, hotMax, unknownMax })
+  const lookups = new Lookups({ reader, guard, clock, meter, seed, memory })
   const denials = followDenials(reader, guard)
-  const used = createUsed(reader, clock, hotMax)
+  const used = createUsed(reader, clock)
   const beat = createBeat(() => {
     denials.complete()
     used.flush()
@@ -59,6 +61,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
       used: used.note,
     },
     denials,
+    resize: bounds => lookups.resize(bounds),
     close() {
       deadlines.remove(beat)
       used.flush(true)
@@ -121,19 +124,17 @@ interface Used {
   flush(isLast?: boolean): void
 }
 
-function createUsed(reader: ConsumerReader, clock: Clock, idsMax: number): Used {
+function createUsed(reader: ConsumerReader, clock: Clock): Used {
   let pending = new Map<string, number>()
-  const noted = new Map<string, number>()
   let flushedMs = clock.now()
   return {
-    note({ credential: { id } }) {
+    // Hot path: the time stands in what the call has at hand. A table of times by id would be four more places in memory.
+    note(identity) {
       const nowMs = clock.now()
-      const before = noted.get(id)
-      if (before !== undefined && nowMs - before < usedEveryMs) return
-      // Forgetting all at once costs no more than that some are written down once more.
-      if (noted.size >= idsMax) noted.clear()
-      noted.set(id, nowMs)
-      if (pending.size < idsMax) pending.set(id, clock.wall())
+      if (nowMs - identity.notedMs < usedEveryMs) return
+      if (pending.size >= pendingMax) return
+      identity.notedMs = nowMs
+      pending.set(identity.credential.id, clock.wall())
     },
     flush(isLast = false) {
       const nowMs = clock.now()

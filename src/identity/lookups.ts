@@ -10,6 +10,7 @@ import type {
   Identity,
   Soon,
 } from '../core/consumers.ts'
+import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type { Clock, Meter } from '../core/ports.ts'
 import { defaultKeyPrefix, digestOf, isKeyText, keyCharactersMax, keyPattern } from './key.ts'
 import { Known } from './known.ts'
@@ -21,8 +22,7 @@ export interface LookupsOptions {
   readonly clock: Clock
   readonly meter: Meter
   readonly seed: readonly [number, number]
-  readonly hotMax: number
-  readonly unknownMax: number
+  readonly memory: MemoryBlueprint
 }
 
 const tags = { key: 1, basic: 2, signature: 3, certificate: 4, digest: 5, consumer: 6 } as const
@@ -31,23 +31,39 @@ export class Lookups implements Omit<Identities, 'used'> {
   readonly #reader: ConsumerReader
   readonly #guard: StoreGuard
   readonly #clock: Clock
-  readonly #hot: Known<Identity>
-  readonly #consumers: Known<Consumer>
-  readonly #unknown: Known<Absence>
+  readonly #known: <T>(name: string, entriesMax: number) => Known<T>
+  #memory: MemoryBlueprint
+  #hot: Known<Identity>
+  #consumers: Known<Consumer>
+  #unknown: Known<Absence>
   /** Counts what was heard of changes: an answer that was asked for before one may be older than it. */
   #heard = 0
 
-  constructor({ reader, guard, clock, meter, seed, hotMax, unknownMax }: LookupsOptions) {
+  constructor({ reader, guard, clock, meter, seed, memory }: LookupsOptions) {
     this.#reader = reader
     this.#guard = guard
     this.#clock = clock
-    const full = (name: string) => {
+    this.#known = (name, entriesMax) => {
       const hits = meter.counter('turnpike_ceiling_hits', { ceiling: 'identities', name })
-      return () => hits.add(1)
+      return new Known({ entriesMax, seed, onFull: () => hits.add(1) })
     }
-    this.#hot = new Known({ entriesMax: hotMax, seed, onFull: full('credentials') })
-    this.#consumers = new Known({ entriesMax: hotMax, seed, onFull: full('consumers') })
-    this.#unknown = new Known({ entriesMax: unknownMax, seed, onFull: full('unknown') })
+    this.#memory = memory
+    this.#hot = this.#known('credentials', memory.credentials)
+    this.#consumers = this.#known('consumers', memory.credentials)
+    this.#unknown = this.#known('unknown', memory.unknownCredentials)
+  }
+
+  /** Takes other bounds; a table whose bound changes starts empty. */
+  resize(memory: MemoryBlueprint): void {
+    const before = this.#memory
+    this.#memory = memory
+    if (memory.credentials !== before.credentials) {
+      this.#hot = this.#known('credentials', memory.credentials)
+      this.#consumers = this.#known('consumers', memory.credentials)
+    }
+    if (memory.unknownCredentials !== before.unknownCredentials) {
+      this.#unknown = this.#known('unknown', memory.unknownCredentials)
+    }
   }
 
   key(text: string): Soon<Identity | null> {

@@ -18,6 +18,7 @@ function identityOf(scopes: readonly string[]): Identity {
   return {
     consumer,
     application: null,
+    notedMs: -Infinity,
     credential: { kind: 'key', lookup: '', verifier: '', hint: '', scopes, labels: {}, ...owner, ...times },
   }
 }

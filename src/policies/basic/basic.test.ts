@@ -22,6 +22,7 @@ function identityOf(verifier: string): Identity {
   return {
     consumer,
     application: null,
+    notedMs: -Infinity,
     credential: { kind: 'basic', scopes: [], labels: {}, ...texts, ...owner, ...times },
   }
 }

@@ -23,6 +23,7 @@ const certificate: ClientCertificate = {
 const identity: Identity = {
   consumer: { id: 'c1', name: 'acme', groups: [], labels: {}, plan: '', limits: {} },
   application: null,
+  notedMs: -Infinity,
   credential: {
     ...{ id: 'k1', kind: 'certificate', consumer: 'c1', application: '', lookup: '', verifier: '', hint: '' },
     ...{ scopes: ['read'], labels: {}, expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null },

@@ -43,7 +43,7 @@ export function indexEntries({ consumers, credentials, plans }: ConfigEntries): 
       const found = credential(kind, lookup)
       const owner = found === undefined ? undefined : byName.get(found.consumer)
       if (found === undefined || owner === undefined) return undefined
-      return { consumer: withPlan(owner), application: null, credential: found }
+      return { consumer: withPlan(owner), application: null, credential: found, notedMs: -Infinity }
     },
     withPlan,
   }

@@ -2,7 +2,7 @@
 
 import type { Consumer, ConsumerChanges, ConsumerReader, CredentialKind, Identity } from '../../core/consumers.ts'
 import { openForReading } from './database.ts'
-import { credentialOf, list, type Row, table, text } from './rows.ts'
+import { createSharedColumns, readCredential, type Row, text } from './rows.ts'
 
 export interface SqliteReaderOptions {
   readonly path: string
@@ -28,6 +28,7 @@ export class SqliteReader implements ConsumerReader {
   readonly #dataVersion
   readonly #newest
   readonly #changes
+  readonly #json = createSharedColumns()
   #version: number
   #seen: number
 
@@ -101,13 +102,13 @@ export class SqliteReader implements ConsumerReader {
 
   #consumerOf(row: Row): Consumer {
     const plan = text(row['c_plan'])
-    const ofPlan = plan === '' ? undefined : (this.#options.planLimits(plan) ?? table(row['plan_limits']))
-    const own = table(row['c_limits'])
+    const ofPlan = plan === '' ? undefined : (this.#options.planLimits(plan) ?? this.#json.table(row['plan_limits']))
+    const own = this.#json.table(row['c_limits'])
     return {
       id: text(row['c_id']),
       name: text(row['c_name']),
-      groups: list(row['c_groups']),
-      labels: table(row['c_labels']),
+      groups: this.#json.list(row['c_groups']),
+      labels: this.#json.table(row['c_labels']),
       plan,
       limits: ofPlan === undefined ? own : { ...ofPlan, ...own },
     }
@@ -120,9 +121,15 @@ export class SqliteReader implements ConsumerReader {
       consumer,
       application:
         typeof application === 'string'
-          ? { id: application, consumer: consumer.id, name: text(row['a_name']), labels: table(row['a_labels']) }
+          ? {
+              id: application,
+              consumer: consumer.id,
+              name: text(row['a_name']),
+              labels: this.#json.table(row['a_labels']),
+            }
           : null,
-      credential: credentialOf({ ...row, consumer_id: consumer.id, application_id: application ?? '' }),
+      credential: readCredential({ ...row, consumer_id: consumer.id, application_id: application ?? '' }, this.#json),
+      notedMs: -Infinity,
     }
   }
 }
