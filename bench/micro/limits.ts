@@ -9,7 +9,9 @@ import { type Principal, principal } from '../../src/core/principal.ts'
 import { compileKey } from '../../src/limits/key.ts'
 import { tallyFields } from '../../src/limits/tally.ts'
 import { createLimitMemory } from '../../src/stores/limit-memory.ts'
+import { LimitTable } from '../../src/stores/limit-tables.ts'
 import { createLocalLimits } from '../../src/stores/local-limits.ts'
+import { fakePorts } from '../../test/tools/call.ts'
 
 const rounds = 5
 const callsPerRound = 500_000
@@ -26,9 +28,16 @@ function measure(name: string, run: (index: number) => void): void {
 }
 
 const time = { now: () => performance.now(), wall: () => Date.now() }
-const memory = createLimitMemory({ workers: 1, fields: tallyFields, seed: [1, 2] })
-const options = { store: null, mode: 'exact', onFailure: 'closed', isDurable: false, name: 'bench' } as const
-const stores = createLocalLimits({ memory, worker: 0, time })
+const memory = createLimitMemory({ workers: 1, keys: 65_536, fields: tallyFields, seed: [1, 2] })
+const options = {
+  store: null,
+  mode: 'exact',
+  onFailure: 'closed',
+  isDurable: false,
+  callers: 65_536,
+  name: 'bench',
+} as const
+const stores = createLocalLimits({ table: () => LimitTable.of(memory, 0), time, meter: fakePorts().meter })
 const rule = (algorithm: LimitRule['algorithm'], limit = 1e12): LimitRule => {
   return { algorithm, limit, windowMs: 60_000, burst: limit, startMs: algorithm === 'period' ? Date.now() : 0 }
 }

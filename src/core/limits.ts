@@ -70,6 +70,8 @@ export interface LimitStoreOptions {
   readonly mode: 'exact' | 'leased'
   /** What happens while the store fails. */
   readonly onFailure: 'open' | 'closed' | 'local-share'
+  /** How many keys are counted at once in the memory of this gateway. */
+  readonly callers: number
   /** Whether counts must survive a restart and a crash; without a `store` they are then kept on disk. */
   readonly isDurable: boolean
   /** For metrics and logs. */

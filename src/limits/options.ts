@@ -55,6 +55,15 @@ export const headersOption = Choice(['draft', 'legacy', 'both', 'none'], {
     'What replies tell: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), the older `X-RateLimit-*`, both or nothing.',
 })
 
+/** How much memory counts may take. */
+export const callersOption = Type.Integer({
+  minimum: 1,
+  maximum: 10_000_000,
+  default: 65_536,
+  description:
+    'How many callers are counted at once in the memory of this gateway, at about 600 bytes each; further ones are refused, or pass by `onFailure: open`. With `mode: leased`, how many have permits at hand in a worker.',
+})
+
 /** Where counts are kept. */
 export const storeOptions = {
   store: Maybe(Type.String({ description: 'A name of `stores`; the memory of this gateway where it is not written.' })),
@@ -68,4 +77,5 @@ export const storeOptions = {
     description:
       'What happens while the store fails: calls pass, are refused, or are counted here by an even share of the limit.',
   }),
+  callers: callersOption,
 } as const

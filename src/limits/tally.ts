@@ -21,49 +21,63 @@ export interface TallyTime {
   wallMs: number
 }
 
-/** How many numbers a sliding window may have: the more, the finer its buckets. */
-export function slidingSizeOf(rules: readonly LimitRule[]): number {
-  let room = tallyFields
-  let sliding = 0
-  for (const { algorithm } of rules) {
-    if (algorithm === 'gcra') room -= gcraFields
-    else if (algorithm === 'period') room -= periodFields
-    else sliding++
+/** How a list of rules lies in a row; worked out once for each list. */
+export interface TallyLayout {
+  readonly rules: readonly LimitRule[]
+  /** Numbers of the row that each rule has, in their order. */
+  readonly sizes: readonly number[]
+  /** Numbers in use, from the start of the row on. */
+  readonly fields: number
+  /** Two lists of rules with the same shape read each other's rows. */
+  readonly shape: number
+  /** Whether any rule goes by the calendar. */
+  readonly hasPeriod: boolean
+}
+
+export function layOut(rules: readonly LimitRule[]): TallyLayout {
+  if (rules.length > limitRulesMax) throw new Error(`a key has ${rules.length} rules; ${limitRulesMax} is the most`)
+  const sliding = slidingSizeOf(rules)
+  const sizes = rules.map(({ algorithm }) => fixedSizes[algorithm] ?? sliding)
+  return {
+    rules,
+    sizes,
+    fields: sizes.reduce((sum, size) => sum + size, 0),
+    shape: rules.reduce((shape, { algorithm }) => shape * 4 + shapes[algorithm], 0),
+    hasPeriod: rules.some(({ algorithm }) => algorithm === 'period'),
   }
-  return sliding === 0 ? 0 : Math.floor(room / sliding)
 }
 
-/** Two lists of rules with the same shape read each other's rows. */
-export function shapeOf(rules: readonly LimitRule[]): number {
-  let shape = 0
-  for (const { algorithm } of rules) shape = shape * 4 + (algorithm === 'gcra' ? 1 : algorithm === 'period' ? 2 : 3)
-  return shape
+const shapes = { gcra: 1, period: 2, 'sliding-window': 3 } as const
+const fixedSizes: Readonly<Partial<Record<LimitRule['algorithm'], number>>> = { gcra: gcraFields, period: periodFields }
+
+/** What the others leave, for each sliding window: the more, the finer its buckets. */
+function slidingSizeOf(rules: readonly LimitRule[]): number {
+  const sliding = rules.filter(({ algorithm }) => algorithm === 'sliding-window').length
+  const taken = rules.reduce((sum, { algorithm }) => sum + (fixedSizes[algorithm] ?? 0), 0)
+  return sliding === 0 ? 0 : Math.floor((tallyFields - taken) / sliding)
 }
 
-/** Milliseconds until all rules would let a call of this size pass. */
+/** Milliseconds until the rule would let a call of this size pass. */
 function waitOf(row: Float64Array, at: number, size: number, rule: LimitRule, amount: number, time: TallyTime): number {
   if (rule.algorithm === 'gcra') return gcraWait(row, at, rule, amount, time.nowMs)
   if (rule.algorithm === 'period') return periodWait(row, at, rule, amount, time.wallMs)
   return slidingWait(row, at, size, rule, amount, time.nowMs)
 }
 
-function sizeOf(rule: LimitRule, sliding: number): number {
-  return rule.algorithm === 'gcra' ? gcraFields : rule.algorithm === 'period' ? periodFields : sliding
-}
-
 /** Whether all rules let the call pass. Changes nothing. */
 export function isWithin(
   row: Float64Array,
   start: number,
-  rules: readonly LimitRule[],
+  layout: TallyLayout,
   cost: number,
   time: TallyTime,
 ): boolean {
-  const sliding = slidingSizeOf(rules)
+  const { rules, sizes } = layout
+  const amount = cost === 0 ? 1 : cost
   let at = start
-  for (const rule of rules) {
-    const size = sizeOf(rule, sliding)
-    if (waitOf(row, at, size, rule, cost === 0 ? 1 : cost, time) > 0) return false
+  for (let index = 0; index < rules.length; index++) {
+    const size = sizes[index] as number
+    if (waitOf(row, at, size, rules[index] as LimitRule, amount, time) > 0) return false
     at += size
   }
   return true
@@ -73,14 +87,15 @@ export function isWithin(
 export function take(
   row: Float64Array,
   start: number,
-  rules: readonly LimitRule[],
+  layout: TallyLayout,
   amount: number,
   { nowMs }: TallyTime,
 ): void {
-  const sliding = slidingSizeOf(rules)
+  const { rules, sizes } = layout
   let at = start
-  for (const rule of rules) {
-    const size = sizeOf(rule, sliding)
+  for (let index = 0; index < rules.length; index++) {
+    const size = sizes[index] as number
+    const rule = rules[index] as LimitRule
     if (rule.algorithm === 'gcra') gcraTake(row, at, rule, amount, nowMs)
     else if (rule.algorithm === 'period') periodTake(row, at, rule, amount)
     else slidingTake(row, at, size, rule, amount, nowMs)
@@ -92,36 +107,36 @@ export function take(
 export function give(
   row: Float64Array,
   start: number,
-  rules: readonly LimitRule[],
+  { rules, sizes }: TallyLayout,
   amount: number,
   takenMs: number,
   { nowMs }: TallyTime,
 ): void {
-  const sliding = slidingSizeOf(rules)
   let at = start
-  for (const rule of rules) {
-    const size = sizeOf(rule, sliding)
+  rules.forEach((rule, index) => {
+    const size = sizes[index] ?? 0
     if (rule.algorithm === 'gcra') gcraGive(row, at, rule, amount, takenMs, nowMs)
     else if (rule.algorithm === 'period') periodGive(row, at, rule, amount)
     else slidingGive(row, at, size, rule, amount, takenMs, nowMs)
     at += size
-  }
+  })
 }
 
 /** How all rules stand. Where the call was refused, `cost` says for what the wait is. */
 export function outcomeOf(
   row: Float64Array,
   start: number,
-  rules: readonly LimitRule[],
+  layout: TallyLayout,
   cost: number,
   isAllowed: boolean,
   time: TallyTime,
 ): LimitOutcome {
-  const sliding = slidingSizeOf(rules)
+  const { rules, sizes } = layout
   const standings: LimitStanding[] = []
   let at = start
-  for (const rule of rules) {
-    const size = sizeOf(rule, sliding)
+  for (let index = 0; index < rules.length; index++) {
+    const size = sizes[index] as number
+    const rule = rules[index] as LimitRule
     standings.push({
       remaining: remainingOf(row, at, size, rule, time),
       resetMs: resetOf(row, at, size, rule, time),
@@ -133,15 +148,14 @@ export function outcomeOf(
 }
 
 /** Milliseconds until the row is worth nothing, so that another key may have it. */
-export function worthMs(row: Float64Array, start: number, rules: readonly LimitRule[], time: TallyTime): number {
-  const sliding = slidingSizeOf(rules)
+export function worthMs(row: Float64Array, start: number, { rules, sizes }: TallyLayout, time: TallyTime): number {
   let worth = 0
   let at = start
-  for (const rule of rules) {
-    const size = sizeOf(rule, sliding)
+  rules.forEach((rule, index) => {
+    const size = sizes[index] ?? 0
     worth = Math.max(worth, resetOf(row, at, size, rule, time))
     at += size
-  }
+  })
   return worth
 }
 

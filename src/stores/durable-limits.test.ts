@@ -5,9 +5,11 @@ import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import type { LimitOutcome, LimitRule, LimitStoreOptions } from '../core/limits.ts'
-import { tallyFields } from '../limits/tally.ts'
 import { DurableLimits } from './durable-limits.ts'
-import { createLimitMemory, type LimitMemory } from './limit-memory.ts'
+import { limitMemory } from '../../test/tools/limits.ts'
+import { fakePorts } from '../../test/tools/call.ts'
+import type { LimitMemory } from './limit-memory.ts'
+import { LimitTable } from './limit-tables.ts'
 
 const root = mkdtempSync(path.join(os.tmpdir(), 'turnpike-limits-'))
 after(() => rmSync(root, { recursive: true }))
@@ -18,23 +20,23 @@ const startMs = Date.UTC(2026, 4, 1)
 const monthly = (limit: number, part: Partial<LimitRule> = {}): LimitRule => {
   return { algorithm: 'period', limit, windowMs: 31 * dayMs, burst: limit, startMs, ...part }
 }
-const memoryOf = () => createLimitMemory({ workers: 2, keys: 64, fields: tallyFields, seed: [1, 2] })
 const plain: LimitStoreOptions = {
-  ...{ scope: 's', store: null, mode: 'exact', onFailure: 'local-share', isDurable: true, name: 'n' },
+  ...{ scope: 's', store: null, mode: 'exact', onFailure: 'local-share', isDurable: true, callers: 64, name: 'n' },
 } as const
 
 /** One process of one thread; without `close`, a crash. */
 function processOf(
   folder: string,
-  memory: LimitMemory = memoryOf(),
+  memory: LimitMemory = limitMemory(),
   worker = 0,
   options: Partial<LimitStoreOptions> = {},
 ) {
   const clock = { nowMs: 1e6, wallMs: startMs + dayMs }
   const errors: unknown[] = []
   const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: (fields: object) => void errors.push(fields) }
+  const table = LimitTable.of(memory, worker)
   const limits = new DurableLimits({
-    ...{ folder, memory, worker, log: quiet },
+    ...{ folder, log: quiet, meter: fakePorts().meter, table: () => table },
     time: { now: () => clock.nowMs, wall: () => clock.wallMs },
   })
   const store = limits.store({ ...plain, ...options })
@@ -82,7 +84,7 @@ describe('a quota', () => {
 
   test('two threads share what is booked', () => {
     const folder = newFolder()
-    const memory = memoryOf()
+    const memory = limitMemory()
     const threads = [processOf(folder, memory, 0), processOf(folder, memory, 1)]
     let passed = 0
     for (let round = 0; round < 300; round++) passed += threads[round % 2]?.passes([monthly(200)], 1) ?? 0
@@ -138,7 +140,7 @@ describe('a quota', () => {
   test('a file that fails: refused, let pass, or counted in memory, as was chosen', () => {
     const expected = { open: [30, 'open'], closed: [0, 'closed'], 'local-share': [10, 'local-share'] } as const
     for (const onFailure of ['open', 'closed', 'local-share'] as const) {
-      const { take, limits, errors } = processOf(newFolder(), memoryOf(), 0, { onFailure })
+      const { take, limits, errors } = processOf(newFolder(), limitMemory(), 0, { onFailure })
       limits.close()
       const outcomes = Array.from({ length: 30 }, () => take([monthly(10)]))
       assert.deepEqual(

@@ -1,76 +1,54 @@
 // Counts of periods that outlive the process: blocks of permits are booked in a file before they are used, and then taken from
 // the memory that all threads share. A crash can lose what is left of a block; it can never let a caller have more.
 
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../core/limits.ts'
-import type { Log } from '../core/ports.ts'
+import type { Counter, Log, Meter } from '../core/ports.ts'
 import { halfSipHash } from '../core/half-sip-hash.ts'
-import { LimitCells, noEntry } from './limit-cells.ts'
-import type { LimitMemory } from './limit-memory.ts'
+import { noRow } from './limit-cells.ts'
+import type { LimitTable } from './limit-tables.ts'
 import type { SharedTime } from './local-limits.ts'
+import { type Booking, QuotaFile } from './quota-file.ts'
 
 export interface DurableLimitsOptions {
-  readonly memory: LimitMemory
-  readonly worker: number
+  /** The table of a scope with room for so many keys. */
+  readonly table: (scope: string, keys: number) => LimitTable
   readonly time: SharedTime
   readonly log: Log
+  readonly meter: Pick<Meter, 'counter'>
   /** Where the file `limits.db` lies. */
   readonly folder: string
-  readonly onFull?: () => void
 }
 
-/** A block is this share of what is left, within these bounds: the file is written seldom, and the last call still passes. */
-const blockShare = 1 / 32
-const blockMax = 1000
-const busyMsMax = 1_000
 /** How often a call books again because others were faster. */
 const triesMax = 8
 /** Of each rule in a row: the start of its period, permits at hand, permits booked in the file. */
 const fieldsPerRule = 3
 /** Keys whose blocks are remembered to be given back at the end. */
 const remembersMax = 100_000
-const dayMs = 86_400_000
-
-/** What a key had booked. */
-interface Booking {
-  readonly startMs: number
-  /** Booked in all. */
-  readonly taken: number
-  readonly granted: number
-}
 
 /** One thread's connection to the file. Owns it until `close`. */
 export class DurableLimits {
   readonly #options: DurableLimitsOptions
-  readonly #cells: LimitCells
-  readonly #database: DatabaseSync
-  readonly #read: StatementSync
-  readonly #write: StatementSync
-  readonly #unbook: StatementSync
-  readonly #hash = new Int32Array(2)
-  /** Scope, key and number of rules of what this thread booked. */
-  readonly #booked = new Map<string, readonly [string, string, number]>()
+  readonly #file: QuotaFile
+  /** What gives back the rest of the blocks that this thread booked for a key, by scope and key; and for how many rules. */
+  readonly #booked = new Map<string, { readonly rules: number; giveBack(): void }>()
   #isClosed = false
 
   constructor(options: DurableLimitsOptions) {
     this.#options = options
-    this.#cells = new LimitCells(options.memory, options.worker)
-    this.#database = openFile(join(options.folder, 'limits.db'), options.folder, options.time.wall())
-    this.#read = this.#database.prepare('SELECT period, taken FROM counts WHERE scope = ? AND key = ? AND rule = ?')
-    this.#write = this.#database.prepare('INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?)')
-    this.#unbook = this.#database.prepare(
-      'UPDATE counts SET taken = max(0, taken - ?) WHERE scope = ? AND key = ? AND rule = ? AND period = ?',
-    )
+    this.#file = new QuotaFile(options.folder, options.time.wall())
   }
 
   /** A store for rules of `period` alone. */
-  store({ scope, onFailure }: LimitStoreOptions): LimitStore {
-    return {
-      take: (key, rules, cost) => this.#take(scope, key, rules, cost, onFailure),
-      correct: (key, rules, amount) => this.#correct(scope, key, rules, amount),
-    }
+  store(options: LimitStoreOptions): LimitStore {
+    const store = new DurableStore(options, this.#options, this.#file, (key, rules) => {
+      const name = `${options.scope.length}:${options.scope}${key}`
+      const known = this.#booked.get(name)
+      if (known !== undefined && known.rules >= rules) return
+      if (this.#booked.size >= remembersMax) this.#booked.delete(this.#booked.keys().next().value ?? '')
+      this.#booked.set(name, { rules, giveBack: () => store.giveBack(key, rules) })
+    })
+    return store
   }
 
   /** Gives back what was booked and not used, and closes the file. */
@@ -78,109 +56,127 @@ export class DurableLimits {
     if (this.#isClosed) return
     this.#isClosed = true
     try {
-      for (const [scope, key, rules] of this.#booked.values()) this.#giveBack(scope, key, rules)
+      for (const booked of this.#booked.values()) booked.giveBack()
     } finally {
-      this.#database.close()
+      this.#file.close()
     }
   }
+}
 
-  #take(
-    scope: string,
-    key: string,
-    rules: readonly LimitRule[],
-    cost: number,
-    onFailure: LimitStoreOptions['onFailure'],
-  ): LimitOutcome {
-    const { time } = this.#options
-    const { rows, fields } = this.#cells
+class DurableStore implements LimitStore {
+  readonly #scope: string
+  readonly #onFailure: LimitStoreOptions['onFailure']
+  readonly #table: LimitTable
+  readonly #time: SharedTime
+  readonly #log: Log
+  readonly #full: Counter
+  readonly #file: QuotaFile
+  readonly #remember: (key: string, rules: number) => void
+  readonly #hash = new Int32Array(2)
+
+  constructor(
+    { scope, onFailure, callers, name }: LimitStoreOptions,
+    { table, time, log, meter }: DurableLimitsOptions,
+    file: QuotaFile,
+    remember: (key: string, rules: number) => void,
+  ) {
+    this.#scope = scope
+    this.#onFailure = onFailure
+    // Told apart from rows that are counted in memory alone.
+    this.#table = table(`durable ${scope}`, callers)
+    this.#time = time
+    this.#log = log
+    this.#full = meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name })
+    this.#file = file
+    this.#remember = remember
+  }
+
+  take(key: string, rules: readonly LimitRule[], cost: number): LimitOutcome {
+    const { cells } = this.#table
     const need = Math.max(1, cost)
     let fallback: LimitOutcome['fallback'] = null
     for (let tries = 0; tries < triesMax; tries++) {
-      const entry = this.#open(scope, key)
-      if (entry === noEntry) return this.#without(rules, onFailure)
-      const row = entry * fields
-      const [lacking, isWithin] = look(rows, row, rules, need)
+      const row = this.#open(key)
+      if (row === noRow) break
+      const [lacking, isWithin] = look(cells.rows, row, rules, need)
       if (lacking === -1 || !isWithin) {
-        if (isWithin && cost > 0) this.#change(entry, rules, 1, -cost)
-        const outcome = outcomeOf(rows, row, rules, need, isWithin, fallback, time)
-        this.#cells.close()
+        if (isWithin && cost > 0) this.#change(row, rules, 1, -cost)
+        const outcome = outcomeOf(cells.rows, row, rules, need, isWithin, fallback, this.#time)
+        cells.close()
         return outcome
       }
       const at = row + lacking * fieldsPerRule
       const rule = rules[lacking] as LimitRule
-      const isKnown = (rows[at] as number) >= rule.startMs
-      const short = need - (isKnown ? (rows[at + 1] as number) : 0)
-      const booked = isKnown ? (rows[at + 2] as number) : 0
-      this.#cells.close()
+      const isKnown = (cells.rows[at] as number) >= rule.startMs
+      const short = need - (isKnown ? (cells.rows[at + 1] as number) : 0)
+      const booked = isKnown ? (cells.rows[at + 2] as number) : 0
+      cells.close()
       let booking: Booking
       try {
-        booking = this.#book(scope, key, lacking, rule, short)
+        booking = this.#file.book({ scope: this.#scope, key, index: lacking }, rule, short)
+        if (booking.granted > 0) this.#remember(key, lacking + 1)
       } catch (error) {
-        this.#options.log.error({ err: error }, 'the file of quotas cannot be written')
-        if (onFailure !== 'local-share') return this.#without(rules, onFailure)
+        this.#log.error({ err: error }, 'the file of quotas cannot be written')
+        if (this.#onFailure !== 'local-share') return this.#without(rules)
         fallback = 'local-share'
         booking = { startMs: rule.startMs, taken: booked + short, granted: short }
       }
-      this.#install(scope, key, rules, lacking, booking)
+      this.#install(key, rules, lacking, booking)
     }
-    return this.#without(rules, onFailure)
+    this.#full.add(1)
+    return this.#without(rules)
   }
 
-  #correct(scope: string, key: string, rules: readonly LimitRule[], amount: number): void {
-    if (amount > 0) {
-      rules.forEach((rule, index) => {
-        try {
-          const { startMs, taken } = this.#book(scope, key, index, rule, amount, true)
-          this.#install(scope, key, rules, index, { startMs, taken, granted: 0 })
-        } catch (error) {
-          this.#options.log.error({ err: error }, 'the file of quotas cannot be written')
-        }
-      })
-      return
-    }
-    const entry = this.#open(scope, key)
-    if (entry === noEntry) return
-    this.#change(entry, rules, 1, -amount)
-    this.#cells.close()
+  correct(key: string, rules: readonly LimitRule[], amount: number): void {
+    if (amount > 0) return rules.forEach((_, index) => this.#charge(key, rules, index, amount))
+    const row = this.#open(key)
+    if (row === noRow) return
+    this.#change(row, rules, 1, -amount)
+    this.#table.cells.close()
   }
 
-  /** Books in the file. A charge is booked whole, past the limit if need be. */
-  #book(scope: string, key: string, index: number, rule: LimitRule, short: number, isCharge = false): Booking {
-    this.#database.exec('BEGIN IMMEDIATE')
+  /** Writes down that what is at hand for the key is no longer booked. */
+  giveBack(key: string, rules: number): void {
+    const { cells } = this.#table
+    const row = this.#open(key)
+    if (row === noRow) return
+    const { rows } = cells
+    const unused: [startMs: number, amount: number][] = []
+    for (let index = 0; index < rules; index++) {
+      const at = row + index * fieldsPerRule
+      const amount = Math.max(0, rows[at + 1] as number)
+      unused.push([rows[at] as number, amount])
+      rows[at + 1] = (rows[at + 1] as number) - amount
+      rows[at + 2] = (rows[at + 2] as number) - amount
+    }
+    cells.close()
+    unused.forEach(([startMs, amount], index) => {
+      if (amount > 0) this.#file.unbook({ scope: this.#scope, key, index }, startMs, amount)
+    })
+  }
+
+  #charge(key: string, rules: readonly LimitRule[], index: number, amount: number): void {
     try {
-      const found = this.#read.get(scope, key, index)
-      const period = Number(found?.['period'] ?? 0)
-      // A period older than the one in the file, as after a step of the clock, is counted with that one.
-      const taken = period >= rule.startMs ? Number(found?.['taken'] ?? 0) : 0
-      const startMs = Math.max(period, rule.startMs)
-      const left = rule.limit - taken
-      const block = Math.min(left, Math.max(short, Math.min(blockMax, Math.floor(left * blockShare))))
-      const granted = isCharge ? short : block >= short ? block : 0
-      if (granted > 0) this.#write.run(scope, key, index, startMs, startMs + rule.windowMs, taken + granted)
-      this.#database.exec('COMMIT')
-      if (granted > 0) this.#remember(scope, key, index + 1)
-      return { startMs, taken: taken + granted, granted }
+      const { startMs, taken } = this.#file.charge(
+        { scope: this.#scope, key, index },
+        rules[index] as LimitRule,
+        amount,
+      )
+      this.#remember(key, index + 1)
+      this.#install(key, rules, index, { startMs, taken, granted: 0 })
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw error
+      this.#log.error({ err: error }, 'the file of quotas cannot be written')
     }
-  }
-
-  #remember(scope: string, key: string, rules: number): void {
-    const name = `${scope.length}:${scope}${key}`
-    const known = this.#booked.get(name)
-    if (known !== undefined && known[2] >= rules) return
-    if (this.#booked.size >= remembersMax) this.#booked.delete(this.#booked.keys().next().value ?? '')
-    this.#booked.set(name, [scope, key, rules])
   }
 
   /** Puts what was booked at the hand of all threads. */
-  #install(scope: string, key: string, rules: readonly LimitRule[], index: number, booking: Booking): void {
-    const entry = this.#open(scope, key)
-    if (entry === noEntry) return
-    const { rows, fields } = this.#cells
-    const at = entry * fields + index * fieldsPerRule
-    this.#cells.begin(entry)
+  #install(key: string, rules: readonly LimitRule[], index: number, booking: Booking): void {
+    const { cells } = this.#table
+    const row = this.#open(key)
+    if (row === noRow) return
+    const { rows } = cells
+    const at = row + index * fieldsPerRule
+    cells.begin(row)
     if ((rows[at] as number) < booking.startMs) {
       rows[at] = booking.startMs
       rows[at + 1] = 0
@@ -190,63 +186,44 @@ export class DurableLimits {
       rows[at + 1] = (rows[at + 1] as number) + booking.granted
       rows[at + 2] = Math.max(rows[at + 2] as number, booking.taken)
     }
-    this.#commit(entry, rules)
-    this.#cells.close()
+    this.#commit(row, rules)
+    cells.close()
   }
 
   /** Adds to one field of every rule whose period is at hand. */
-  #change(entry: number, rules: readonly LimitRule[], field: number, amount: number): void {
-    const { rows, fields } = this.#cells
-    this.#cells.begin(entry)
+  #change(row: number, rules: readonly LimitRule[], field: number, amount: number): void {
+    const { cells } = this.#table
+    const { rows } = cells
+    cells.begin(row)
     rules.forEach((rule, index) => {
-      const at = entry * fields + index * fieldsPerRule
+      const at = row + index * fieldsPerRule
       if ((rows[at] as number) >= rule.startMs) rows[at + field] = (rows[at + field] as number) + amount
     })
-    this.#commit(entry, rules)
+    this.#commit(row, rules)
   }
 
-  #commit(entry: number, rules: readonly LimitRule[]): void {
-    const { time } = this.#options
+  #commit(row: number, rules: readonly LimitRule[]): void {
+    const { cells } = this.#table
     let endMs = 0
     rules.forEach((rule, index) => {
-      const startMs = this.#cells.rows[entry * this.#cells.fields + index * fieldsPerRule] as number
+      const startMs = cells.rows[row + index * fieldsPerRule] as number
       endMs = Math.max(endMs, Math.max(startMs, rule.startMs) + rule.windowMs)
     })
-    this.#cells.commit(entry, time.now() + Math.max(1, endMs - time.wall()))
+    cells.commit(row, this.#time.now() + Math.max(1, endMs - this.#time.wall()))
   }
 
-  #giveBack(scope: string, key: string, rules: number): void {
-    const entry = this.#open(scope, key)
-    if (entry === noEntry) return
-    const { rows, fields } = this.#cells
-    const unused: [startMs: number, amount: number][] = []
-    for (let index = 0; index < rules; index++) {
-      const at = entry * fields + index * fieldsPerRule
-      const amount = Math.max(0, rows[at + 1] as number)
-      unused.push([rows[at] as number, amount])
-      rows[at + 1] = (rows[at + 1] as number) - amount
-      rows[at + 2] = (rows[at + 2] as number) - amount
-    }
-    this.#cells.close()
-    unused.forEach(([startMs, amount], index) => {
-      if (amount > 0) this.#unbook.run(amount, scope, key, index, startMs)
-    })
-  }
-
-  #open(scope: string, key: string): number {
-    const { memory, time } = this.#options
+  #open(key: string): number {
+    const { cells, seed0, seed1 } = this.#table
     const hash = this.#hash
-    halfSipHash(scope, memory.seed[0], memory.seed[1], hash)
-    halfSipHash(key, hash[0] ?? 0, hash[1] ?? 0, hash)
-    // Told apart from rows that are counted in memory alone.
-    return this.#cells.open(hash[0] || 1, ~(hash[1] ?? 0), time.now())
+    halfSipHash(key, seed0, seed1, hash)
+    // Two zeros mark an entry that never had a key.
+    return cells.open(hash[0] || 1, hash[1] as number, this.#time.now())
   }
 
-  #without(rules: readonly LimitRule[], onFailure: LimitStoreOptions['onFailure']): LimitOutcome {
-    this.#options.onFull?.()
-    const isAllowed = onFailure === 'open'
+  #without(rules: readonly LimitRule[]): LimitOutcome {
+    const isAllowed = this.#onFailure === 'open'
     const standings = rules.map(() => ({ remaining: 0, resetMs: 1000, retryMs: isAllowed ? 0 : 1000 }))
-    return { isAllowed, standings, fallback: isAllowed ? 'open' : 'closed', atMs: this.#options.time.now() }
+    return { isAllowed, standings, fallback: isAllowed ? 'open' : 'closed', atMs: this.#time.now() }
   }
 }
 
@@ -283,26 +260,4 @@ function outcomeOf(
     return { remaining: Math.max(0, rule.limit - used), resetMs, retryMs }
   })
   return { isAllowed, standings, fallback, atMs: time.now() }
-}
-
-/** Several threads may make the file at the same time; changing to a write-ahead log does not wait by itself. */
-function openFile(path: string, folder: string, wallMs: number): DatabaseSync {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const pause = new Int32Array(new SharedArrayBuffer(4))
-  for (let tries = 1; ; tries++) {
-    const database = new DatabaseSync(path, { timeout: busyMsMax })
-    try {
-      // A killed process loses nothing that was written; only the power may take the last blocks with it.
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
-      database.exec(
-        'CREATE TABLE IF NOT EXISTS counts (scope TEXT, key TEXT, rule INTEGER, period INTEGER, ends INTEGER, taken INTEGER, PRIMARY KEY (scope, key, rule)) WITHOUT ROWID',
-      )
-      database.prepare('DELETE FROM counts WHERE ends < ?').run(wallMs - dayMs)
-      return database
-    } catch (error) {
-      database.close()
-      if (tries >= 50) throw error
-      Atomics.wait(pause, 0, 0, 20)
-    }
-  }
 }

@@ -1,9 +1,9 @@
 // One thread's hands on the shared memory of limits: takes a set, finds or gives the row of a key, and lets go.
 
-import { entriesPerSet, type LimitMemory, type LimitView, viewLimits } from './limit-memory.ts'
+import { entriesPerSet, type LimitMemory, LimitView } from './limit-memory.ts'
 
-/** In place of an entry: the set has no room, or could not be had in time. */
-export const noEntry = -1
+/** In place of a row: the set has no room, or could not be had in time. */
+export const noRow = -1
 
 /** How long a thread waits for another one that has the same set: 50 ms, in steps. */
 const lockWaits = 1000
@@ -15,97 +15,92 @@ const lockSpins = 200
  * between may throw or wait. If the thread ends there, `releaseLimits` undoes what it began.
  */
 export class LimitCells {
+  /** A row is `fields` numbers of these from where `open` says. */
   readonly rows: Float64Array
   readonly fields: number
   readonly #view: LimitView
-  readonly #setMask: number
+  readonly #words: Int32Array
   readonly #worker: number
   readonly #note: number
-  #set = 0
+  #lock = 0
 
   constructor(memory: LimitMemory, worker: number) {
-    this.#view = viewLimits(memory)
-    this.rows = this.#view.rows
+    this.#view = new LimitView(memory)
+    this.rows = this.#view.numbers
+    this.#words = this.#view.words
     this.fields = memory.fields
-    this.#setMask = memory.entries / entriesPerSet - 1
     this.#worker = worker
-    this.#note = worker * (1 + memory.fields)
+    this.#note = this.#view.noteOf(worker)
   }
 
   /**
-   * Takes the set of a key and returns the key's entry, its row empty where it had none. On `noEntry` nothing is held. The row
-   * may be read; before it is written, call `begin`.
+   * Takes the set of a key and returns where the key's row begins, all zeros where it had none. On `noRow` nothing is held. The
+   * row may be read; before it is written, call `begin`.
    */
   open(low: number, high: number, nowMs: number): number {
-    const set = high & this.#setMask
-    if (!this.#lock(set)) return noEntry
-    this.#set = set
-    const entry = this.#locate(set, low, high, nowMs)
-    if (entry === noEntry) this.#unlock()
-    return entry
+    const set = Math.floor(((high >>> 0) / 0x1_0000_0000) * this.#view.sets)
+    if (!this.#take(set)) return noRow
+    const row = this.#locate(set, low, high, nowMs)
+    if (row === noRow) this.close()
+    return row
   }
 
-  /** Notes what stands in the row. */
-  begin(entry: number): void {
-    const { notes } = this.#view
-    const { rows, fields } = this
-    const note = this.#note
-    const start = entry * fields
-    for (let field = 0; field < fields; field++) notes[note + 1 + field] = rows[start + field] as number
-    notes[note] = entry + 1
+  /** Notes what stands in the row, of which only so many numbers will be changed. */
+  begin(row: number, count: number = this.fields): void {
+    this.#view.note(this.#worker, row, count)
   }
 
-  /** Keeps what was written into the row, for so long. */
-  commit(entry: number, expiryMs: number): void {
-    this.#view.expiries[entry] = expiryMs
-    this.#view.notes[this.#note] = 0
+  /** Keeps what was written into the row, until then. */
+  commit(row: number, expiryMs: number): void {
+    this.rows[row - 1] = expiryMs
+    this.rows[this.#note + 1] = 0
   }
 
   /** Lets go of the set. */
   close(): void {
-    this.#unlock()
+    Atomics.store(this.#words, this.#lock, 0)
+    this.rows[this.#note] = 0
   }
 
   #locate(set: number, low: number, high: number, nowMs: number): number {
-    const { lows, highs, expiries } = this.#view
-    const first = set * entriesPerSet
-    const end = first + entriesPerSet
-    for (let entry = first; entry < end; entry++) {
-      if (lows[entry] === low && highs[entry] === high) {
-        if ((expiries[entry] as number) <= nowMs) this.#clear(entry)
-        return entry
-      }
+    const words = this.#words
+    const view = this.#view
+    const hashes = view.hashOf(set, 0)
+    for (let entry = 0; entry < entriesPerSet; entry++) {
+      if (words[hashes + entry] !== low || words[hashes + entriesPerSet + entry] !== high) continue
+      const row = view.rowOf(set, entry)
+      if ((this.rows[row - 1] as number) <= nowMs) this.#clear(row)
+      return row
     }
-    for (let entry = first; entry < end; entry++) {
-      if ((expiries[entry] as number) > nowMs) continue
+    for (let entry = 0; entry < entriesPerSet; entry++) {
+      const row = view.rowOf(set, entry)
+      if ((this.rows[row - 1] as number) > nowMs) continue
       // Cleared first: a thread that ends in between leaves an empty row, whoever's.
-      this.#clear(entry)
-      lows[entry] = low
-      highs[entry] = high
-      return entry
+      this.#clear(row)
+      words[hashes + entry] = low
+      words[hashes + entriesPerSet + entry] = high
+      return row
     }
-    return noEntry
+    return noRow
   }
 
-  #clear(entry: number): void {
-    const { rows, fields } = this
-    const start = entry * fields
-    rows.fill(0, start, start + fields)
-    this.#view.expiries[entry] = 0
+  #clear(row: number): void {
+    this.rows.fill(0, row - 1, row + this.fields)
   }
 
-  #lock(set: number): boolean {
-    const { locks } = this.#view
+  #take(set: number): boolean {
+    const words = this.#words
+    const lock = this.#view.lockOf(set)
     const mine = this.#worker + 1
+    // Noted before it is had, so that whoever looks after this thread need not search.
+    this.rows[this.#note] = set + 1
+    this.#lock = lock
     for (let tries = 0; tries < lockSpins + lockWaits; tries++) {
-      const owner = Atomics.compareExchange(locks, set, 0, mine)
+      const owner = Atomics.compareExchange(words, lock, 0, mine)
       if (owner === 0) return true
-      if (tries >= lockSpins) Atomics.wait(locks, set, owner, lockWaitMs)
+      if (tries >= lockSpins) Atomics.wait(words, lock, owner, lockWaitMs)
     }
+    this.rows[this.#note] = 0
     return false
-  }
-
-  #unlock(): void {
-    Atomics.store(this.#view.locks, this.#set, 0)
   }
 }

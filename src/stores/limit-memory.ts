@@ -2,13 +2,28 @@
 //
 // An entry whose state is worth nothing any more may be given to another key; nobody sweeps. Before a thread changes a row, it
 // notes what stood there, so that the row of a thread that dies in the middle can be put back.
+//
+// Hot path: a call meets the row of a caller who was not here lately, so what costs is how many cache lines and pages are touched.
+// The lock and all hashes of a set share one cache line, and its rows follow. A set is an odd number of lines long: were it a
+// power of two, the first lines of all sets would crowd each other out of the same few places of the processor's caches.
 
-export const entriesPerSet = 32
+/** Rows of a set. One that is full has no place for one more key. */
+export const entriesPerSet = 7
+/** How many keys a set is meant to hold: then one key in two hundred finds no place. */
+const keysPerSet = 3
+
+/** Numbers of 8 bytes in a cache line, and words of 4 bytes in a number. */
+const lineNumbers = 8
+const numberWords = 2
+/** Numbers of a worker's note before the row: 1 + the set that it takes, 1 + the row that it changes, how much of it. */
+const noteHead = 3
 
 /** Survives structured cloning; the buffer is shared. */
 export interface LimitMemory {
   readonly buffer: SharedArrayBuffer
-  readonly entries: number
+  /** How many keys were asked for. */
+  readonly keys: number
+  readonly sets: number
   /** Numbers in a row. */
   readonly fields: number
   readonly workers: number
@@ -19,53 +34,75 @@ export interface LimitMemory {
 export interface LimitMemoryOptions {
   /** How many threads may use it: indexes 0 to `workers - 1`. */
   readonly workers: number
-  /** How many keys can be counted at once; rounded up to a power of two. */
-  readonly keys?: number
+  /** How many keys can be counted at once. */
+  readonly keys: number
   readonly fields: number
   readonly seed: readonly [number, number]
 }
 
-/** Memory is taken from the system as keys come: about 16 bytes and 8 per field of each key. */
-export function createLimitMemory({ workers, keys = 65_536, fields, seed }: LimitMemoryOptions): LimitMemory {
-  const entries = Math.max(entriesPerSet, 2 ** Math.ceil(Math.log2(keys)))
-  const numbers = entries * (1 + fields) + workers * (1 + fields)
-  const words = entries * 2 + entries / entriesPerSet
-  return { buffer: new SharedArrayBuffer(numbers * 8 + words * 4), entries, fields, workers, seed }
+/** Memory is taken from the system as keys come: about 600 bytes for each when there are as many as there may be. */
+export function createLimitMemory({ workers, keys, fields, seed }: LimitMemoryOptions): LimitMemory {
+  const sets = Math.max(1, Math.ceil(keys / keysPerSet))
+  const buffer = new SharedArrayBuffer((sets * setNumbers(fields) + workers * noteNumbers(fields)) * 8)
+  return { buffer, keys, sets, fields, workers, seed }
 }
 
-export interface LimitView {
-  /** Per entry: until when its row is worth something, by the clock that all threads share, milliseconds. */
-  readonly expiries: Float64Array
-  /** Per entry: its row. */
-  readonly rows: Float64Array
-  /** Per worker: 1 + the entry it is changing, or 0; then what stood in its row before. */
-  readonly notes: Float64Array
-  /** Per entry: the two halves of its key's hash. */
-  readonly lows: Int32Array
-  readonly highs: Int32Array
-  /** One per set: 0, or 1 + the worker that has the set. */
-  readonly locks: Int32Array
+/** A line for the lock and the hashes, then the rows, each with the time until which it is worth something before it. */
+function setNumbers(fields: number): number {
+  return (Math.ceil((lineNumbers + entriesPerSet * (1 + fields)) / lineNumbers) | 1) * lineNumbers
 }
 
-export function viewLimits({ buffer, entries, fields, workers }: LimitMemory): LimitView {
-  let at = 0
-  const numbers = (length: number) => {
-    const view = new Float64Array(buffer, at, length)
-    at += length * 8
-    return view
+/** Whole cache lines, so that no two workers write to one. */
+function noteNumbers(fields: number): number {
+  return Math.ceil((noteHead + fields) / lineNumbers) * lineNumbers
+}
+
+/** The numbers of a memory, and where they stand. */
+export class LimitView {
+  readonly numbers: Float64Array
+  /** The same memory as words of 32 bits. */
+  readonly words: Int32Array
+  readonly sets: number
+  readonly fields: number
+  readonly #set: number
+  readonly #notes: number
+
+  constructor({ buffer, sets, fields }: LimitMemory) {
+    this.numbers = new Float64Array(buffer)
+    this.words = new Int32Array(buffer)
+    this.sets = sets
+    this.fields = fields
+    this.#set = setNumbers(fields)
+    this.#notes = sets * this.#set
   }
-  const words = (length: number) => {
-    const view = new Int32Array(buffer, at, length)
-    at += length * 4
-    return view
+
+  /** Word with the lock of a set: 0, or 1 + the worker that has it. */
+  lockOf(set: number): number {
+    return set * this.#set * numberWords
   }
-  return {
-    expiries: numbers(entries),
-    rows: numbers(entries * fields),
-    notes: numbers(workers * (1 + fields)),
-    lows: words(entries),
-    highs: words(entries),
-    locks: words(entries / entriesPerSet),
+
+  /** Word with the low half of the hash of an entry's key; the high half stands `entriesPerSet` words on. */
+  hashOf(set: number, entry: number): number {
+    return this.lockOf(set) + 1 + entry
+  }
+
+  /** Number at which the row of an entry begins. The one before it is until when the row is worth something, in shared milliseconds. */
+  rowOf(set: number, entry: number): number {
+    return set * this.#set + lineNumbers + entry * (1 + this.fields) + 1
+  }
+
+  /** Number at which the note of a worker begins. */
+  noteOf(worker: number): number {
+    return this.#notes + worker * noteNumbers(this.fields)
+  }
+
+  /** Notes what stands in the first numbers of a row, before they are changed. */
+  note(worker: number, row: number, count: number): void {
+    const { numbers } = this
+    const note = this.noteOf(worker)
+    for (let field = 0; field < count; field++) numbers[note + noteHead + field] = numbers[row + field] as number
+    numbers[note + 2] = count
+    numbers[note + 1] = row + 1
   }
 }
 
@@ -74,16 +111,18 @@ export function viewLimits({ buffer, entries, fields, workers }: LimitMemory): L
  * before another one takes its index.
  */
 export function releaseLimits(memory: LimitMemory, worker: number): void {
-  const { locks, rows, notes } = viewLimits(memory)
-  const note = worker * (1 + memory.fields)
-  const entry = (notes[note] as number) - 1
-  if (entry >= 0) {
-    for (let field = 0; field < memory.fields; field++) {
-      rows[entry * memory.fields + field] = notes[note + 1 + field] as number
-    }
-    notes[note] = 0
+  const view = new LimitView(memory)
+  const { numbers, words } = view
+  const note = view.noteOf(worker)
+  const row = (numbers[note + 1] as number) - 1
+  if (row >= 0) {
+    const count = numbers[note + 2] as number
+    for (let field = 0; field < count; field++) numbers[row + field] = numbers[note + noteHead + field] as number
+    numbers[note + 1] = 0
   }
-  for (let set = 0; set < locks.length; set++) {
-    if (Atomics.compareExchange(locks, set, worker + 1, 0) === worker + 1) Atomics.notify(locks, set)
-  }
+  const set = (numbers[note] as number) - 1
+  numbers[note] = 0
+  if (set < 0) return
+  const lock = view.lockOf(set)
+  if (Atomics.compareExchange(words, lock, worker + 1, 0) === worker + 1) Atomics.notify(words, lock)
 }

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { LimitRule } from '../core/limits.ts'
 import type { LimitMemory } from './limit-memory.ts'
-import { createLocalLimits } from './local-limits.ts'
+import { localLimits } from '../../test/tools/limits.ts'
 
 const { memory, worker, rounds, gauge, keys, rules } = workerData as {
   memory: LimitMemory
@@ -22,9 +22,10 @@ const options = {
   mode: 'exact',
   onFailure: 'closed',
   isDurable: false,
+  callers: 64,
   name: 'x',
 } as const
-const store = createLocalLimits({ memory, worker, time })(options)
+const store = localLimits({ memory, worker, time })(options)
 
 for (let round = 0; round < rounds; round++) {
   const key = (round * 7) % keys

@@ -1,16 +1,11 @@
 // Counts for limits in the memory that all threads of this gateway share: exact, and no call waits.
 
-import {
-  type LimitOutcome,
-  type LimitRule,
-  limitRulesMax,
-  type LimitStore,
-  type LimitStoreOptions,
-} from '../core/limits.ts'
-import { give, isWithin, outcomeOf, shapeOf, take, type TallyTime, worthMs } from '../limits/tally.ts'
+import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../core/limits.ts'
+import { give, isWithin, layOut, outcomeOf, take, type TallyLayout, type TallyTime, worthMs } from '../limits/tally.ts'
 import { halfSipHash } from '../core/half-sip-hash.ts'
-import { LimitCells, noEntry } from './limit-cells.ts'
-import type { LimitMemory } from './limit-memory.ts'
+import type { Counter, Meter } from '../core/ports.ts'
+import { type LimitCells, noRow } from './limit-cells.ts'
+import type { LimitTable } from './limit-tables.ts'
 
 export interface SharedTime {
   /** Monotonic milliseconds by a clock that is the same in every thread of the process. */
@@ -20,12 +15,10 @@ export interface SharedTime {
 }
 
 export interface LocalLimitsOptions {
-  readonly memory: LimitMemory
-  /** Index of this thread, below `memory.workers`. */
-  readonly worker: number
+  /** The table of a scope with room for so many keys. */
+  readonly table: (scope: string, keys: number) => LimitTable
   readonly time: SharedTime
-  /** Told each time a key found no room. */
-  readonly onFull?: () => void
+  readonly meter: Pick<Meter, 'counter'>
 }
 
 export type LimitStores = (options: LimitStoreOptions) => LimitStore
@@ -35,88 +28,88 @@ export type LimitStores = (options: LimitStoreOptions) => LimitStore
  * by `onFailure: open` the call passes, else it is refused.
  */
 export function createLocalLimits(options: LocalLimitsOptions): LimitStores {
-  const shared: Shared = { ...options, cells: new LimitCells(options.memory, options.worker) }
-  return ({ scope, onFailure }) => new LocalStore(shared, scope, onFailure === 'open')
-}
-
-const isCalendar = ({ algorithm }: LimitRule) => algorithm === 'period'
-
-interface Shared extends LocalLimitsOptions {
-  readonly cells: LimitCells
+  return ({ scope, callers, onFailure, name }) => {
+    const full = options.meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name })
+    return new LocalStore(options.table(scope, callers), options.time, full, onFailure === 'open')
+  }
 }
 
 class LocalStore implements LimitStore {
-  readonly #shared: Shared
-  readonly #cells: LimitCells
+  readonly #table: LimitTable
+  readonly #time: SharedTime
+  readonly #full: Counter
   readonly #isOpen: boolean
-  readonly #seed0: number
-  readonly #seed1: number
   readonly #hash = new Int32Array(2)
   readonly #now: TallyTime = { nowMs: 0, wallMs: 0 }
+  /** Of the rules that were asked for last: most limits have one list. */
+  #layout: TallyLayout = layOut([])
 
-  constructor(shared: Shared, scope: string, isOpen: boolean) {
-    this.#shared = shared
-    this.#cells = shared.cells
+  constructor(table: LimitTable, time: SharedTime, full: Counter, isOpen: boolean) {
+    this.#table = table
+    this.#time = time
+    this.#full = full
     this.#isOpen = isOpen
-    const [seed0, seed1] = shared.memory.seed
-    halfSipHash(scope, seed0, seed1, this.#hash)
-    this.#seed0 = this.#hash[0] ?? 0
-    this.#seed1 = this.#hash[1] ?? 0
   }
 
   take(key: string, rules: readonly LimitRule[], cost: number): LimitOutcome {
-    if (rules.length > limitRulesMax) throw new Error(`a key has ${rules.length} rules; ${limitRulesMax} is the most`)
-    const entry = this.#open(key, rules)
-    if (entry === noEntry) return this.#full(rules)
-    const { rows, fields } = this.#cells
-    const row = entry * fields
-    const isAllowed = isWithin(rows, row, rules, cost, this.#now)
-    if (isAllowed && cost > 0) {
-      this.#cells.begin(entry)
-      take(rows, row, rules, cost, this.#now)
-      this.#commit(entry, rules)
+    const layout = this.#layoutOf(rules)
+    const { cells } = this.#table
+    const row = this.#open(cells, key, layout)
+    if (row === noRow) return this.#without(rules)
+    const { rows } = cells
+    const now = this.#now
+    const isAllowed = isWithin(rows, row, layout, cost, now)
+    const takes = isAllowed && cost > 0
+    if (takes) {
+      cells.begin(row, layout.fields)
+      take(rows, row, layout, cost, now)
     }
-    const outcome = outcomeOf(rows, row, rules, cost, isAllowed, this.#now)
-    this.#cells.close()
+    const outcome = outcomeOf(rows, row, layout, cost, isAllowed, now)
+    if (takes) {
+      // As `worthMs`, which would walk the row once more.
+      let worth = 0
+      for (const { resetMs } of outcome.standings) if (resetMs > worth) worth = resetMs
+      cells.commit(row, worth > 0 ? now.nowMs + worth : 0)
+    }
+    cells.close()
     return outcome
   }
 
   correct(key: string, rules: readonly LimitRule[], amount: number, atMs: number): void {
     if (amount === 0) return
-    const entry = this.#open(key, rules)
-    if (entry === noEntry) {
-      this.#shared.onFull?.()
-      return
-    }
-    const { rows, fields } = this.#cells
-    this.#cells.begin(entry)
-    if (amount > 0) take(rows, entry * fields, rules, amount, this.#now)
-    else give(rows, entry * fields, rules, -amount, atMs, this.#now)
-    this.#commit(entry, rules)
-    this.#cells.close()
+    const layout = this.#layoutOf(rules)
+    const { cells } = this.#table
+    const row = this.#open(cells, key, layout)
+    if (row === noRow) return this.#full.add(1)
+    cells.begin(row, layout.fields)
+    if (amount > 0) take(cells.rows, row, layout, amount, this.#now)
+    else give(cells.rows, row, layout, -amount, atMs, this.#now)
+    const worth = worthMs(cells.rows, row, layout, this.#now)
+    cells.commit(row, worth > 0 ? this.#now.nowMs + worth : 0)
+    cells.close()
   }
 
-  #open(key: string, rules: readonly LimitRule[]): number {
-    const { time } = this.#shared
+  #layoutOf(rules: readonly LimitRule[]): TallyLayout {
+    if (this.#layout.rules !== rules) this.#layout = layOut(rules)
+    return this.#layout
+  }
+
+  #open(cells: LimitCells, key: string, { shape, hasPeriod }: TallyLayout): number {
+    const time = this.#time
     const now = this.#now
     now.nowMs = time.now()
     // Reading this clock costs a good part of the whole.
-    now.wallMs = rules.some(isCalendar) ? time.wall() : 0
+    now.wallMs = hasPeriod ? time.wall() : 0
     const hash = this.#hash
-    halfSipHash(key, this.#seed0, this.#seed1, hash)
+    halfSipHash(key, this.#table.seed0, this.#table.seed1, hash)
     // Two zeros mark an entry that never had a key. The shape keeps rows from being read by rules of another kind.
     const low = hash[0] || 1
-    const high = (hash[1] as number) ^ Math.imul(shapeOf(rules), 0x9e3779b1)
-    return this.#cells.open(low, high, now.nowMs)
+    const high = (hash[1] as number) ^ Math.imul(shape, 0x9e3779b1)
+    return cells.open(low, high, now.nowMs)
   }
 
-  #commit(entry: number, rules: readonly LimitRule[]): void {
-    const worth = worthMs(this.#cells.rows, entry * this.#cells.fields, rules, this.#now)
-    this.#cells.commit(entry, worth > 0 ? this.#now.nowMs + worth : 0)
-  }
-
-  #full(rules: readonly LimitRule[]): LimitOutcome {
-    this.#shared.onFull?.()
+  #without(rules: readonly LimitRule[]): LimitOutcome {
+    this.#full.add(1)
     const isAllowed = this.#isOpen
     const standings = rules.map(() => ({ remaining: 0, resetMs: 1000, retryMs: isAllowed ? 0 : 1000 }))
     return { isAllowed, standings, fallback: isAllowed ? 'open' : 'closed', atMs: this.#now.nowMs }

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { Log } from '../core/ports.ts'
 import { writeRemoteLine } from '../telemetry/log.ts'
 import { applyPageNews, type MetricPage } from '../telemetry/page.ts'
+import type { GivenTables, WantedTables } from '../stores/limit-tables.ts'
 import type { Berth, Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
 
 export interface CrewPorts {
@@ -22,7 +23,7 @@ const answerMsMax = 30_000
 const exitMsMax = 5_000
 
 interface Awaited {
-  readonly resolve: () => void
+  readonly resolve: (message: FromWorker) => void
   readonly reject: (error: Error) => void
 }
 
@@ -35,7 +36,7 @@ export class Crew {
   state: 'starting' | 'serving' | 'draining' = 'starting'
   version = 0
   readonly startedMs: number = Date.now()
-  readonly started: Promise<void>
+  readonly started: Promise<unknown>
   readonly #thread: Worker
   readonly #ports: CrewPorts
   readonly #awaited = new Map<FromWorker['kind'], Awaited>()
@@ -70,23 +71,23 @@ export class Crew {
   }
 
   /** Rejects with the reason where the worker cannot build it. */
-  prepare(edition: Edition, berth: Berth): Promise<void> {
+  async prepare(edition: Edition, berth: Berth): Promise<WantedTables> {
     this.ordinal = berth.ordinal
     this.send({ kind: 'prepare', edition, ...berth })
-    return this.#answer('prepared')
+    return (await this.#answer('prepared')).limits
   }
 
-  async commit(version: number): Promise<void> {
-    this.send({ kind: 'commit', version })
+  async commit(version: number, limits: GivenTables): Promise<void> {
+    this.send({ kind: 'commit', version, limits })
     await this.#answer('committed')
     this.version = version
     if (this.state === 'starting') this.state = 'serving'
   }
 
   /** Resolves when the worker has let go of what it prepared. */
-  abort(): Promise<void> {
+  async abort(): Promise<void> {
     this.send({ kind: 'abort' })
-    return this.#answer('aborted')
+    await this.#answer('aborted')
   }
 
   /** Resolves with the number of connections cut, when the thread is gone. */
@@ -132,11 +133,11 @@ export class Crew {
         return awaited?.reject(new Error(message.reason))
       }
       default:
-        this.#awaited.get(message.kind)?.resolve()
+        this.#awaited.get(message.kind)?.resolve(message)
     }
   }
 
-  #answer(kind: FromWorker['kind']): Promise<void> {
+  #answer<K extends FromWorker['kind']>(kind: K): Promise<Extract<FromWorker, { kind: K }>> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => done(() => reject(new Error(`a worker did not say "${kind}" in time`))),
@@ -147,7 +148,11 @@ export class Crew {
         this.#awaited.delete(kind)
         settle()
       }
-      this.#awaited.set(kind, { resolve: () => done(resolve), reject: error => done(() => reject(error)) })
+      this.#awaited.set(kind, {
+        // It was filed under its kind.
+        resolve: message => done(() => resolve(message as Extract<FromWorker, { kind: K }>)),
+        reject: error => done(() => reject(error)),
+      })
     })
   }
 }

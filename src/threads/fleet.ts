@@ -7,7 +7,7 @@ import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener.ts'
 import { tallyFields } from '../limits/tally.ts'
 import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
-import { createLimitMemory, type LimitMemory, releaseLimits } from '../stores/limit-memory.ts'
+import { type GivenTables, LimitMemories } from '../stores/limit-tables.ts'
 import { clearGauges, createPage, type MetricPage } from '../telemetry/page.ts'
 import { Crew, type CrewPorts } from './crew.ts'
 import type { Berth, Edition } from './messages.ts'
@@ -45,7 +45,7 @@ export class Fleet {
   readonly pages: MetricPage[] = []
   readonly #options: FleetOptions
   readonly #counters: CounterMemory
-  readonly #limits: LimitMemory
+  readonly #limits: LimitMemories
   readonly #ticketKeys = randomBytes(48)
   readonly #crew = new Set<Crew>()
   #edition: Edition | null = null
@@ -58,7 +58,7 @@ export class Fleet {
     this.#options = options
     const workers = options.cores + sparePlaces
     this.#counters = createCounterMemory({ workers, seed: randomSeed() })
-    this.#limits = createLimitMemory({ workers, fields: tallyFields, seed: randomSeed() })
+    this.#limits = new LimitMemories({ workers, fields: tallyFields, seed: randomSeed() })
   }
 
   get isDraining(): boolean {
@@ -121,18 +121,21 @@ export class Fleet {
     const serving = [...this.#crew].filter(({ state }) => state === 'serving').sort((a, b) => a.ordinal - b.ordinal)
     const staying = serving.slice(0, size)
     const joining: Crew[] = []
+    let limits: GivenTables
     try {
       while (staying.length + joining.length < size) joining.push(await this.#start(edition))
       const all = [...staying, ...joining]
-      await settleAll(all.map((crew, ordinal) => crew.prepare(edition, this.#berth(ordinal, size))))
+      const wanted = await settleAll(all.map((crew, ordinal) => crew.prepare(edition, this.#berth(ordinal, size))))
+      limits = this.#limits.for(wanted)
     } catch (error) {
       // Whoever is told that the config was refused finds its ports closed again.
       await Promise.allSettled([...staying.map(crew => crew.abort()), ...joining.map(crew => crew.discard())])
       throw error instanceof EditionRefused ? error : new EditionRefused((error as Error).message)
     }
     this.#edition = edition
+    this.#limits.keep(limits)
     // One that dies now is replaced by one that has this edition.
-    await Promise.allSettled([...staying, ...joining].map(crew => crew.commit(edition.version)))
+    await Promise.allSettled([...staying, ...joining].map(crew => crew.commit(edition.version, limits)))
     for (const crew of serving.slice(size)) void crew.drain(edition.blueprint.drainMs)
   }
 
@@ -149,9 +152,9 @@ export class Fleet {
   async #join(edition: Edition, ordinal: number): Promise<void> {
     const crew = await this.#start(edition)
     try {
-      await crew.prepare(edition, this.#berth(ordinal, this.#sizeOf(edition.blueprint)))
+      const wanted = await crew.prepare(edition, this.#berth(ordinal, this.#sizeOf(edition.blueprint)))
       if (this.#isDraining) throw new Error('the gateway is shutting down')
-      await crew.commit(edition.version)
+      await crew.commit(edition.version, this.#limits.for([wanted]))
     } catch (error) {
       await crew.discard()
       throw error
@@ -182,11 +185,11 @@ export class Fleet {
       {
         index,
         counters: this.#counters,
-        limits: this.#limits,
         page,
         ticketKeys: this.#ticketKeys,
         extensions: this.#options.extensions,
         data: blueprint.data,
+        memory: blueprint.memory,
       },
       ports,
     )
@@ -204,7 +207,7 @@ export class Fleet {
   #exited(crew: Crew, isExpected: boolean): void {
     this.#crew.delete(crew)
     releaseWorker(this.#counters, crew.index)
-    releaseLimits(this.#limits, crew.index)
+    this.#limits.release(crew.index)
     const page = this.pages[crew.index]
     if (page !== undefined) clearGauges(page)
     if (isExpected || this.#isDraining) return
@@ -258,7 +261,10 @@ function randomSeed(): readonly [number, number] {
 }
 
 /** Waits for all before it rejects with the first failure, so that nothing is under way when it is handled. */
-async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+async function settleAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   const outcomes = await Promise.allSettled(promises)
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  return outcomes.map(outcome => {
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
+  })
 }

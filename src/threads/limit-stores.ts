@@ -5,16 +5,16 @@ import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { PolicyPorts } from '../core/policy.ts'
 import type { Clock, Log, Meter } from '../core/ports.ts'
 import { DurableLimits } from '../stores/durable-limits.ts'
-import type { LimitMemory } from '../stores/limit-memory.ts'
+import { LimitTables } from '../stores/limit-tables.ts'
 import { createLocalLimits, type LimitStores, type SharedTime } from '../stores/local-limits.ts'
-import { createCounts, type Counts } from '../stores/valkey/counts.ts'
+import { createCounts } from '../stores/valkey/counts.ts'
 import { Leased } from '../stores/valkey/leased.ts'
 import { StoreLink } from '../stores/valkey/link.ts'
 import { createValkeyLimits } from '../stores/valkey/valkey-limits.ts'
 import type { Edition } from './messages.ts'
 
 export interface WorkerLimitsOptions {
-  readonly memory: LimitMemory
+  /** Index of this thread in the tables that all threads share. */
   readonly worker: number
   readonly time: SharedTime
   readonly log: Log
@@ -22,11 +22,12 @@ export interface WorkerLimitsOptions {
   readonly meter: Meter
   /** The same in all workers of this gateway, another in every other gateway. */
   readonly gatewayId: string
-  onFull(): void
 }
 
 /** Owns the files that are open; one per worker. */
 export class WorkerLimits {
+  /** What counts in memory: a config that is compiled asks for tables, and comes into force with them. */
+  readonly tables: LimitTables
   readonly #options: WorkerLimitsOptions
   readonly #local: LimitStores
   readonly #files = new Map<string, DurableLimits>()
@@ -34,7 +35,8 @@ export class WorkerLimits {
 
   constructor(options: WorkerLimitsOptions) {
     this.#options = options
-    this.#local = createLocalLimits(options)
+    this.tables = new LimitTables(options.worker)
+    this.#local = createLocalLimits({ ...options, table: this.#table })
   }
 
   /** `keep` holds connections over reloads. */
@@ -46,11 +48,13 @@ export class WorkerLimits {
     if (data === null) throw new Error('a limit that survives a restart needs the folder `data`')
     let file = this.#files.get(data)
     if (file === undefined) {
-      file = new DurableLimits({ ...this.#options, folder: data })
+      file = new DurableLimits({ ...this.#options, table: this.#table, folder: data })
       this.#files.set(data, file)
     }
     return file.store(options)
   }
+
+  readonly #table = (scope: string, keys: number) => this.tables.of(scope, keys)
 
   #remote(
     options: LimitStoreOptions,
@@ -65,15 +69,16 @@ export class WorkerLimits {
     const key = JSON.stringify(['store', name, definition, texts])
     const link = keep(key, () => new StoreLink({ name, definition, files: texts, gatewayId, clock, log, meter }))
     const leased = () =>
-      keep(JSON.stringify(['leased', options.scope, key]), () => this.#lease(createCounts(link, options.scope), link))
+      keep(JSON.stringify(['leased', options.scope, options.callers, key]), () => this.#lease(options, link))
     return createValkeyLimits(options, { link, clock, meter, local: this.#local, leased })
   }
 
   /** Permits that are held are given back, however the worker ends. */
-  #lease(counts: Counts, link: StoreLink): Leased {
+  #lease({ scope, callers }: LimitStoreOptions, link: StoreLink): Leased {
     const { clock, meter } = this.#options
+    const counts = createCounts(link, scope)
     const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'leases', name: link.name })
-    const leased = new Leased({ counts, link, clock, full, onClose: () => this.#leased.delete(leased) })
+    const leased = new Leased({ counts, link, clock, callers, full, onClose: () => this.#leased.delete(leased) })
     this.#leased.add(leased)
     return leased
   }

@@ -1,9 +1,9 @@
 // What the main thread and its workers say to each other.
 
-import type { Blueprint } from '../core/blueprint.ts'
+import type { Blueprint, MemoryBlueprint } from '../core/blueprint.ts'
 import type { ConfigEntries } from '../stores/config/entries.ts'
 import type { CounterMemory } from '../stores/counter-memory.ts'
-import type { LimitMemory } from '../stores/limit-memory.ts'
+import type { GivenTables, WantedTables } from '../stores/limit-tables.ts'
 import type { RemoteLogLine } from '../telemetry/log.ts'
 import type { MetricPage, PageNews } from '../telemetry/page.ts'
 
@@ -12,13 +12,13 @@ export interface WorkerStart {
   /** Place in the shared tables; a replacement gets another one while its predecessor lives. */
   readonly index: number
   readonly counters: CounterMemory
-  readonly limits: LimitMemory
   readonly page: MetricPage
   readonly ticketKeys: Uint8Array
   /** URLs of modules that add policies and ends. */
   readonly extensions: readonly string[]
   /** Folder for data; null for none. */
   readonly data: string | null
+  readonly memory: MemoryBlueprint
 }
 
 /** A config on its way into force. */
@@ -47,7 +47,7 @@ export type ToWorker =
   /** Build it and bind its new ports, but serve on as before. */
   | ({ readonly kind: 'prepare'; readonly edition: Edition } & Berth)
   /** Serve by what was prepared. */
-  | { readonly kind: 'commit'; readonly version: number }
+  | { readonly kind: 'commit'; readonly version: number; readonly limits: GivenTables }
   /** Forget what was prepared. */
   | { readonly kind: 'abort' }
   /** Stop accepting, finish calls for so long, exit. */
@@ -56,7 +56,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'started' }
-  | { readonly kind: 'prepared'; readonly version: number }
+  /** Built; these tables of limits must come with `commit`. */
+  | { readonly kind: 'prepared'; readonly version: number; readonly limits: WantedTables }
   | { readonly kind: 'refused'; readonly version: number; readonly reason: string }
   | { readonly kind: 'committed'; readonly version: number }
   /** What was prepared is gone, and its ports are closed. */

@@ -5,9 +5,8 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { Clock, Log } from '../core/ports.ts'
 import type { SharedTime } from '../stores/local-limits.ts'
-import { createDirectory } from '../identity/directory.ts'
-import { noEntries } from '../stores/config/entries.ts'
-import { createConfigReader } from '../stores/config/reader.ts'
+import { createDirectory, type Directory } from '../identity/directory.ts'
+import { type ConfigReader, createConfigReader } from '../stores/config/reader.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
 import { SqliteReader } from '../stores/sqlite/reader.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
@@ -16,7 +15,7 @@ import { startThreadGauges } from '../telemetry/thread-gauges.ts'
 import { consumersFile } from './consumers-file.ts'
 import { loadLanguage } from './language.ts'
 import { WorkerLimits } from './limit-stores.ts'
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import type { Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { WorkerCore } from './worker.ts'
 
 /** How often deadlines are looked at, milliseconds; the most that a timeout can come late. */
@@ -33,12 +32,10 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const meter = createMeter({ page: data.page, announce: news => post({ kind: 'metrics', news }) })
   surviveThrown(post, log)
   const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
-  const limitsFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name: 'all' })
   const limits = new WorkerLimits({
-    ...{ memory: data.limits, worker: data.index, time: sharedTime(), log, clock, meter },
+    ...{ worker: data.index, time: sharedTime(), log, clock, meter },
     // Random, and the same in all workers of this gateway.
     gatewayId: data.counters.seed.join(),
-    onFull: () => limitsFull.add(1),
   })
   const reader = createConfigReader(planLimits => {
     if (data.data === null) return null
@@ -49,7 +46,15 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     })
   })
   const deadlines = new DeadlineTable()
-  const directory = createDirectory({ reader, clock, deadlines, meter, log, seed: data.counters.seed })
+  const directory = createDirectory({
+    reader,
+    clock,
+    deadlines,
+    meter,
+    log,
+    memory: data.memory,
+    seed: data.counters.seed,
+  })
   // Also where the thread ends itself after a drain: what was booked in advance is not lost.
   process.once('exit', () => {
     limits.close()
@@ -69,28 +74,43 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
   startThreadGauges({ meter, clock, deadlines: core.deadlines })
-  let entries = noEntries
-  port.on('message', (message: ToWorker) => {
-    if (message.kind === 'prepare') entries = message.edition.entries
-    if (message.kind === 'commit') reader.adopt(entries)
-    void obey(core, message, post, log, () => limits.settle())
-  })
+  listen(port, { core, reader, directory, limits, post, log })
   post({ kind: 'started' })
 }
 
-async function obey(
-  core: WorkerCore,
-  message: ToWorker,
-  post: (message: FromWorker) => void,
-  log: Log,
-  settle: () => Promise<void>,
-): Promise<void> {
+/** What messages are about. */
+interface Inside {
+  readonly core: WorkerCore
+  readonly reader: ConfigReader
+  readonly directory: Directory
+  readonly limits: WorkerLimits
+  readonly log: Log
+  readonly post: (message: FromWorker) => void
+}
+
+function listen(port: MessagePort, inside: Inside): void {
+  const { reader, directory, limits } = inside
+  let edition: Edition | null = null
+  port.on('message', (message: ToWorker) => {
+    if (message.kind === 'prepare') {
+      edition = message.edition
+      limits.tables.begin()
+    } else if (message.kind === 'commit' && edition !== null) {
+      reader.adopt(edition.entries)
+      directory.resize(edition.blueprint.memory)
+      limits.tables.adopt(message.limits)
+    }
+    void obey(inside, message)
+  })
+}
+
+async function obey({ core, limits, log, post }: Inside, message: ToWorker): Promise<void> {
   switch (message.kind) {
     case 'prepare': {
       const { version } = message.edition
       try {
         await core.prepare(message.edition, message)
-        post({ kind: 'prepared', version })
+        post({ kind: 'prepared', version, limits: limits.tables.wanted })
       } catch (error) {
         post({ kind: 'refused', version, reason: error instanceof Error ? error.message : String(error) })
       }
@@ -110,7 +130,7 @@ async function obey(
       return post({ kind: 'aborted' })
     case 'drain': {
       const cut = await core.drain(message.drainMs)
-      await settle()
+      await limits.settle()
       post({ kind: 'drained', cut })
       // What was posted is delivered before the thread ends.
       return process.exit(0)

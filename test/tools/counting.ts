@@ -2,13 +2,11 @@
 
 import type { StoreBlueprint } from '../../src/core/blueprint.ts'
 import type { LimitRule, LimitStore, LimitStoreOptions } from '../../src/core/limits.ts'
-import { tallyFields } from '../../src/limits/tally.ts'
-import { createLimitMemory } from '../../src/stores/limit-memory.ts'
-import { createLocalLimits } from '../../src/stores/local-limits.ts'
 import { createCounts } from '../../src/stores/valkey/counts.ts'
 import { Leased } from '../../src/stores/valkey/leased.ts'
 import { StoreLink } from '../../src/stores/valkey/link.ts'
 import { createValkeyLimits } from '../../src/stores/valkey/valkey-limits.ts'
+import { localLimits } from './limits.ts'
 import { until } from './until.ts'
 
 const clock = { now: () => performance.now(), wall: () => Date.now() }
@@ -30,9 +28,7 @@ export class Counting implements AsyncDisposable {
   readonly failures = new Map<string, number>()
   readonly #meter
   readonly #leased = new Map<string, Leased>()
-  readonly #local = createLocalLimits({
-    ...{ memory: createLimitMemory({ workers: 1, fields: tallyFields, seed: [1, 2] }), worker: 0, time: clock },
-  })
+  readonly #local = localLimits({ time: clock })
 
   constructor(definition: Partial<StoreBlueprint>, id = 'a', files: Readonly<Record<string, string>> = {}) {
     const say = (level: string) => (details: object, text: string) =>
@@ -56,14 +52,16 @@ export class Counting implements AsyncDisposable {
 
   store(options: Partial<LimitStoreOptions>): LimitStore {
     const given: LimitStoreOptions = {
-      ...{ scope: 'test', store: 'shared', mode: 'exact', onFailure: 'closed', isDurable: false, name: 'test' },
+      ...{ scope: 'test', store: 'shared', mode: 'exact', onFailure: 'closed', isDurable: false, callers: 1024 },
+      name: 'test',
       ...options,
     }
     const { link } = this
     const leased = () => {
       const counts = createCounts(link, given.scope)
       const made =
-        this.#leased.get(given.scope) ?? new Leased({ counts, link, clock, full: { add: none }, onClose: none })
+        this.#leased.get(given.scope) ??
+        new Leased({ counts, link, clock, callers: given.callers, full: { add: none }, onClose: none })
       this.#leased.set(given.scope, made)
       return made
     }

@@ -1,14 +1,12 @@
 // The policy `hmac` with keys of every algorithm, a clock that stands still and the real memory of used signatures; and signed calls.
 
+import { limitMemory, localLimits } from './limits.ts'
 import { constants, createHash, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import type { Identity } from '../../src/core/consumers.ts'
 import { Reply } from '../../src/core/reply.ts'
 import { registerPublicKey, registerSecret } from '../../src/identity/signing-key.ts'
-import { tallyFields } from '../../src/limits/tally.ts'
 import { hmac } from '../../src/policies/hmac/hmac.ts'
 import { checkHmac, type HmacOptions } from '../../src/policies/hmac/options.ts'
-import { createLimitMemory } from '../../src/stores/limit-memory.ts'
-import { createLocalLimits } from '../../src/stores/local-limits.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from './call.ts'
 
 export const secret = 'a secret of more than thirty-two bytes'
@@ -38,7 +36,7 @@ export function identityOf(lookup: string, verifier: string, more: Partial<Ident
   const owner = { id: `cre_${lookup}`, kind: 'signature', consumer: 'con_1', application: '' } as const
   const times = { expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null }
   const credential = { ...owner, ...times, lookup, verifier, hint: '', scopes: [], labels: {}, ...more }
-  return { consumer, application: null, credential }
+  return { consumer, application: null, notedMs: -Infinity, credential }
 }
 
 /** By the name of the algorithm, which is the key id as well. */
@@ -54,6 +52,7 @@ export const defaults: HmacOptions = {
   ...{
     replay: 'signature',
     store: null,
+    remembered: 1024,
     bodyMax: 1000,
     structured: {},
     signatures: 4,
@@ -80,14 +79,8 @@ export function build(
 ) {
   let nowMs = start * 1000
   const time = { now: () => nowMs, wall: () => nowMs }
-  const memory = createLimitMemory({
-    workers: 1,
-    fields: tallyFields,
-    seed: [1, 2],
-    ...(keys !== undefined && { keys }),
-  })
   const ports = {
-    ...fakePorts({}, { credentials, limits: createLocalLimits({ memory, worker: 0, time }) }),
+    ...fakePorts({}, { credentials, limits: localLimits({ time, memory: limitMemory(keys ?? 1024) }) }),
     clock: time,
   }
   const next = makeNext(() => Reply.empty(200))

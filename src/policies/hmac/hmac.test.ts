@@ -20,6 +20,7 @@ import {
 } from '../../../test/tools/signatures.ts'
 import { until } from '../../../test/tools/until.ts'
 import { anyOf } from '../any-of/any-of.ts'
+import { entriesPerSet } from '../../stores/limit-memory.ts'
 import { hmac } from './hmac.ts'
 import { checkHmac } from './options.ts'
 
@@ -202,12 +203,15 @@ test('what is wrong uses nothing up', async () => {
 })
 
 test('503 where the memory of used signatures is full, and room again when they are old', async () => {
-  const policy = build({}, { keys: 32 })
+  const policy = build({}, { keys: 1 })
   const statuses: number[] = []
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 10; i++) {
     statuses.push((await ask(policy, { parameters: `;created=${now};keyid="ed25519";nonce="${i}"` })).status)
   }
-  assert.deepEqual(statuses, [...Array<number>(32).fill(200), ...Array<number>(8).fill(503)])
+  assert.deepEqual(statuses, [
+    ...Array<number>(entriesPerSet).fill(200),
+    ...Array<number>(10 - entriesPerSet).fill(503),
+  ])
   policy.wait(131)
   assert.equal((await ask(policy, { parameters: `;created=${now + 131};keyid="ed25519"` })).status, 200)
 })

@@ -28,6 +28,13 @@ export const hmacOptions = Fields({
         'A name of `stores`, to remember used signatures in; the memory of this gateway where it is not written.',
     }),
   ),
+  remembered: Type.Integer({
+    minimum: 1,
+    maximum: 10_000_000,
+    default: 65_536,
+    description:
+      'How many used signatures the memory of this gateway holds at once, at about 600 bytes each; further calls are answered 503 until some are too old to be used.',
+  }),
   bodyMax: Size({
     default: '1MB',
     description: 'The largest body; it is held in memory until its digest was checked.',

@@ -15,6 +15,8 @@ export interface ReplayOptions {
   /** How long a signature may be used from first to last, milliseconds. */
   readonly windowMs: number
   readonly store: string | null
+  /** How many uses are remembered at once in the memory of this gateway. */
+  readonly remembered: number
   /** For metrics. */
   readonly name: string
 }
@@ -31,11 +33,12 @@ const used = defineFact<Set<string>>('hmac signatures')
  * A use is a limit of one per window: whoever takes it first, in any worker or gateway, has it. All policies of the same times
  * share the memory, so that a signature that holds on two routes is used up by one.
  */
-export function createReplay({ windowMs, store, name }: ReplayOptions, ports: PolicyPorts): Replay {
+export function createReplay({ windowMs, store, remembered, name }: ReplayOptions, ports: PolicyPorts): Replay {
   const lengthMs = windowMs + marginMs
   const rules: readonly LimitRule[] = [{ algorithm: 'gcra', limit: 1, windowMs: lengthMs, burst: 1, startMs: 0 }]
   const limits = ports.limits({
-    ...{ scope: `hmac ${lengthMs}`, store, mode: 'exact', onFailure: 'closed', isDurable: false, name },
+    ...{ scope: `hmac ${lengthMs}`, store, mode: 'exact', onFailure: 'closed', isDurable: false },
+    ...{ callers: remembered, name },
   })
   return (call, signed, base, identity) => {
     const key = keyOf(signed, base, identity)

@@ -31,7 +31,9 @@ export function createVerifier(given: HmacOptions, ports: PolicyPorts, { route }
   const prove = createProver(given, ports)
   const windowMs = given.maxAge + 2 * given.clockSkew
   const isNew =
-    given.replay === 'none' ? null : createReplay({ windowMs, store: given.store, name: route || 'hmac' }, ports)
+    given.replay === 'none'
+      ? null
+      : createReplay({ windowMs, store: given.store, remembered: given.remembered, name: route || 'hmac' }, ports)
   const hitsOf = (ceiling: string) => meter.counter('turnpike_ceiling_hits', { ceiling, name: route })
   const full = hitsOf('signature-parts')
   const busy = hitsOf('signature-checks')

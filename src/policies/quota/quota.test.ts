@@ -7,17 +7,15 @@ import { OptionsError } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Static } from '../../core/schema.ts'
-import { tallyFields } from '../../limits/tally.ts'
-import { createLimitMemory } from '../../stores/limit-memory.ts'
-import { createLocalLimits } from '../../stores/local-limits.ts'
 import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { localLimits } from '../../../test/tools/limits.ts'
 import { quota } from './quota.ts'
 
 type Options = Static<typeof quota.options>
 const defaults: Options = {
   ...{ limit: '2/day', limits: [], timeZone: 'UTC', anchor: '2000-01-01', anchorLabel: null },
   ...{ by: ['consumer'], ipv6Prefix: 64, cost: 1, count: 'all', groups: {}, plans: {}, name: '', durable: true },
-  ...{ headers: 'draft', store: null, mode: 'exact', onFailure: 'local-share' },
+  ...{ headers: 'draft', store: null, mode: 'exact', onFailure: 'local-share', callers: 64 },
 }
 
 /** The fake clock starts on 1 January 2026, a second after midnight. */
@@ -28,11 +26,7 @@ function build(options: Partial<Options> = {}) {
     {
       limits(wanted) {
         asked.push(wanted)
-        return createLocalLimits({
-          memory: createLimitMemory({ workers: 1, keys: 64, fields: tallyFields, seed: [1, 2] }),
-          worker: 0,
-          time: { now: () => ports.clock.now(), wall: () => ports.clock.wall() },
-        })(wanted)
+        return localLimits({ time: { now: () => ports.clock.now(), wall: () => ports.clock.wall() } })(wanted)
       },
     },
   )

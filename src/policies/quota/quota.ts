@@ -67,7 +67,7 @@ export const quota = definePolicy({
   counts: ({ store, durable }) => ({ store, isDurable: durable }),
   check,
   build(given, ports, place) {
-    const { by, ipv6Prefix, cost, count, headers, name, store, mode, onFailure, anchorLabel } = given
+    const { by, ipv6Prefix, cost, count, headers, name, store, mode, onFailure, callers, anchorLabel } = given
     const key = compileKey(by, ipv6Prefix)
     const scope = `${name === '' ? place.key : `quota/${name}`}/${key.make}`
     const made = createQuotaRules({
@@ -90,7 +90,7 @@ export const quota = definePolicy({
       anchorLabel === null ? undefined : call.facts.get(principal)?.consumer?.labels[anchorLabel]
     return limitLayer({
       store: ports.limits({
-        ...{ scope, store, mode, onFailure, isDurable: given.durable, name: name === '' ? place.key : name },
+        ...{ scope, store, mode, onFailure, isDurable: given.durable, callers, name: name === '' ? place.key : name },
       }),
       keyOf: key.of,
       rulesOf: call => choose(call)?.(anchorOf(call)) ?? null,

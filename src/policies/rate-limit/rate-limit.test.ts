@@ -10,10 +10,8 @@ import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Static } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { tallyFields } from '../../limits/tally.ts'
-import { createLimitMemory } from '../../stores/limit-memory.ts'
-import { createLocalLimits } from '../../stores/local-limits.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { localLimits } from '../../../test/tools/limits.ts'
 import { rateLimit } from './rate-limit.ts'
 
 type Options = Static<typeof rateLimit.options>
@@ -21,7 +19,7 @@ const minute = (count: number) => ({ count, windowMs: 60_000 })
 const defaults: Options = {
   ...{ limit: minute(2), limits: [], algorithm: 'sliding-window', burst: null, by: ['client'], ipv6Prefix: 64 },
   ...{ cost: 1, count: 'all', groups: {}, plans: {}, name: '', headers: 'draft' },
-  ...{ store: null, mode: 'exact', onFailure: 'local-share' },
+  ...{ store: null, mode: 'exact', onFailure: 'local-share', callers: 64 },
 }
 const ok = () => Reply.empty(200)
 
@@ -29,11 +27,7 @@ function build(options: Partial<Options> = {}, answer: (call: Call) => Reply | P
   const ports = fakePorts(
     {},
     {
-      limits: createLocalLimits({
-        memory: createLimitMemory({ workers: 1, keys: 64, fields: tallyFields, seed: [1, 2] }),
-        worker: 0,
-        time: { now: () => ports.clock.now(), wall: () => ports.clock.wall() },
-      }),
+      limits: localLimits({ time: { now: () => ports.clock.now(), wall: () => ports.clock.wall() } }),
     },
   )
   const given = { ...defaults, ...options }

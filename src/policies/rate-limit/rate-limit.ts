@@ -66,7 +66,7 @@ export const rateLimit = definePolicy({
   counts: ({ store }) => ({ store, isDurable: false }),
   check,
   build(given, ports, place) {
-    const { by, ipv6Prefix, cost, count, headers, name, store, mode, onFailure } = given
+    const { by, ipv6Prefix, cost, count, headers, name, store, mode, onFailure, callers } = given
     const key = compileKey(by, ipv6Prefix)
     const scope = `${name === '' ? place.key : `rate-limit/${name}`}/${key.make}`
     const share = burstShareOf(given)
@@ -76,7 +76,15 @@ export const rateLimit = definePolicy({
         name,
       )
     return limitLayer({
-      store: ports.limits({ scope, store, mode, onFailure, isDurable: false, name: name === '' ? place.key : name }),
+      store: ports.limits({
+        scope,
+        store,
+        mode,
+        onFailure,
+        isDurable: false,
+        callers,
+        name: name === '' ? place.key : name,
+      }),
       keyOf: key.of,
       rulesOf: compileChoice({
         base: baseOf(given),

@@ -29,7 +29,7 @@ function build(guesses = 100) {
   const isKnown = { value: false }
   const next = makeNext(() => (isKnown.value ? Reply.empty(200) : Reply.problem('unauthenticated')))
   const rates = { failures: { count: 3, windowMs: 60_000 }, guesses: { count: guesses, windowMs: 60_000 } }
-  const step = throttle.build({ ...rates, header: 'x-api-key', retryAfter: 60_000 }, ports, place)(next)
+  const step = throttle.build({ ...rates, header: 'x-api-key', retryAfter: 60_000, callers: 64 }, ports, place)(next)
   const status = async (options: CallOptions) => (await step(makeCall(options))).status
   return { step, next, isKnown, status }
 }

@@ -7,6 +7,7 @@ import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Rate, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { clientOf } from '../../limits/key.ts'
+import { callersOption } from '../../limits/options.ts'
 import { createGuessReader } from './guess.ts'
 
 export const throttle = definePolicy({
@@ -24,11 +25,12 @@ export const throttle = definePolicy({
       description: 'The header field that carries keys; user names are read from `Authorization`.',
     }),
     retryAfter: Duration({ default: '1m', description: 'The longest wait that `Retry-After` tells.' }),
+    callers: callersOption,
   }),
-  build({ failures, guesses, header, retryAfter }, ports, place) {
+  build({ failures, guesses, header, retryAfter, callers }, ports, place) {
     const store = ports.limits({
       ...{ scope: place.key, store: null, mode: 'exact', onFailure: 'open', isDurable: false },
-      name: 'throttle',
+      ...{ callers, name: 'throttle' },
     })
     const byClient = [ruleOf(failures)]
     const byGuess = [ruleOf(guesses)]

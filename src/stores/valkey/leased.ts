@@ -16,8 +16,6 @@ const blockMax = 10_000
 const triesMax = 4
 /** How often a key that is called back waits for blocks on their way. */
 const turnsMax = 4
-/** Keys whose permits one limit of one worker holds at once; what is pushed out is given back. */
-const keysMax = 20_000
 
 interface Lease {
   /** The key of the store. */
@@ -49,6 +47,8 @@ export interface LeasedOptions {
   readonly counts: Counts
   readonly link: StoreLink
   readonly clock: Clock
+  /** How many keys have permits here at once; what is pushed out is given back. */
+  readonly callers: number
   /** Counts keys that were pushed out. */
   readonly full: Counter
   onClose(): void
@@ -64,7 +64,7 @@ export class Leased {
   constructor(options: LeasedOptions) {
     this.#options = options
     this.#leases = new LRUCache({
-      max: keysMax,
+      max: options.callers,
       dispose: (lease, _key, reason) => {
         if (reason === 'evict') options.full.add(1)
         if (this.#byName.get(lease.name) === lease) this.#byName.delete(lease.name)

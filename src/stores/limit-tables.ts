@@ -1,0 +1,121 @@
+// Each limit counts in a memory of its own, so that whoever fills that of one limit leaves all others alone. The main thread makes
+// the memories, because all workers need the same; a worker says which it needs when it has compiled a config.
+
+import { LimitCells } from './limit-cells.ts'
+import { createLimitMemory, type LimitMemory, type LimitMemoryOptions, releaseLimits } from './limit-memory.ts'
+
+/** How many keys each limit counts at once, by its scope. */
+export type WantedTables = ReadonlyMap<string, number>
+/** The memory of each limit, by its scope. */
+export type GivenTables = ReadonlyMap<string, LimitMemory>
+
+/** The memory of one limit in one worker: there from when the config that wanted it is in force. */
+export class LimitTable {
+  /** Two words of 32 bits that nobody outside knows, for the hash of keys. */
+  seed0 = 0
+  seed1 = 0
+  #cells: LimitCells | null = null
+  #memory: LimitMemory | null = null
+
+  static of(memory: LimitMemory, worker: number): LimitTable {
+    const table = new LimitTable()
+    table.bind(memory, worker)
+    return table
+  }
+
+  bind(memory: LimitMemory, worker: number): void {
+    if (this.#memory?.buffer === memory.buffer) return
+    this.#memory = memory
+    this.#cells = new LimitCells(memory, worker)
+    ;[this.seed0, this.seed1] = memory.seed
+  }
+
+  get cells(): LimitCells {
+    if (this.#cells === null) throw new Error('a limit counts before its config is in force')
+    return this.#cells
+  }
+}
+
+/** Those of one worker. */
+export class LimitTables {
+  readonly #worker: number
+  #tables = new Map<string, LimitTable>()
+  #wanted = new Map<string, number>()
+
+  constructor(worker: number) {
+    this.#worker = worker
+  }
+
+  /** What was asked for since `begin`. */
+  get wanted(): WantedTables {
+    return this.#wanted
+  }
+
+  /** Another config is going to be compiled. */
+  begin(): void {
+    this.#wanted = new Map()
+  }
+
+  /** The table of a scope, which lives on over configs that ask for it. Where it is asked for twice, the larger has it. */
+  of(scope: string, keys: number): LimitTable {
+    this.#wanted.set(scope, Math.max(keys, this.#wanted.get(scope) ?? 0))
+    let table = this.#tables.get(scope)
+    if (table === undefined) this.#tables.set(scope, (table = new LimitTable()))
+    return table
+  }
+
+  /** The config that was compiled comes into force, with these memories. */
+  adopt(given: GivenTables): void {
+    const tables = new Map<string, LimitTable>()
+    for (const [scope, memory] of given) {
+      const table = this.#tables.get(scope) ?? new LimitTable()
+      table.bind(memory, this.#worker)
+      tables.set(scope, table)
+    }
+    this.#tables = tables
+  }
+}
+
+/** Those of all workers, in the main thread. */
+export class LimitMemories {
+  readonly #options: Omit<LimitMemoryOptions, 'keys'>
+  #given = new Map<string, LimitMemory>()
+
+  constructor(options: Omit<LimitMemoryOptions, 'keys'>) {
+    this.#options = options
+  }
+
+  /**
+   * The memories that workers want: those that are there as they are, where they have the right size. Nothing is kept yet.
+   *
+   * @throws Error where there is not so much memory.
+   */
+  for(wanted: Iterable<WantedTables>): GivenTables {
+    const given = new Map<string, LimitMemory>()
+    for (const [scope, keys] of [...wanted].flatMap(tables => [...tables])) {
+      const known = given.get(scope) ?? this.#given.get(scope)
+      given.set(scope, known?.keys === keys ? known : this.#make(scope, keys))
+    }
+    return given
+  }
+
+  /** These are in force. */
+  keep(given: GivenTables): void {
+    this.#given = new Map(given)
+  }
+
+  /** A worker died: gives back what it had. */
+  release(worker: number): void {
+    for (const memory of this.#given.values()) releaseLimits(memory, worker)
+  }
+
+  #make(scope: string, keys: number): LimitMemory {
+    try {
+      return createLimitMemory({ ...this.#options, keys })
+    } catch (cause) {
+      throw new Error(`there is no memory for the ${keys} callers of the limit ${scope}; lower its \`callers\``, {
+        cause,
+      })
+    }
+  }
+}
