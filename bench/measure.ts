@@ -6,7 +6,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { runWrk } from './load/wrk.ts'
-import { programPath } from './process.ts'
+import { printed, programPath } from './process.ts'
 import type { CallsRow, Candidate, IdleRow, Result, Scenario } from './scenario.ts'
 import { type Contender, Stage } from './stage.ts'
 
@@ -26,16 +26,26 @@ export async function measure(
   report: Report,
   onStage: (stage: Stage) => void,
 ): Promise<Result> {
+  if (scenario.script !== null) {
+    report(scenario.title)
+    return { scenario, calls: [], idle: [], left: [], lines: await runScript(scenario.script) }
+  }
   const stage = new Stage(scenario)
   onStage(stage)
   try {
     await stage.start(candidates)
     const calls = scenario.kind === 'calls' ? await measureCalls(scenario, stage.contenders, effort, report) : []
     const idle = scenario.kind === 'idle' ? await measureIdle(scenario, stage.contenders, report) : []
-    return { scenario, calls, idle, left: stage.left }
+    return { scenario, calls, idle, left: stage.left, lines: [] }
   } finally {
     await stage.stop()
   }
+}
+
+async function runScript(name: string): Promise<string[]> {
+  const script = path.join(import.meta.dirname, 'micro', name)
+  const output = await printed(programPath('taskset'), ['-c', '0', process.execPath, script])
+  return output.split('\n').filter(line => line !== '')
 }
 
 async function measureCalls(

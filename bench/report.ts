@@ -14,6 +14,7 @@ type Table = readonly (readonly string[])[]
 
 /** Rows of a result, the head first. */
 export function tableOf(result: Result): Table {
+  if (result.scenario.kind === 'script') return [['figure'], ...result.lines.map(line => [line])]
   if (result.scenario.kind === 'idle') {
     const rows = result.idle.map(row => [row.label, bytes(row.bytesPerConnection), mega(row.rssBytes)])
     return [['proxy', 'per connection', 'memory in all'], ...rows]
@@ -104,6 +105,9 @@ ${results.map(section).join('\n')}`
 
 function section(result: Result): string {
   const [head = [], ...rows] = tableOf(result)
+  if (result.scenario.kind === 'script') {
+    return `## ${result.scenario.title}\n\n${result.scenario.note}\n\n\`\`\`text\n${result.lines.join('\n')}\n\`\`\`\n`
+  }
   const rule = `|---${'|---:'.repeat(head.length - 1)}|`
   const left = result.left.length > 0 ? `\nLeft out: ${result.left.join('; ')}.\n` : ''
   return `## ${result.scenario.title}\n\n${result.scenario.note}\n\n${[markdownRow(head), rule, ...rows.map(markdownRow)].join('\n')}\n${left}`

@@ -22,7 +22,9 @@ export interface Scenario {
   readonly title: string
   /** What a reader has to know about it, one or two sentences. */
   readonly note: string
-  readonly kind: 'calls' | 'idle'
+  readonly kind: 'calls' | 'idle' | 'script'
+  /** Of a `script`: what measures and prints lines, below `bench/micro`; null for other kinds. */
+  readonly script: string | null
   readonly load: Load
   /** Cores of the load and of the upstream. */
   readonly loadCores: string
@@ -55,6 +57,8 @@ export interface Result {
   readonly scenario: Scenario
   readonly calls: readonly CallsRow[]
   readonly idle: readonly IdleRow[]
+  /** What a script printed. */
+  readonly lines: readonly string[]
   /** Peers that were left out, and why. */
   readonly left: readonly string[]
 }
@@ -66,6 +70,7 @@ export function callsScenario(given: Partial<Omit<Scenario, 'load'>> & { load?: 
   return {
     note: '',
     kind: 'calls',
+    script: null,
     loadCores: '1',
     upstream: 'nginx',
     baseline: 'nginx',
@@ -73,6 +78,11 @@ export function callsScenario(given: Partial<Omit<Scenario, 'load'>> & { load?: 
     ...given,
     load: { ...smallCall, ...given.load },
   }
+}
+
+/** Figures that no proxy is compared by: one script of `bench/micro`, on core 0. */
+export function scriptScenario(given: Pick<Scenario, 'name' | 'title' | 'note'> & { script: string }): Scenario {
+  return { ...callsScenario({ ...given, candidates: [] }), kind: 'script' }
 }
 
 type Asked = Pick<Scenario, 'name' | 'title' | 'candidates'>

@@ -2,6 +2,7 @@
 
 import type { Scenario } from '../scenario.ts'
 import { idleConnections } from './idle-connections.ts'
+import { figures } from './figures.ts'
 import { apiKeys, tokens } from './identity.ts'
 import { largeReplies } from './large-replies.ts'
 import { largeRequests } from './large-requests.ts'
@@ -22,4 +23,5 @@ export const scenarios: readonly Scenario[] = [
   manyRoutes,
   idleConnections,
   twoWorkers,
+  ...figures,
 ]

@@ -1,0 +1,24 @@
+// What one thread costs or can do, where there is nothing to compare it with.
+
+import { type Scenario, scriptScenario } from '../scenario.ts'
+
+export const figures: readonly Scenario[] = [
+  scriptScenario({
+    name: 'guarded',
+    title: 'What each guard adds',
+    note: 'CPU of one thread per call without sockets, `bench/micro/guarded.ts`: 10,000 of 100,000 consumers call in turn.',
+    script: 'guarded.ts',
+  }),
+  scriptScenario({
+    name: 'signatures',
+    title: 'Verifying tokens for the first time',
+    note: 'Signatures per second, `bench/micro/jwt.ts`: in one thread, and spread over the threads of libuv, all on one core.',
+    script: 'jwt.ts',
+  }),
+  scriptScenario({
+    name: 'store-limits',
+    title: 'Limits in a server of counts',
+    note: 'One thread, 64 calls at a time, and a Redis server that shares its core, `bench/micro/valkey-limits.ts`.',
+    script: 'valkey-limits.ts',
+  }),
+]
