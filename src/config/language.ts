@@ -52,18 +52,7 @@ export function languageSchema(language: Language): Keywords {
         default: {},
         description: 'How much is kept at hand. Limits have `callers` of their own.',
       },
-      data: Maybe(
-        Type.String({
-          format: 'folder',
-          description:
-            'Folder for what the gateway keeps, such as consumers made at run time; it is made where there is none.',
-        }),
-      ),
-      plans: Named(planSchema, { default: {}, description: 'What consumers buy, by name.' }),
-      consumers: Type.Array(consumerSchema, {
-        default: [],
-        description: 'Who may call, as far as it stands in the config; others are made at run time.',
-      }),
+      ...callerProperties,
       upstreams: Named(upstreamSchema, { default: {}, description: 'Groups of servers, by the name routes use.' }),
       stores: Named(storeSchema, {
         default: {},
@@ -77,6 +66,22 @@ export function languageSchema(language: Language): Keywords {
     }),
   )
 }
+
+/** Who calls, and what is kept of them. */
+const callerProperties = {
+  data: Maybe(
+    Type.String({
+      format: 'folder',
+      description:
+        'Folder for what the gateway keeps, such as consumers made at run time; it is made where there is none.',
+    }),
+  ),
+  plans: Named(planSchema, { default: {}, description: 'What consumers buy, by name.' }),
+  consumers: Type.Array(consumerSchema, {
+    default: [],
+    description: 'Who may call, as far as it stands in the config; others are made at run time.',
+  }),
+} as const
 
 function policySchema(language: Language): TSchema {
   const when = OneOrMany(matchSchema, {
