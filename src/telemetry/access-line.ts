@@ -1,12 +1,39 @@
 // One finished call as one line of JSON. Never holds header fields that carry secrets, nor secret query parameters.
 
 import type { FinishedCall } from '../core/finished-call.ts'
-import { putDigits, putQuoted, putText, putThousandths, putWhole } from './json-bytes.ts'
+import { putBytes, putDigits, putQuoted, putText, putThousandths, putWhole } from './json-bytes.ts'
 import { lineBytesMax } from './line-writer.ts'
 import { type HiddenParameters, redactQuery, redactUrl } from './redact.ts'
 
 /** Longest text of one client-given field in a line that had to be cut. */
 const cutTo = 128
+
+/** What is the same in every line, as bytes. */
+const opening = Buffer.from('{"time":"')
+const afterTime = Buffer.from('","id":')
+const keys = {
+  client: Buffer.from(',"client":'),
+  listener: Buffer.from(',"listener":'),
+  scheme: Buffer.from(',"scheme":'),
+  method: Buffer.from(',"method":'),
+  host: Buffer.from(',"host":'),
+  path: Buffer.from(',"path":'),
+  query: Buffer.from(',"query":'),
+  status: Buffer.from(',"status":'),
+  code: Buffer.from(',"code":'),
+  detail: Buffer.from(',"detail":'),
+  route: Buffer.from(',"route":'),
+  upstream: Buffer.from(',"upstream":'),
+  bytesIn: Buffer.from(',"bytesIn":'),
+  bytesOut: Buffer.from(',"bytesOut":'),
+  durationMs: Buffer.from(',"durationMs":'),
+  upstreamMs: Buffer.from(',"upstreamMs":'),
+  userAgent: Buffer.from(',"userAgent":'),
+  referer: Buffer.from(',"referer":'),
+  traceId: Buffer.from(',"traceId":'),
+}
+const closing = Buffer.from('}\n')
+const cutClosing = Buffer.from(',"cut":true}\n')
 
 /** Writes one line from `at` on and returns its end. */
 export type LineFormat = (event: FinishedCall, bytes: Uint8Array, at: number) => number
@@ -15,7 +42,7 @@ export type LineFormat = (event: FinishedCall, bytes: Uint8Array, at: number) =>
  * A serialiser of access-log lines. A line is ASCII, ends in a line feed and is never longer than `lineBytesMax`: where it
  * would be, what the client wrote is cut and `"cut":true` says so. Bytes behind the line may have been written over.
  *
- * Hot path: about half a microsecond per line (bench/micro/observe.ts).
+ * Hot path: about 0.8 µs per line, where one joined as text took 1.4 µs (bench/micro/observe.ts).
  */
 export function createLineFormat(hidden: HiddenParameters): LineFormat {
   const putTime = createTimeFormat()
@@ -35,33 +62,33 @@ function putLine(
 ): number {
   const { call, code } = event
   const { headers, peer } = call
-  const member = (at: number, name: string, value: string) =>
-    putQuoted(bytes, putText(bytes, at, name), value.length > cut ? value.slice(0, cut) : value)
-  let at = putTime(bytes, putText(bytes, start, '{"time":"'), event.endedMs)
-  at = member(at, '","id":', call.id)
-  at = member(at, ',"client":', call.clientAddress)
-  at = member(at, ',"listener":', peer.listener)
-  at = member(at, ',"scheme":', peer.scheme)
-  at = member(at, ',"method":', call.method)
-  at = member(at, ',"host":', call.host)
-  at = member(at, ',"path":', call.path)
-  if (call.query !== '') at = member(at, ',"query":', redactQuery(call.query, hidden))
-  at = putWhole(bytes, putText(bytes, at, ',"status":'), event.status)
-  if (code !== null) at = member(at, ',"code":', code)
-  if (event.detail !== '') at = member(at, ',"detail":', event.detail)
-  at = member(at, ',"route":', call.route)
-  if (call.upstream !== '') at = member(at, ',"upstream":', call.upstream)
-  at = putWhole(bytes, putText(bytes, at, ',"bytesIn":'), event.bytesIn)
-  at = putWhole(bytes, putText(bytes, at, ',"bytesOut":'), event.bytesOut)
-  at = putThousandths(bytes, putText(bytes, at, ',"durationMs":'), event.totalMs)
-  at = putThousandths(bytes, putText(bytes, at, ',"upstreamMs":'), event.upstreamMs)
+  const member = (at: number, key: Uint8Array, value: string) =>
+    putQuoted(bytes, putBytes(bytes, at, key), value.length > cut ? value.slice(0, cut) : value)
+  let at = putTime(bytes, putBytes(bytes, start, opening), event.endedMs)
+  at = member(at, afterTime, call.id)
+  at = member(at, keys.client, call.clientAddress)
+  at = member(at, keys.listener, peer.listener)
+  at = member(at, keys.scheme, peer.scheme)
+  at = member(at, keys.method, call.method)
+  at = member(at, keys.host, call.host)
+  at = member(at, keys.path, call.path)
+  if (call.query !== '') at = member(at, keys.query, redactQuery(call.query, hidden))
+  at = putWhole(bytes, putBytes(bytes, at, keys.status), event.status)
+  if (code !== null) at = member(at, keys.code, code)
+  if (event.detail !== '') at = member(at, keys.detail, event.detail)
+  at = member(at, keys.route, call.route)
+  if (call.upstream !== '') at = member(at, keys.upstream, call.upstream)
+  at = putWhole(bytes, putBytes(bytes, at, keys.bytesIn), event.bytesIn)
+  at = putWhole(bytes, putBytes(bytes, at, keys.bytesOut), event.bytesOut)
+  at = putThousandths(bytes, putBytes(bytes, at, keys.durationMs), event.totalMs)
+  at = putThousandths(bytes, putBytes(bytes, at, keys.upstreamMs), event.upstreamMs)
   const userAgent = headers.get('user-agent')
-  if (userAgent !== undefined) at = member(at, ',"userAgent":', userAgent)
+  if (userAgent !== undefined) at = member(at, keys.userAgent, userAgent)
   const referer = headers.get('referer')
-  if (referer !== undefined) at = member(at, ',"referer":', redactUrl(referer, hidden))
+  if (referer !== undefined) at = member(at, keys.referer, redactUrl(referer, hidden))
   const traceparent = headers.get('traceparent')
-  if (traceparent?.length === 55) at = member(at, ',"traceId":', traceparent.slice(3, 35))
-  return putText(bytes, at, cut === Infinity ? '}\n' : ',"cut":true}\n')
+  if (traceparent?.length === 55) at = member(at, keys.traceId, traceparent.slice(3, 35))
+  return putBytes(bytes, at, cut === Infinity ? closing : cutClosing)
 }
 
 type PutTime = (bytes: Uint8Array, at: number, wallMs: number) => number

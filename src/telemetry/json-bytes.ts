@@ -13,6 +13,12 @@ export function putText(bytes: Uint8Array, at: number, text: string): number {
   return at + text.length
 }
 
+/** A few bytes as they stand: for so few, a loop is cheaper than `set`, and than reading a text. */
+export function putBytes(bytes: Uint8Array, at: number, piece: Uint8Array): number {
+  for (let index = 0; index < piece.length; index++) bytes[at + index] = piece[index] as number
+  return at + piece.length
+}
+
 /** A JSON string of ASCII only: header fields hold bytes of any encoding, and a line must stay readable to every tool. */
 export function putQuoted(bytes: Uint8Array, at: number, text: string): number {
   bytes[at] = quoteUnit
