@@ -3,89 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fakePorts } from '../test/tools/call.ts'
-import { ends, language, policies } from './builtin.ts'
-import { resolve } from './config/resolve.ts'
+import { everyPolicy, resolved, texts } from '../test/tools/every-policy.ts'
+import { ends, policies } from './builtin.ts'
 import type { LimitStore } from './core/limits.ts'
 import type { RouteBlueprint } from './core/blueprint.ts'
-
-/** Each policy and end with few options and with all of them. */
-const config = `
-data: data
-upstreams:
-  catalog: { targets: ["http://127.0.0.1:9001"] }
-policies:
-  - cors: { origins: "*" }
-routes:
-  - name: small
-    match: { path: "/small/**" }
-    policies:
-      - body-limit: 1MB
-      - concurrency: 10
-      - cors: { origins: "https://shop.acme.test" }
-      - headers: { request: { remove: x-a } }
-      - ip: { allow: 10.0.0.0/8 }
-      - timeout: 5s
-    forward: catalog
-  - name: large
-    match: { path: "/large/**" }
-    policies:
-      - body-limit: { max: 1000 }
-      - concurrency: { limit: 1, by: client, retryAfter: 2s }
-      - cors:
-          origins: ["https://shop.acme.test", "https://*.acme.test"]
-          methods: [GET]
-          headers: [x-a]
-          exposedHeaders: [x-b]
-          credentials: true
-          maxAge: 1h
-      - headers:
-          request: { set: { x-a: "{rest}" }, add: { x-b: "{query.q}" }, remove: [x-c] }
-          reply: { set: { x-a: b }, add: { x-b: c }, remove: [server] }
-      - ip: { allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.1.0.0/16] }
-      - timeout: { after: 250ms }
-    forward: { to: catalog, path: "/v2/{rest}", host: catalog.internal }
-  - { name: to, match: { path: "/to/**" }, redirect: "https://new.acme.test/{rest}" }
-  - { name: parts, match: { path: /parts }, redirect: { scheme: https, host: a.test, port: 444, path: /b, status: 308 } }
-  - { name: empty, match: { path: /empty }, reply: { status: 204 } }
-  - { name: body, match: { path: /body }, reply: { body: pong, headers: { x-a: "{host}" } } }
-  - { name: json, match: { path: /json }, reply: { json: { ok: [true, 1] } } }
-  - name: combined
-    match: { path: /combined }
-    policies:
-      - any-of: [{ all-of: [anonymous, { anonymous: guest }] }, { any-of: { policies: [{ anonymous: {} }, anonymous] } }]
-      - all-of: [anonymous, anonymous]
-      - anonymous: { forward: { x-who: id } }
-      - acl: { allow: { groups: staff }, deny: [{ methods: anonymous, labels: { a: b } }] }
-    reply: { status: 204 }
-  - name: identity
-    match: { path: /identity }
-    policies:
-      - throttle
-      - api-key
-      - basic
-      - hmac: { cover: ["@method", "@target-uri", x-order], structured: { x-order: dictionary }, tag: pay, replay: nonce }
-      - client-certificate
-      - csrf: { origins: ["https://shop.acme.test"] }
-      - external: { url: "https://access.acme.test/check", body: 1kB }
-      - external: { url: "https://access.acme.test", appendPath: true, cache: { key: "{method} {path}" }, onFailure: open }
-      - external: "grpc://access.acme.test:9191"
-      - introspection: { url: "https://id.acme.test/introspect", client: { id: gateway, secret: "\${env:SECRET}" } }
-      - jwt: { issuer: "https://id.acme.test", audience: api, keys: { url: "https://id.acme.test/keys" } }
-      - oidc: { issuer: "https://id.acme.test", clientId: gateway, clientSecret: "\${env:SECRET}", secret: "\${env:SECRET}", externalUrl: "https://shop.acme.test" }
-    reply: { status: 204 }
-  - name: limits
-    match: { path: /limits }
-    policies:
-      - bot
-      - deny
-      - body-guard
-      - validate: { document: openapi.yaml }
-      - security-headers
-      - expression: request.method == "GET"
-      - quota: { limit: 1000/day, by: client }
-      - rate-limit: 10/s
-    reply: { status: 204 }
-`
 
 const noCounts: LimitStore = {
   take: () => {
@@ -94,20 +15,8 @@ const noCounts: LimitStore = {
   correct: () => {},
 }
 
-const texts: Readonly<Record<string, string>> = { '/openapi.yaml': 'openapi: 3.1.0' }
-
-function resolved(text: string) {
-  const sources = [{ path: '/turnpike.yaml', label: 'turnpike.yaml', text }]
-  const names = [...text.matchAll(/\$\{env:(\w+)\}/g)].map(([, name = '']) => [name, 'x'.repeat(40)])
-  const surroundings = {
-    env: Object.fromEntries(names) as Record<string, string>,
-    readText: (path: string) => texts[path] ?? '',
-  }
-  return resolve({ sources, language, surroundings })
-}
-
 function routes(): readonly RouteBlueprint[] {
-  const result = resolved(config)
+  const result = resolved(everyPolicy)
   assert.ok(result.ok, JSON.stringify(result, null, 2))
   return result.blueprint.routes
 }

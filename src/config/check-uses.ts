@@ -86,8 +86,18 @@ export function checkFacts(uses: readonly Found[], language: Language, given: Se
 }
 
 function needsOf(definition: PolicyDefinition, options: Found | null): Fact<unknown>[] {
-  const more = options === null || options.isBroken ? [] : (definition.needsFor?.(options.value) ?? [])
+  const more = options === null || options.isBroken ? [] : needsFor(definition, options.value)
   return [...new Set([...(definition.needs ?? []), ...more])]
+}
+
+/** None for options that cannot work: `checkPolicy` has said what is wrong with them. */
+function needsFor(definition: PolicyDefinition, options: unknown): readonly Fact<unknown>[] {
+  try {
+    return definition.needsFor?.(options) ?? []
+  } catch (error) {
+    if (error instanceof OptionsError) return []
+    throw error
+  }
 }
 
 /** Turns an `OptionsError` into a finding at its place inside the options. */
