@@ -66,7 +66,8 @@ function readText(text: string, pointer: string): unknown {
     const at = error instanceof YAMLParseError ? error.linePos?.[0] : undefined
     const where = at === undefined ? '' : ` in line ${at.line}, column ${at.col}`
     const [what = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-    throw new DocumentError(`the document cannot be read${where}: ${what}`, pointer, 'Write valid YAML or JSON.')
+    const reason = what.replace(/ at line \d+, column \d+:$/, '')
+    throw new DocumentError(`the document cannot be read${where}: ${reason}`, pointer, 'Write valid YAML or JSON.')
   }
 }
 
