@@ -42,7 +42,7 @@ export async function askAdmin(access: AdminAccess, method: string, path: string
   })
   const value = objectOf(await reply.text())
   if (reply.ok && value !== null) return value
-  throw new AdminRefused(refusalText(reply.status, value))
+  throw new AdminRefused(refusalText(reply.status, value, access))
 }
 
 function objectOf(text: string): Answered | null {
@@ -60,10 +60,18 @@ function unreachable(admin: string, error: unknown): string {
   return `no gateway answers at ${admin} (${reason}). Does it run, with \`admin\` in its config? Say where with --admin URL or TURNPIKE_ADMIN.`
 }
 
-function refusalText(status: number, value: Answered | null): string {
-  if (value === null) return `the gateway answered ${status}, and not as an admin API does. Is --admin right?`
+function refusalText(status: number, value: Answered | null, { admin, token }: AdminAccess): string {
+  // Errors of a listener have a `code`, those of the admin API have none.
+  if (value === null || 'code' in value) {
+    return `${admin} answered ${status}, and not as an admin API does. Give the port of \`admin\` in the config, by --admin URL or TURNPIKE_ADMIN.`
+  }
+  if (status === 401) {
+    return token === undefined
+      ? 'the gateway asks for a token. Put that of `admin.token` into the environment variable TURNPIKE_ADMIN_TOKEN.'
+      : 'the gateway does not take the token of TURNPIKE_ADMIN_TOKEN. It is not that of `admin.token`.'
+  }
   const errors = Array.isArray(value['errors']) ? (value['errors'] as { message?: string; hint?: string }[]) : []
   const lines = errors.map(({ message = '', hint = '' }) => (hint === '' ? message : `${message}. ${hint}`))
-  const hint = status === 401 ? ' Set TURNPIKE_ADMIN_TOKEN.' : ''
-  return `${lines.length > 0 ? lines.join('\n  ') : typeof value['detail'] === 'string' ? value['detail'] : `the gateway answered ${status}`}${hint}`
+  if (lines.length > 0) return lines.join('\n  ')
+  return typeof value['detail'] === 'string' ? value['detail'] : `the gateway answered ${status}`
 }

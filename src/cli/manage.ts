@@ -254,16 +254,30 @@ function addCredentials(verb: Verb): void {
 }
 
 function proofBody({ user, keyId, publicKey, algorithm, certificate }: Values): object {
+  if ([user, keyId, certificate].filter(value => value !== undefined).length !== 1) {
+    throw new Error('a credential is one of --user NAME, --key-id ID with --public-key FILE, and --certificate NAME')
+  }
   return {
     ...(user !== undefined && { basic: { user, password: readFileSync(0, 'utf8').split(/\r?\n/, 1)[0] } }),
     ...(keyId !== undefined && {
       signature: {
         keyId,
-        publicKey: readFileSync(String(publicKey), 'utf8'),
+        publicKey: publicKeyIn(publicKey),
         ...(algorithm !== undefined && { algorithm }),
       },
     }),
     ...(certificate !== undefined && { certificate }),
+  }
+}
+
+function publicKeyIn(file: unknown): string {
+  if (typeof file !== 'string') throw new Error('--key-id needs the public key: --public-key FILE')
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const reason = isMissing ? 'there is no such file' : (error as Error).message
+    throw new Error(`the public key ${file} cannot be read: ${reason}`, { cause: error })
   }
 }
 

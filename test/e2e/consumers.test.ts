@@ -204,11 +204,32 @@ test('with a token everything but metrics and health needs it; beyond loopback n
   assert.equal((await turnpike(url, ['consumers', 'list'], { TURNPIKE_ADMIN_TOKEN: 's3cret-token' })).code, 0)
   assert.match(
     (await turnpike(url, ['consumers', 'list'], { TURNPIKE_ADMIN_TOKEN: 'wrong' })).stderr,
-    /Set TURNPIKE_ADMIN_TOKEN/,
+    /does not take the token of TURNPIKE_ADMIN_TOKEN/,
+  )
+  assert.match(
+    (await turnpike(url, ['consumers', 'list'])).stderr,
+    /asks for a token.*`admin\.token`.*TURNPIKE_ADMIN_TOKEN/,
   )
   await using open = await Program.start({ ...config, admin: { port: 0, host: '0.0.0.0' } }, {}, args)
   assert.equal((await open.admin('/consumers')).status, 403)
   assert.equal((await open.admin('/keys', { method: 'POST', body: '{}' })).status, 403)
+})
+
+test('commands say what is missing, and that an address is not that of the admin API', async () => {
+  await using program = await Program.start(config, {}, args)
+  const said = async (words: string[], admin = `http://127.0.0.1:${program.adminPort}`) => {
+    const { code, stderr } = await turnpike(admin, words)
+    assert.equal(code, 1, stderr)
+    return stderr
+  }
+  assert.match(await said(['consumers', 'list'], program.url), /404, and not as an admin API does.*--admin URL/)
+  const create = ['credentials', 'create', 'acme']
+  assert.match(await said(create), /is one of --user NAME, --key-id ID with --public-key FILE, and --certificate NAME/)
+  assert.match(await said([...create, '--key-id', 'a']), /--key-id needs the public key: --public-key FILE/)
+  assert.match(
+    await said([...create, '--key-id', 'a', '--public-key', 'gone.pem']),
+    /the public key gone\.pem cannot be read: there is no such file/,
+  )
 })
 
 test('bodies that are not what is asked for are refused by member', async () => {
