@@ -21,6 +21,11 @@ test('a store that a limit names must be there', async () => {
   assert.match(message, /there is no store `shard`.*`shared`/)
 })
 
+test('a password in the URL is said to be one, and where it belongs', async () => {
+  const [message = ''] = await messagesOf({ shared: { url: 'redis://:hush@10.0.0.1' } })
+  assert.match(message, /^a password stands in the `url` of the store `shared` .*`password: "\$\{env:NAME\}"`/)
+})
+
 test('a store is reached by a URL of its kind or by sentinels, and no message repeats a password', async () => {
   assert.deepEqual(await messagesOf({ shared: { sentinels: ['10.0.0.1:26379', '[::1]'], master: 'main' } }), [])
   for (const store of [

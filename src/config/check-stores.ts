@@ -24,8 +24,11 @@ function checkStore(name: string, store: Found, findings: Finding[]): void {
     say(`the store \`${name}\` needs either \`url\` or \`sentinels\``, urlHint, store)
   }
   // The URL may hold a password: it is not repeated.
-  if (url !== null && !isStoreUrl(url))
-    say(`the \`url\` of the store \`${name}\` leads nowhere`, urlHint, partOf(store, 'url'))
+  if (url !== null && (URL.parse(url)?.password ?? '') !== '') {
+    say(`a password stands in the \`url\` of the store \`${name}\``, passwordHint, partOf(store, 'url'))
+  } else if (url !== null && !isStoreUrl(url)) {
+    say(`the \`url\` of the store \`${name}\` is none of a store`, urlHint, partOf(store, 'url'))
+  }
   checkTls(name, url, partOf(store, 'tls'), say)
   if (sentinels.length > 0 && textOf(partOf(store, 'master')) === null) {
     say(`the store \`${name}\` names sentinels but no \`master\``, 'Write `master` as the sentinels call it.', store)
@@ -53,16 +56,15 @@ function checkTls(
   }
 }
 
-const urlHint =
-  'Such as `url: redis://10.0.0.5:6379`, or `sentinels: ["10.0.0.5:26379"]` with `master`; a password stands in `password`.'
+const urlHint = 'Such as `url: redis://10.0.0.5:6379`, or `sentinels: ["10.0.0.5:26379"]` with `master`.'
+const passwordHint = 'Take it out, and write `password: "${env:NAME}"` beside `url`.'
 
 function isStoreUrl(text: string): boolean {
   try {
-    const { protocol, hostname, password, pathname, search, hash } = new URL(text)
+    const { protocol, hostname, pathname, search, hash } = new URL(text)
     return (
       /^rediss?:$/.test(protocol) &&
       hostname !== '' &&
-      password === '' &&
       /^(\/\d*)?$/.test(pathname) &&
       search + hash === ''
     )

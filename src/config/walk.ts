@@ -71,6 +71,10 @@ function walkObject(tree: Tree, schema: Keywords, place: Place, along: Walk): Fo
   const map = asMap(tree, schema)
   if (map === null) {
     const hint = nounHint(schema, place, tree)
+    const { variants } = schema
+    if (variants !== undefined && tree.kind === 'scalar' && typeof tree.value === 'string') {
+      return broken(tree, place, along, `${shown(tree)} is not ${variants.noun}`, hint)
+    }
     return broken(tree, place, along, ...mismatch(place, 'a map of keys', tree, hint))
   }
   const variant = schema.variants === undefined ? null : chooseVariant(map, schema.variants, schema, place, along)
