@@ -18,8 +18,12 @@ export async function check(config: string, options: ConfigOptions): Promise<num
   const resolved = await readOrExplain(config, options)
   if (resolved === null) return ExitCode.config
   const { routes, upstreams, listeners } = resolved.blueprint
-  const counts = `${routes.length} routes, ${Object.keys(upstreams).length} upstreams, ${listeners.length} listeners`
-  process.stdout.write(`${config} is good: ${counts}\n`)
+  const counts = [
+    counted(routes.length, 'route'),
+    counted(Object.keys(upstreams).length, 'upstream'),
+    counted(listeners.length, 'listener'),
+  ]
+  process.stdout.write(`${config} is good: ${counts.join(', ')}\n`)
   return ExitCode.ok
 }
 
@@ -51,6 +55,10 @@ async function readOrExplain(config: string, { extension }: ConfigOptions): Prom
   if (resolution.ok) return resolution
   const count = resolution.problems.length
   const text = formatProblems(resolution.problems, { color: process.stderr.isTTY })
-  process.stderr.write(`${text}\n${count} ${count === 1 ? 'mistake' : 'mistakes'} in the config.\n`)
+  process.stderr.write(`${text}\n${counted(count, 'mistake')} in the config.\n`)
   return null
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

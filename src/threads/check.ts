@@ -145,6 +145,7 @@ export class PortRefused extends Error {
         'permission denied. Ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose a higher port, or grant it.',
       EADDRNOTAVAIL:
         'no interface of this machine has that address. Correct `host`, or leave it out for all addresses.',
+      ENOTFOUND: 'the name does not resolve. Correct `host`, or give an IP address.',
     }
     super(`cannot listen on ${address}: ${reasons[cause.code ?? ''] ?? cause.message}`, { cause })
     this.name = 'PortRefused'

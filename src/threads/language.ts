@@ -1,7 +1,8 @@
 // The policies and ends of this process: those that ship and those of extensions.
 
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { ends, policies } from '../builtin.ts'
 import type { EndDefinition, PolicyDefinition } from '../core/policy.ts'
 
@@ -14,6 +15,7 @@ export interface Language {
 export async function loadLanguage(extensions: readonly string[]): Promise<Language> {
   const language = { policies: [...policies], ends: [...ends] }
   for (const url of extensions) {
+    if (!existsSync(new URL(url))) throw new Error(`there is no extension ${fileURLToPath(url)}. Check the path.`)
     const module = (await import(url)) as Partial<Language>
     if (!Array.isArray(module.policies) && !Array.isArray(module.ends)) {
       throw new Error(`the extension ${url} exports neither a list \`policies\` nor a list \`ends\``)

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import os from 'node:os'
@@ -67,6 +67,31 @@ describe('turnpike', { concurrency: 2 }, () => {
 })
 
 describe('turnpike run', { concurrency: 2 }, () => {
+  test('an extension that is not there: exit 1 and its path', async () => {
+    const { code, stderr } = await runTurnpike(['check', 'x.yaml', '--extension', path.join(folder, 'gone.ts')])
+    assert.equal(code, ExitCode.failed)
+    assert.match(stderr, /^turnpike: there is no extension .*gone\.ts\. Check the path\.\n$/)
+  })
+
+  test('a host that does not resolve: exit 4, the name and what to do', async () => {
+    const { code, said } = await runWith(
+      'listeners: [{ port: 8080, host: no-such-host.invalid }]\nroutes: [{ match: { path: /a }, reply: { body: a } }]\n',
+      'host.yaml',
+    )
+    assert.equal(code, ExitCode.port)
+    assert.match(said, /no-such-host\.invalid:8080: the name does not resolve\. Correct `host`/)
+  })
+
+  test('a folder for data below a link that leads nowhere: exit 1 and which folder', async () => {
+    await symlink(path.join(folder, 'gone'), path.join(folder, 'dangling'))
+    const { code, said } = await runWith(
+      'data: dangling/state\nroutes: [{ match: { path: /a }, reply: { body: a } }]\n',
+      'dangling.yaml',
+    )
+    assert.equal(code, ExitCode.failed)
+    assert.match(said, /dangling\/state\/consumers\.sqlite cannot be used: its folder cannot be made/)
+  })
+
   test('a config that is not there: exit 3 and its path', async () => {
     const file = path.join(folder, 'nowhere.yaml')
     const { code, stderr } = await runTurnpike(['run', file])

@@ -97,6 +97,7 @@ function reasonOf(path: string, error: unknown): string {
   const { errcode, code, message } = error as { errcode?: number; code?: string; message?: string }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return `${path} cannot be used: ${reasons[14]}`
   if (code === 'ENOTDIR' || code === 'EEXIST') return `${path} cannot be used: \`data\` names a file, not a folder.`
+  if (code === 'ENOENT') return `${path} cannot be used: its folder cannot be made. Let \`data\` name another one.`
   const reason = errcode === undefined ? undefined : reasons[errcode & 0xff]
   return `${path} cannot be used: ${reason ?? message ?? String(error)}`
 }
