@@ -1,5 +1,5 @@
 // The way in for `npm start`, `npm test` and the rest: sets the checkout up, then runs the command on the right Node.
-// Plain JavaScript for Node 18 and later.
+// Plain JavaScript for Node 20 and later.
 
 import { spawn } from 'node:child_process'
 import os from 'node:os'
@@ -31,8 +31,8 @@ try {
 }
 
 function requireRunningNode() {
-  if (Number(process.versions.node.split('.')[0]) >= 18) return
-  throw new SetupError(`Node ${process.versions.node} is too old to set the checkout up; 18 or later is needed.`, [
+  if (Number(process.versions.node.split('.')[0]) >= 20) return
+  throw new SetupError(`Node ${process.versions.node} is too old to set the checkout up; 20 or later is needed.`, [
     'Turnpike then brings the Node that it runs on itself.',
   ])
 }

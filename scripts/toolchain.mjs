@@ -1,4 +1,4 @@
-// Brings a checkout to the point where its own Node and its dependencies are there. Plain JavaScript for Node 18 and later.
+// Brings a checkout to the point where its own Node and its dependencies are there. Plain JavaScript for Node 20 and later.
 //
 // Nothing is asked of the network when everything is in place. Two set-ups at once wait for each other.
 
