@@ -100,6 +100,26 @@ for (const [command, file] of [
 
 test('no key of the reference is without a meaning', () => assert.doesNotMatch(read('docs/reference.md'), /\|\s+\|$/m))
 
+test('docs/metrics.md names every ceiling that the code counts', () => {
+  const sources = globSync('src/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] }).map(read)
+  const counting = sources.filter(text => text.includes("'turnpike_ceiling_hits'"))
+  const found = counting.flatMap(text => [...text.matchAll(/(?:ceiling: |\bhits(?:Of)?\()'([a-z-]+)'/g)])
+  const names = new Set(found.map(([, name = '']) => name))
+  const page = read('docs/metrics.md').split('### Ceilings')[1] ?? ''
+  assert.ok(names.size >= 20, [...names].join())
+  assert.deepEqual(
+    [...names].filter(name => !page.includes(`\`${name}\``)),
+    [],
+  )
+})
+
+test('no page names the counter of ceilings by another name than it is scraped by', () => {
+  assert.deepEqual(
+    pages.filter(page => /turnpike_ceiling_hits(?!_total)/.test(read(page))),
+    [],
+  )
+})
+
 test('docs/README.md lists every page of the manual', () => {
   const index = read('docs/README.md')
   const own = pages.filter(page => /^docs\/(?!decisions\/|README\.md)/.test(page))
