@@ -3,11 +3,11 @@
 
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { Counter, Log, Meter } from '../core/ports.ts'
-import { halfSipHash } from '../core/half-sip-hash.ts'
 import { noRow } from './limit-cells.ts'
 import type { LimitTable } from './limit-tables.ts'
 import type { SharedTime } from './local-limits.ts'
 import { type Booking, QuotaFile } from './quota-file.ts'
+import { uncounted } from './uncounted.ts'
 
 export interface DurableLimitsOptions {
   /** The table of a scope with room for so many keys. */
@@ -72,7 +72,6 @@ class DurableStore implements LimitStore {
   readonly #full: Counter
   readonly #file: QuotaFile
   readonly #remember: (key: string, rules: number) => void
-  readonly #hash = new Int32Array(2)
 
   constructor(
     { scope, onFailure, callers, name }: LimitStoreOptions,
@@ -213,17 +212,11 @@ class DurableStore implements LimitStore {
   }
 
   #open(key: string): number {
-    const { cells, seed0, seed1 } = this.#table
-    const hash = this.#hash
-    halfSipHash(key, seed0, seed1, hash)
-    // Two zeros mark an entry that never had a key.
-    return cells.open(hash[0] || 1, hash[1] as number, this.#time.now())
+    return this.#table.open(key, 0, this.#time.now())
   }
 
   #without(rules: readonly LimitRule[]): LimitOutcome {
-    const isAllowed = this.#onFailure === 'open'
-    const standings = rules.map(() => ({ remaining: 0, resetMs: 1000, retryMs: isAllowed ? 0 : 1000 }))
-    return { isAllowed, standings, fallback: isAllowed ? 'open' : 'closed', atMs: this.#time.now() }
+    return uncounted(rules, this.#onFailure === 'open', this.#time.now())
   }
 }
 

@@ -1,6 +1,7 @@
 // Each limit counts in a memory of its own, so that whoever fills that of one limit leaves all others alone. The main thread makes
 // the memories, because all workers need the same; a worker says which it needs when it has compiled a config.
 
+import { halfSipHash } from '../core/half-sip-hash.ts'
 import { LimitCells } from './limit-cells.ts'
 import { createLimitMemory, type LimitMemory, type LimitMemoryOptions, releaseLimits } from './limit-memory.ts'
 
@@ -11,11 +12,12 @@ export type GivenTables = ReadonlyMap<string, LimitMemory>
 
 /** The memory of one limit in one worker: there from when the config that wanted it is in force. */
 export class LimitTable {
-  /** Two words of 32 bits that nobody outside knows, for the hash of keys. */
-  seed0 = 0
-  seed1 = 0
   #cells: LimitCells | null = null
   #memory: LimitMemory | null = null
+  /** Two words of 32 bits that nobody outside knows. */
+  #seed0 = 0
+  #seed1 = 0
+  readonly #hash = new Int32Array(2)
 
   static of(memory: LimitMemory, worker: number): LimitTable {
     const table = new LimitTable()
@@ -27,12 +29,20 @@ export class LimitTable {
     if (this.#memory?.buffer === memory.buffer) return
     this.#memory = memory
     this.#cells = new LimitCells(memory, worker)
-    ;[this.seed0, this.seed1] = memory.seed
+    ;[this.#seed0, this.#seed1] = memory.seed
   }
 
   get cells(): LimitCells {
     if (this.#cells === null) throw new Error('a limit counts before its config is in force')
     return this.#cells
+  }
+
+  /** As `LimitCells.open`, by a keyed hash. `shape` keeps a row from being read by rules of another kind. */
+  open(key: string, shape: number, nowMs: number): number {
+    const hash = this.#hash
+    halfSipHash(key, this.#seed0, this.#seed1, hash)
+    // Two zeros mark an entry that never had a key.
+    return this.cells.open(hash[0] || 1, (hash[1] as number) ^ Math.imul(shape, 0x9e3779b1), nowMs)
   }
 }
 

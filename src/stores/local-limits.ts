@@ -2,10 +2,10 @@
 
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import { give, isWithin, layOut, outcomeOf, take, type TallyLayout, type TallyTime, worthMs } from '../limits/tally.ts'
-import { halfSipHash } from '../core/half-sip-hash.ts'
 import type { Counter, Meter } from '../core/ports.ts'
-import { type LimitCells, noRow } from './limit-cells.ts'
+import { noRow } from './limit-cells.ts'
 import type { LimitTable } from './limit-tables.ts'
+import { uncounted } from './uncounted.ts'
 
 export interface SharedTime {
   /** Monotonic milliseconds by a clock that is the same in every thread of the process. */
@@ -39,7 +39,6 @@ class LocalStore implements LimitStore {
   readonly #time: SharedTime
   readonly #full: Counter
   readonly #isOpen: boolean
-  readonly #hash = new Int32Array(2)
   readonly #now: TallyTime = { nowMs: 0, wallMs: 0 }
   /** Of the rules that were asked for last: most limits have one list. */
   #layout: TallyLayout = layOut([])
@@ -54,8 +53,11 @@ class LocalStore implements LimitStore {
   take(key: string, rules: readonly LimitRule[], cost: number): LimitOutcome {
     const layout = this.#layoutOf(rules)
     const { cells } = this.#table
-    const row = this.#open(cells, key, layout)
-    if (row === noRow) return this.#without(rules)
+    const row = this.#open(key, layout)
+    if (row === noRow) {
+      this.#full.add(1)
+      return uncounted(rules, this.#isOpen, this.#now.nowMs)
+    }
     const { rows } = cells
     const now = this.#now
     const isAllowed = isWithin(rows, row, layout, cost, now)
@@ -79,7 +81,7 @@ class LocalStore implements LimitStore {
     if (amount === 0) return
     const layout = this.#layoutOf(rules)
     const { cells } = this.#table
-    const row = this.#open(cells, key, layout)
+    const row = this.#open(key, layout)
     if (row === noRow) return this.#full.add(1)
     cells.begin(row, layout.fields)
     if (amount > 0) take(cells.rows, row, layout, amount, this.#now)
@@ -94,24 +96,12 @@ class LocalStore implements LimitStore {
     return this.#layout
   }
 
-  #open(cells: LimitCells, key: string, { shape, hasPeriod }: TallyLayout): number {
+  #open(key: string, { shape, hasPeriod }: TallyLayout): number {
     const time = this.#time
     const now = this.#now
     now.nowMs = time.now()
     // Reading this clock costs a good part of the whole.
     now.wallMs = hasPeriod ? time.wall() : 0
-    const hash = this.#hash
-    halfSipHash(key, this.#table.seed0, this.#table.seed1, hash)
-    // Two zeros mark an entry that never had a key. The shape keeps rows from being read by rules of another kind.
-    const low = hash[0] || 1
-    const high = (hash[1] as number) ^ Math.imul(shape, 0x9e3779b1)
-    return cells.open(low, high, now.nowMs)
-  }
-
-  #without(rules: readonly LimitRule[]): LimitOutcome {
-    this.#full.add(1)
-    const isAllowed = this.#isOpen
-    const standings = rules.map(() => ({ remaining: 0, resetMs: 1000, retryMs: isAllowed ? 0 : 1000 }))
-    return { isAllowed, standings, fallback: isAllowed ? 'open' : 'closed', atMs: this.#now.nowMs }
+    return this.#table.open(key, shape, now.nowMs)
   }
 }
