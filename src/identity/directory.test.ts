@@ -34,6 +34,7 @@ function start(memory: MemoryBlueprint = { credentials: 20_000, unknownCredentia
     broken: null as Error | null,
     later: null as Promise<Identity | null> | null,
     errors: 0,
+    hits: [] as string[],
   }
   const unlessBroken = <T>(value: T): T => {
     if (store.broken !== null) throw store.broken
@@ -60,7 +61,11 @@ function start(memory: MemoryBlueprint = { credentials: 20_000, unknownCredentia
   const beats: Timed[] = []
   const deadlines = { add: (entry: Timed) => void beats.push(entry), remove: () => void beats.pop() }
   const log = { ...ports.log, error: () => void store.errors++ }
-  const directory = createDirectory({ ...ports, log, deadlines, reader, seed: [1, 2], memory })
+  const counter = (_name: string, labels?: { readonly name?: string }) => ({
+    add: () => void store.hits.push(labels?.name ?? ''),
+  })
+  const meter = { ...ports.meter, counter }
+  const directory = createDirectory({ ...ports, meter, log, deadlines, reader, seed: [1, 2], memory })
   const beat = () => {
     ports.advance(100)
     for (const entry of [...beats]) entry.due(ports.clock.now())
@@ -266,6 +271,24 @@ test('uses are written together, and of one credential once a minute', () => {
   close()
   assert.equal(store.used.length, 3)
   assert.equal(beats.length, 0)
+})
+
+test('of more uses than credentials may be at hand, the others are written with their next call', () => {
+  const { identities, store, resize, beat } = start({ credentials: 8, unknownCredentials: 8 })
+  const many = Array.from({ length: 10 }, (_, index) => identityOf(String(index)))
+  for (const identity of many) identities.used(identity)
+  assert.deepEqual(store.hits, ['uses', 'uses'])
+  for (let i = 0; i < 11; i++) beat()
+  assert.equal(store.used.length, 8)
+  for (const identity of many) identities.used(identity)
+  for (let i = 0; i < 11; i++) beat()
+  assert.deepEqual(
+    store.used.map(([id]) => id),
+    many.map(({ credential }) => credential.id),
+  )
+  resize({ credentials: 9, unknownCredentials: 8 })
+  for (const identity of Array.from({ length: 10 }, (_, index) => identityOf(`b${index}`))) identities.used(identity)
+  assert.equal(store.hits.length, 3)
 })
 
 test('lists of denials: addresses by their prefix, others by equality, read again when they change', () => {

@@ -30,15 +30,14 @@ export interface Directory {
 /** How often one credential is written down as used, and how long that may wait, milliseconds. */
 const usedEveryMs = 60_000
 const usedWaitMs = 1_000
-/** Uses that wait to be written down; in one second hardly more are new. Further ones are noted with their next call. */
-const pendingMax = 100_000
 
 export function createDirectory(options: DirectoryOptions): Directory {
   const { reader, clock, deadlines, meter, seed, memory } = options
   const guard = createStoreGuard(options.log, clock)
   const lookups = new Lookups({ reader, guard, clock, meter, seed, memory })
   const denials = followDenials(reader, guard)
-  const used = createUsed(reader, clock)
+  const usesFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'identities', name: 'uses' })
+  const used = createUsed(reader, clock, memory.credentials, () => usesFull.add(1))
   const beat = createBeat(() => {
     denials.complete()
     used.flush()
@@ -61,7 +60,10 @@ export function createDirectory(options: DirectoryOptions): Directory {
       used: used.note,
     },
     denials,
-    resize: bounds => lookups.resize(bounds),
+    resize(bounds) {
+      lookups.resize(bounds)
+      used.resize(bounds.credentials)
+    },
     close() {
       deadlines.remove(beat)
       used.flush(true)
@@ -121,10 +123,13 @@ function createBeat(run: () => Soon<unknown>): Timed {
 
 interface Used {
   readonly note: (identity: Identity) => void
+  resize(usesMax: number): void
   flush(isLast?: boolean): void
 }
 
-function createUsed(reader: ConsumerReader, clock: Clock): Used {
+/** No more uses wait at once than credentials are at hand; further ones are noted with their next call. */
+function createUsed(reader: ConsumerReader, clock: Clock, usesMax: number, onFull: () => void): Used {
+  let pendingMax = usesMax
   let pending = new Map<string, number>()
   let flushedMs = clock.now()
   return {
@@ -132,9 +137,12 @@ function createUsed(reader: ConsumerReader, clock: Clock): Used {
     note(identity) {
       const nowMs = clock.now()
       if (nowMs - identity.notedMs < usedEveryMs) return
-      if (pending.size >= pendingMax) return
+      if (pending.size >= pendingMax) return onFull()
       identity.notedMs = nowMs
       pending.set(identity.credential.id, clock.wall())
+    },
+    resize(max) {
+      pendingMax = max
     },
     flush(isLast = false) {
       const nowMs = clock.now()

@@ -7,7 +7,6 @@ import * as fc from 'fast-check'
 import type { LimitOutcome, LimitRule, LimitStoreOptions } from '../core/limits.ts'
 import { DurableLimits } from './durable-limits.ts'
 import { limitMemory } from '../../test/tools/limits.ts'
-import { fakePorts } from '../../test/tools/call.ts'
 import type { LimitMemory } from './limit-memory.ts'
 import { LimitTable } from './limit-tables.ts'
 
@@ -33,10 +32,12 @@ function processOf(
 ) {
   const clock = { nowMs: 1e6, wallMs: startMs + dayMs }
   const errors: unknown[] = []
+  const hits: unknown[] = []
+  const meter = { counter: (_name: string, labels?: object) => ({ add: () => void hits.push(labels) }) }
   const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: (fields: object) => void errors.push(fields) }
   const table = LimitTable.of(memory, worker)
   const limits = new DurableLimits({
-    ...{ folder, log: quiet, meter: fakePorts().meter, table: () => table },
+    ...{ folder, log: quiet, meter, table: () => table },
     time: { now: () => clock.nowMs, wall: () => clock.wallMs },
   })
   const store = limits.store({ ...plain, ...options })
@@ -50,7 +51,7 @@ function processOf(
     for (let index = 0; index < tries; index++) if (take(rules).isAllowed) passed++
     return passed
   }
-  return { limits, store, take, passes, clock, errors, close: () => limits.close() }
+  return { limits, store, take, passes, clock, errors, hits, close: () => limits.close() }
 }
 
 describe('a quota', () => {
@@ -135,6 +136,17 @@ describe('a quota', () => {
     assert.equal(take([monthly(10)]).isAllowed, false)
     close()
     assert.equal(processOf(folder).passes([monthly(20)], 20), 5)
+  })
+
+  test('of more keys than `callers` the rest of the longest idle goes back to the file at once', () => {
+    const folder = newFolder()
+    const { take, hits } = processOf(folder, limitMemory(), 0, { callers: 2 })
+    for (const key of ['k', 'l', 'm', 'n']) take([monthly(320)], 1, key)
+    assert.deepEqual(hits, Array(2).fill({ ceiling: 'leases', name: 'n' }))
+    // No clean end: what was not given back before is lost.
+    const after = processOf(folder)
+    const left = ['k', 'l', 'm', 'n'].map(key => after.take([monthly(320)], 0, key).standings[0]?.remaining)
+    assert.deepEqual(left, [319, 319, 310, 310])
   })
 
   test('a file that fails: refused, let pass, or counted in memory, as was chosen', () => {

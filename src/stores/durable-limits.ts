@@ -23,15 +23,20 @@ export interface DurableLimitsOptions {
 const triesMax = 8
 /** Of each rule in a row: the start of its period, permits at hand, permits booked in the file. */
 const fieldsPerRule = 3
-/** Keys whose blocks are remembered to be given back at the end. */
-const remembersMax = 100_000
+
+/** Blocks of one key. */
+interface Booked {
+  /** How many of the key's rules, from the first. */
+  readonly rules: number
+  readonly giveBack: () => void
+}
 
 /** One thread's connection to the file. Owns it until `close`. */
 export class DurableLimits {
   readonly #options: DurableLimitsOptions
   readonly #file: QuotaFile
-  /** What gives back the rest of the blocks that this thread booked for a key, by scope and key; and for how many rules. */
-  readonly #booked = new Map<string, { readonly rules: number; giveBack(): void }>()
+  /** What gives back the rest of the blocks that this thread booked, by scope and key. */
+  readonly #booked = new Map<string, Map<string, Booked>>()
   #isClosed = false
 
   constructor(options: DurableLimitsOptions) {
@@ -41,12 +46,20 @@ export class DurableLimits {
 
   /** A store for rules of `period` alone. */
   store(options: LimitStoreOptions): LimitStore {
+    const { scope, callers, name } = options
+    const booked = this.#booked.get(scope) ?? new Map<string, Booked>()
+    this.#booked.set(scope, booked)
+    const full = this.#options.meter.counter('turnpike_ceiling_hits', { ceiling: 'leases', name })
     const store = new DurableStore(options, this.#options, this.#file, (key, rules) => {
-      const name = `${options.scope.length}:${options.scope}${key}`
-      const known = this.#booked.get(name)
-      if (known !== undefined && known.rules >= rules) return
-      if (this.#booked.size >= remembersMax) this.#booked.delete(this.#booked.keys().next().value ?? '')
-      this.#booked.set(name, { rules, giveBack: () => store.giveBack(key, rules) })
+      const most = Math.max(rules, booked.get(key)?.rules ?? 0)
+      // Behind all others: the one that booked nothing for longest is pushed out first.
+      booked.delete(key)
+      booked.set(key, { rules: most, giveBack: () => store.giveBack(key, most) })
+      const [oldest] = booked
+      if (booked.size <= callers || oldest === undefined) return
+      full.add(1)
+      booked.delete(oldest[0])
+      oldest[1].giveBack()
     })
     return store
   }
@@ -56,7 +69,7 @@ export class DurableLimits {
     if (this.#isClosed) return
     this.#isClosed = true
     try {
-      for (const booked of this.#booked.values()) booked.giveBack()
+      for (const booked of this.#booked.values()) for (const { giveBack } of booked.values()) giveBack()
     } finally {
       this.#file.close()
     }
