@@ -62,12 +62,7 @@ const passwordHint = 'Take it out, and write `password: "${env:NAME}"` beside `u
 function isStoreUrl(text: string): boolean {
   try {
     const { protocol, hostname, pathname, search, hash } = new URL(text)
-    return (
-      /^rediss?:$/.test(protocol) &&
-      hostname !== '' &&
-      /^(\/\d*)?$/.test(pathname) &&
-      search + hash === ''
-    )
+    return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d*)?$/.test(pathname) && search + hash === ''
   } catch {
     return false
   }

@@ -142,7 +142,10 @@ describe('a quota', () => {
     const folder = newFolder()
     const { take, hits } = processOf(folder, limitMemory(), 0, { callers: 2 })
     for (const key of ['k', 'l', 'm', 'n']) take([monthly(320)], 1, key)
-    assert.deepEqual(hits, Array(2).fill({ ceiling: 'leases', name: 'n' }))
+    assert.deepEqual(
+      hits,
+      [1, 2].map(() => ({ ceiling: 'leases', name: 'n' })),
+    )
     // No clean end: what was not given back before is lost.
     const after = processOf(folder)
     const left = ['k', 'l', 'm', 'n'].map(key => after.take([monthly(320)], 0, key).standings[0]?.remaining)
