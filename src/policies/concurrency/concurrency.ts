@@ -1,15 +1,13 @@
 // The policy `concurrency`: bounds how many calls are under way at once, over all worker threads together.
 
-import { Body, type BodySource, type Sink } from '../../core/body.ts'
 import type { Abandonable, Call } from '../../core/call.ts'
-import type { Failure } from '../../core/failure.ts'
-import type { Headers } from '../../core/headers.ts'
 import { definePolicy } from '../../core/policy.ts'
 import type { SharedCounter } from '../../core/ports.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Named, Shorthand, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
+import { watchBody } from '../../core/watched-body.ts'
 import { compileChoice } from '../../limits/choice.ts'
 import { compileKey, needsPrincipal } from '../../limits/key.ts'
 import { byOption, ipv6PrefixOption, nameOption } from '../../limits/options.ts'
@@ -83,7 +81,7 @@ async function hold(permit: Permit, call: Call, next: Step): Promise<Reply> {
     if (socket.closed) permit.give()
     else socket.once('close', () => permit.give())
   } else if (reply.body.isEmpty) permit.give()
-  else reply.body = new Body(reply.body.length, new HeldSource(reply.body, permit))
+  else reply.body = watchBody(reply.body, { over: () => permit.give() })
   return reply
 }
 
@@ -108,46 +106,5 @@ class Permit implements Abandonable {
 
   abandoned(): void {
     this.give()
-  }
-}
-
-/** Passes a body on and gives the permit back at its end, whichever that is. */
-class HeldSource implements BodySource, Sink {
-  readonly #body: Body
-  readonly #permit: Permit
-  #sink: Sink | null = null
-
-  constructor(body: Body, permit: Permit) {
-    this.#body = body
-    this.#permit = permit
-  }
-
-  start(sink: Sink): void {
-    this.#sink = sink
-    this.#body.pipe(this)
-  }
-
-  resume(): void {
-    this.#body.resume()
-  }
-
-  cancel(): void {
-    this.#sink = null
-    this.#permit.give()
-    this.#body.cancel()
-  }
-
-  write(chunk: Buffer): boolean {
-    return this.#sink?.write(chunk) ?? false
-  }
-
-  end(trailers: Headers | null): void {
-    this.#permit.give()
-    this.#sink?.end(trailers)
-  }
-
-  fail(failure: Failure): void {
-    this.#permit.give()
-    this.#sink?.fail(failure)
   }
 }
