@@ -1,9 +1,9 @@
 // The file of quotas: how many permits of each period were handed out, so that no crash lets a caller have more.
 
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { LimitRule } from '../core/limits.ts'
+import { makeFolder } from './make-folder.ts'
 
 /** A block is this share of what is left, within these bounds: the file is written seldom, and the last call still passes. */
 const blockShare = 1 / 32
@@ -87,7 +87,7 @@ export class QuotaFile {
 
 /** Several threads may make the file at the same time; changing to a write-ahead log does not wait by itself. */
 function openFile(path: string, folder: string, wallMs: number): DatabaseSync {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder)
   const pause = new Int32Array(new SharedArrayBuffer(4))
   for (let tries = 1; ; tries++) {
     const database = new DatabaseSync(path, { timeout: busyMsMax })

@@ -1,8 +1,9 @@
 // Opens the database file of the consumers: makes it, brings it to the version of this program, or says why it cannot be used.
 
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { makeFolder } from '../make-folder.ts'
 import { migrations } from './migrations.ts'
 
 /** Marks a file as ours: `Tpke`. */
@@ -17,7 +18,7 @@ export class DatabaseRefused extends Error {}
 /** Opens for writing. Makes the file, and the folder it lies in, where there is none, readable by this user alone. */
 export function openForWriting(path: string): DatabaseSync {
   return opened(path, () => {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path))
     closeSync(openSync(path, 'a', 0o600))
     chmodSync(path, 0o600)
     const database = new DatabaseSync(path, { timeout: busyMsMax })
