@@ -112,8 +112,10 @@ async function list({ parameters: [path], query }: AdminRequest, { store, wall }
 
 async function createKey({ body }: AdminRequest, management: Management): Promise<Answer> {
   const { store, wall } = management
+  const given = readBody(body, keyBody)
+  refusePast(given.expires, wall())
   const made = management.makeKey()
-  const draft = draftOf(readBody(body, keyBody), { kind: 'key', lookup: made.lookup, verifier: '', hint: made.hint })
+  const draft = draftOf(given, { kind: 'key', lookup: made.lookup, verifier: '', hint: made.hint })
   const [credential] = await store.createCredentials([draft])
   return json(201, { ...shown(credential, wall()), key: made.text })
 }
@@ -121,6 +123,7 @@ async function createKey({ body }: AdminRequest, management: Management): Promis
 async function createOther({ body }: AdminRequest, management: Management): Promise<Answer> {
   // The schema has variants, whose result the type spells out.
   const given = readBody(body, otherBody) as OtherBody
+  refusePast(given.expires, management.wall())
   const [credential] = await management.store.createCredentials([draftOf(given, await proofOf(given, management))])
   return json(201, shown(credential, management.wall()))
 }
@@ -145,6 +148,7 @@ async function proofOf(given: OtherBody, management: Management): Promise<Proof>
 async function rotate({ parameters: [id = ''], body }: AdminRequest, management: Management): Promise<Answer> {
   const { store, wall } = management
   const { overlap, expires } = readBody(body, rotateBody)
+  refusePast(expires, wall())
   const old = await store.credential(id)
   if (old === null || old.kind !== 'key') return problem(404, `there is no key \`${id}\``)
   const made = management.makeKey()
@@ -159,6 +163,13 @@ async function rotate({ parameters: [id = ''], body }: AdminRequest, management:
     key: made.text,
     previous: previous === null ? null : shownCredential(previous, nowMs),
   })
+}
+
+/** What is made new cannot have expired: a slip of the pen would hand out a key that opens nothing. */
+function refusePast(expiresMs: number | null, nowMs: number): void {
+  if (expiresMs === null || expiresMs > nowMs) return
+  const hint = 'Write a time to come, or leave it out.'
+  throw new BodyRefused([{ member: 'expires', message: 'this time has passed', hint }])
 }
 
 type Proof = Pick<CredentialDraft, 'kind' | 'lookup' | 'verifier' | 'hint'>

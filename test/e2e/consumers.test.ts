@@ -249,6 +249,15 @@ test('bodies that are not what is asked for are refused by member', async () => 
   )
   assert.equal((await post('{"name":"${env:HOME}"}')).status, 400)
   assert.equal((await post(`{"name":"${'a'.repeat(70_000)}"}`)).status, 413)
+  assert.equal((await post('{"name":"late"}')).status, 201)
+  for (const [path, more] of [
+    ['/keys', {}],
+    ['/credentials', { certificate: 'dns:late.test' }],
+  ] as const) {
+    const body = JSON.stringify({ consumer: 'late', expires: '2020-01-01', ...more })
+    const reply = await program.admin(path, { method: 'POST', body })
+    assert.match(await reply.text(), /"member": "expires",\s+"message": "this time has passed"/, path)
+  }
   const foreign = { method: 'DELETE', headers: { origin: 'http://evil.test' } }
   assert.equal((await program.admin('/consumers/acme', foreign)).status, 403)
 })
