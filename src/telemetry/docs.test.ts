@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import test from 'node:test'
 import { createLineFormat } from './access-line.ts'
 import { lineBytesMax } from './line-writer.ts'
@@ -18,6 +18,19 @@ test('docs/metrics.md has a row for every metric, in order, and for no other', (
     return `| \`${shown}\` | ${type} | ${labels.map(label => `\`${label}\``).join(', ')} | ${help} |`
   })
   assert.deepEqual(rows, expected)
+})
+
+test('docs/metrics.md names every ceiling that may be hit', () => {
+  const root = new URL('..', import.meta.url)
+  const counting = globSync('**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] })
+    .map(file => readFileSync(new URL(file, root), 'utf8'))
+    .filter(text => text.includes("'turnpike_ceiling_hits'"))
+  const ceilings = counting.flatMap(text =>
+    [...text.matchAll(/(?:ceiling: |hits(?:Of)?\()'([a-z-]+)'/g)].map(([, name]) => name),
+  )
+  assert.ok(ceilings.length >= counting.length)
+  const page = read('metrics.md')
+  for (const ceiling of ceilings) assert.ok(page.includes(`\`${ceiling}\``), ceiling)
 })
 
 test('docs/logs.md names every field of a line of the access log', () => {
