@@ -16,10 +16,6 @@ const jwsNames = {
 export type SigningAlgorithm = keyof typeof jwsNames
 
 export const signingAlgorithms = Object.keys(jwsNames) as readonly SigningAlgorithm[]
-/** Those of public keys, which may be chosen where a key is registered. */
-export const publicSigningAlgorithms: readonly SigningAlgorithm[] = signingAlgorithms.filter(
-  name => name !== 'hmac-sha256',
-)
 
 export interface SigningKey {
   readonly algorithm: SigningAlgorithm

@@ -108,6 +108,7 @@ function send(stream: ClientHttp2Stream, message: Uint8Array): void {
   head.writeUInt32BE(message.length, 1)
   stream.end(Buffer.concat([head, message]))
 }
+
 function settle(exchange: Exchange<Uint8Array>, status: string | undefined, text: string, body: Buffer): void {
   if (status === undefined) exchange.fail(new OutsideError('malformed', 'the reply has no gRPC status'))
   // The server was told of the deadline and may notice first.

@@ -29,6 +29,7 @@ export class WorkerLimits {
   /** What counts in memory: a config that is compiled asks for tables, and comes into force with them. */
   readonly tables: LimitTables
   readonly #options: WorkerLimitsOptions
+  readonly #table = (scope: string, keys: number) => this.tables.of(scope, keys)
   readonly #local: LimitStores
   readonly #files = new Map<string, DurableLimits>()
   readonly #leased = new Set<Leased>()
@@ -53,8 +54,6 @@ export class WorkerLimits {
     }
     return file.store(options)
   }
-
-  readonly #table = (scope: string, keys: number) => this.tables.of(scope, keys)
 
   #remote(
     options: LimitStoreOptions,

@@ -5,9 +5,6 @@ import type { Application, Consumer, Credential, CredentialKind, Denial, Plan } 
 
 export type Row = Record<string, SQLOutputValue>
 
-export const consumerColumns =
-  'c.seq AS seq, c.id AS id, c.name AS name, c.groups AS groups, c.labels AS labels, c.plan AS plan, c.limits AS limits'
-
 export function consumerOf(row: Row): Consumer {
   return {
     id: text(row['id']),

@@ -20,7 +20,10 @@ export function readBeat(reply: unknown): Beat {
     throw new Error('the store answered a heartbeat with something else')
   }
   return {
-    ...{ gateways, epoch, isCluster: isCluster === 1, evicts: typeof evicts === 'string' ? evicts : '' },
+    gateways,
+    epoch,
     sinceLossMs: sinceLossMs < 0 ? null : sinceLossMs,
+    isCluster: isCluster === 1,
+    evicts: typeof evicts === 'string' ? evicts : '',
   }
 }

@@ -151,21 +151,7 @@ export class Leased {
     if (lease === undefined || lease.shape !== shape) {
       const nowMs = this.#options.clock.now()
       const name = this.#options.counts.nameOf(key, rules)
-      lease = {
-        ...{
-          name,
-          shape,
-          rules,
-          blocks: [],
-          asking: null,
-          flight: null,
-          isCalledBack: false,
-          isHolder: false,
-          waiting: 0,
-        },
-        ...{ used: 0, sinceMs: nowMs, rate: 0, standings: [], standingsMs: nowMs },
-        ...{ quietUntilMs: 0, refusedUntilMs: 0, refusedCost: 0 },
-      }
+      lease = newLease(name, shape, rules, nowMs)
       this.#leases.set(key, lease)
       this.#byName.set(name, lease)
     }
@@ -253,6 +239,28 @@ export class Leased {
     const { counts, link } = this.#options
     // What cannot be given back counts as used.
     if (link.isAlive) await counts.giveBack(lease.name, lease.rules, block, isLast).catch(ignore)
+  }
+}
+
+function newLease(name: string, shape: string, rules: readonly LimitRule[], nowMs: number): Lease {
+  return {
+    name,
+    shape,
+    rules,
+    blocks: [],
+    asking: null,
+    flight: null,
+    isCalledBack: false,
+    isHolder: false,
+    waiting: 0,
+    used: 0,
+    sinceMs: nowMs,
+    rate: 0,
+    standings: [],
+    standingsMs: nowMs,
+    quietUntilMs: 0,
+    refusedUntilMs: 0,
+    refusedCost: 0,
   }
 }
 

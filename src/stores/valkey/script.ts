@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 
 /** Numbers per rule in the arguments: letter of the algorithm, limit, window µs, burst, start ms. */
-export const argumentsPerRule = 5
+const argumentsPerRule = 5
 /** Numbers in the reply before those of the rules. */
 export const repliesForAll = 3
 /** Numbers per rule in the reply: units left, reset ms, retry ms (-1: never), usable until (µs after the time of the reply). */
@@ -27,16 +27,18 @@ const recallUs = 200_000
  * `return`, holder, when it was taken (µs), 1 where the holder has nothing more, and an amount for each rule: gives back what was
  * not used of a block.
  *
- * KEYS are the key and the channel on which it is called back. Behind the arguments come the rules. Reply: granted (-1 for a refusal), time µs, holders that may still give back, then the rules.
+ * KEYS are the key and the channel on which it is called back. Behind the arguments come the rules. Reply: granted (-1 for a
+ * refusal), time µs, holders that may still give back, then the rules.
  */
 const lua = `
 local key = KEYS[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local isTake, isReturn = ARGV[1] == 'take', ARGV[1] == 'return'
-local first = isReturn and 5 + (#ARGV - 4) / 6 or 5
+-- Before the rules of a return there is one more argument for each.
+local first = isReturn and 5 + (#ARGV - 4) / ${argumentsPerRule + 1} or 5
 local fields, rules = {}, {}
-for at = first, #ARGV, 5 do
+for at = first, #ARGV, ${argumentsPerRule} do
   local rule = { kind = ARGV[at], limit = tonumber(ARGV[at + 1]), window = tonumber(ARGV[at + 2]),
     burst = tonumber(ARGV[at + 3]), start = tonumber(ARGV[at + 4]) }
   rules[#rules + 1] = rule
