@@ -146,11 +146,10 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
     // The key says everything that the thing depends on, its kind included.
     return things.get(key) as T
   }
-  const ports: PolicyPorts = {
+  const shared: Omit<PolicyPorts, 'policy'> = {
     ...kit.ports,
     ...kit.policyPorts,
     limits: options => kit.limits(options, keep),
-    policy: (part, index, place) => build(part, { route: place.route, key: `${place.key}/${index}/${part.policy}` }),
     file(path) {
       const text = kit.files[path]
       if (text === undefined) throw new Error(`the file ${path} was not read with the config`)
@@ -158,14 +157,17 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
     },
     keep,
   }
-  // What the policy that is being built owns, with those inside it.
-  let owned: string[] = []
-  const build = ({ policy, options }: PolicyPart, place: Place): Layer => {
+  // `owned` collects what a policy owns, with those inside it.
+  const build = ({ policy, options }: PolicyPart, place: Place, owned: string[]): Layer => {
     const definition = definitionOf(kit.policies, policy)
     owned.push(...(definition.owns?.(options) ?? []))
     // Kept until the last call of this runtime has been logged.
     for (const name of definition.secrets?.(options).query ?? []) {
-      ports.keep(`hidden parameter ${name}`, () => kit.hideParameter(name))
+      keep(`hidden parameter ${name}`, () => kit.hideParameter(name))
+    }
+    const ports: PolicyPorts = {
+      ...shared,
+      policy: (part, index, { route, key }) => build(part, { route, key: `${key}/${index}/${part.policy}` }, owned),
     }
     return definition.build(options, ports, place)
   }
@@ -174,11 +176,11 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
     const known = use.isGlobal ? globals.get(index) : undefined
     if (known !== undefined) return known
     const name = use.isGlobal ? '' : route
-    owned = []
-    const layer = build(use, { route: name, key: `${name}/policies/${index}/${use.policy}` })
+    const owns: string[] = []
+    const layer = build(use, { route: name, key: `${name}/policies/${index}/${use.policy}` }, owns)
     const fits = use.when === null ? null : compileMatch(use.when, blueprint.paths.case)
     const clearsOwned = definitionOf(kit.policies, use.policy).clearsOwned === true
-    const policy = { layer, owns: owned, clearsOwned, fits }
+    const policy = { layer, owns, clearsOwned, fits }
     if (use.isGlobal) globals.set(index, policy)
     return policy
   }
