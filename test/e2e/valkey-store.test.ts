@@ -173,9 +173,14 @@ test('permits are given back at the end; those of a dead worker keep nobody wait
   assert.equal(await callToTheEnd(store, rules), 1400 - held)
   await new Promise(resolve => setTimeout(resolve, 250))
   assert.equal((await store.take('key', rules, 1)).isAllowed, false)
-  const startMs = performance.now()
-  assert.equal((await store.take('key', rules, 1)).isAllowed, false)
-  assert.ok(performance.now() - startMs < 150, 'the dead are still waited for')
+  // The quickest of several, so that a machine that is busy elsewhere is not taken for one that waits.
+  let leastMs = Infinity
+  for (let call = 0; call < 5; call++) {
+    const startMs = performance.now()
+    assert.equal((await store.take('key', rules, 1)).isAllowed, false)
+    leastMs = Math.min(leastMs, performance.now() - startMs)
+  }
+  assert.ok(leastMs < 150, 'the dead are still waited for')
 })
 
 for (const failure of ['killed', 'paused'] as const) {
