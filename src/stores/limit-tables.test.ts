@@ -97,6 +97,8 @@ test('what a worker had when it died is free again', () => {
   const view = new LimitView(given.get('a') ?? assert.fail())
   view.numbers[view.noteOf(0)] = 1
   view.words[view.lockOf(0)] = 1
+  // Also where a reload has given the limit another memory meanwhile.
+  load({ a: 64 })
   memories.release(0)
   assert.equal(view.words[view.lockOf(0)], 0)
   assert.equal(take(1, 'a', 'k').isAllowed, true)

@@ -90,6 +90,8 @@ export class LimitTables {
 export class LimitMemories {
   readonly #options: Omit<LimitMemoryOptions, 'keys'>
   #given = new Map<string, LimitMemory>()
+  /** Those that the last reload took away: calls under way still count there. */
+  #before: LimitMemory[] = []
 
   constructor(options: Omit<LimitMemoryOptions, 'keys'>) {
     this.#options = options
@@ -111,12 +113,14 @@ export class LimitMemories {
 
   /** These are in force. */
   keep(given: GivenTables): void {
+    const kept = new Set(given.values())
+    this.#before = [...this.#given.values()].filter(memory => !kept.has(memory))
     this.#given = new Map(given)
   }
 
   /** A worker died: gives back what it had. */
   release(worker: number): void {
-    for (const memory of this.#given.values()) releaseLimits(memory, worker)
+    for (const memory of [...this.#given.values(), ...this.#before]) releaseLimits(memory, worker)
   }
 
   #make(scope: string, keys: number): LimitMemory {
