@@ -16,12 +16,20 @@ export function storeFailureOf(error: unknown): StoreFailure {
   const word = /^([A-Z]{2,20}) /.exec(message)?.[1]
   if (word !== undefined && clusterWords.includes(word)) return { reason: 'cluster', text: clusterText }
   if (message === clusterText) return { reason: 'cluster', text }
-  if (word !== undefined && word !== 'ERR') return { reason: word.toLowerCase(), text }
+  if (word !== undefined && knownWords.has(word)) return { reason: word.toLowerCase(), text }
   if (/timed out|ETIMEDOUT|took longer/.test(message)) return { reason: 'timeout', text }
   if (/CERT|TLS|SSL|VERIFY|EPROTO/.test(code)) return { reason: 'tls', text }
   if (/^E[A-Z]/.test(code) || /closed|writeable/.test(message)) return { reason: 'unreachable', text }
   return { reason: 'other', text }
 }
+
+/** What servers begin answers in trouble with; a word that is not here is `other`, so that no server can make metrics at will. */
+const knownWords = new Set(
+  (
+    'BUSY EXECABORT LOADING MASTERDOWN MISCONF NOAUTH NOPERM NOPROTO NOREPLICAS NOSCRIPT OOM READONLY UNBLOCKED ' +
+    'UNKILLABLE WRONGPASS WRONGTYPE'
+  ).split(' '),
+)
 
 const clusterWords = ['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN']
 
