@@ -1,6 +1,6 @@
 // Folders for what the gateway keeps, for its own user alone.
 
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
@@ -15,6 +15,9 @@ export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 })
   } catch (error) {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found?.isDirectory() === true) return
+    if (found !== undefined || lstatSync(path, { throwIfNoEntry: false }) === undefined) throw error
+    throw Object.assign(new Error(`${path} is a link that leads nowhere`, { cause: error }), { code: 'ENOENT' })
   }
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { constants, createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
@@ -307,12 +307,12 @@ test('the client of the manual works word for word', {
   const [makeKeys = '', client = ''] = [...page.matchAll(/^```sh\n(.*?)^```/gms)].map(([, text = '']) => text)
   const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-hmac-'))
   t.after(() => rm(folder, { recursive: true }))
-  await writeFile(path.join(folder, 'turnpike'), `#!/bin/sh\nexec ${path.join(root, 'bin/turnpike')} "$@"\n`, {
+  await mkdir(path.join(folder, 'bin'))
+  await writeFile(path.join(folder, 'bin/turnpike'), `#!/bin/sh\nexec ${path.join(root, 'bin/turnpike')} "$@"\n`, {
     mode: 0o755,
   })
   const env = {
     ...process.env,
-    PATH: `${folder}:${process.env['PATH']}`,
     TURNPIKE_ADMIN: `http://127.0.0.1:${program.adminPort}`,
   }
   // This gateway has a port of its own, and `acme` may be there from another test.
