@@ -29,26 +29,31 @@ const editsMax = 256
 
 /** @throws Error for bytes that are no such message, and for fields that no HTTP message may carry. */
 export function readCheckResponse(bytes: Buffer): CheckResponse {
-  let status: Buffer | null = null
-  let ok: Buffer | null = null
-  let denied: Buffer | null = null
+  let status: Parts = null
+  let ok: Parts = null
+  let denied: Parts = null
   readFields(bytes, (field, value) => {
     if (typeof value === 'number') return
     // A message that stands twice is one message in two parts; of a `oneof` only the last kind counts.
-    if (field === 1) status = joined(status, value)
-    else if (field === 2) [denied, ok] = [joined(denied, value), null]
-    else if (field === 3) [ok, denied] = [joined(ok, value), null]
+    if (field === 1) status = withPart(status, value)
+    else if (field === 2) [denied, ok] = [withPart(denied, value), null]
+    else if (field === 3) [ok, denied] = [withPart(ok, value), null]
   })
   const count = { left: editsMax }
   return {
-    code: status === null ? null : numberIn(status, 1),
-    ok: ok === null ? null : readOk(ok, count),
-    denied: denied === null ? null : readDenied(denied, count),
+    code: status === null ? null : numberIn(Buffer.concat(status), 1),
+    ok: ok === null ? null : readOk(Buffer.concat(ok), count),
+    denied: denied === null ? null : readDenied(Buffer.concat(denied), count),
   }
 }
 
-function joined(first: Buffer | null, second: Buffer): Buffer {
-  return first === null ? second : Buffer.concat([first, second])
+/** Of a message, null where there is none. Joined once at the end: an answer may be all parts of a byte each. */
+type Parts = Buffer[] | null
+
+function withPart(parts: Parts, part: Buffer): Parts {
+  if (parts === null) return [part]
+  parts.push(part)
+  return parts
 }
 
 interface Count {
@@ -95,16 +100,17 @@ function readDenied(bytes: Buffer, count: Count): DeniedResponse {
 
 /** HeaderValueOption: `append`, which is deprecated, goes before `append_action` where it is there at all. */
 function readHeader(bytes: Buffer): FieldEdit {
-  let header: Buffer = Buffer.alloc(0)
-  let append: Buffer | null = null
+  const parts: Buffer[] = []
+  let append: Parts = null
   let action = 0
   readFields(bytes, (field, value) => {
-    if (field === 1 && typeof value !== 'number') header = joined(header, value)
-    else if (field === 2 && typeof value !== 'number') append = joined(append, value)
+    if (field === 1 && typeof value !== 'number') parts.push(value)
+    else if (field === 2 && typeof value !== 'number') append = withPart(append, value)
     else if (field === 3 && typeof value === 'number') action = value
   })
-  const name = fieldActions[append === null ? action : numberIn(append, 1) === 0 ? 2 : 0]
+  const name = fieldActions[append === null ? action : numberIn(Buffer.concat(append), 1) === 0 ? 2 : 0]
   if (name === undefined) throw new Error('the service asks for an unknown append_action')
+  const header = Buffer.concat(parts)
   const raw = textIn(header, 3)
   return fieldEdit(textIn(header, 1), raw === '' ? textIn(header, 2) : raw, name)
 }

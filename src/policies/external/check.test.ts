@@ -167,6 +167,14 @@ describe('CheckResponse', () => {
     assert.deepEqual([code, ok, denied?.status, denied?.body.toString()], [7, null, 401, 'no'])
   })
 
+  test('an answer in very many parts takes no longer than it is long', () => {
+    // Each part is the code of the status, as a number of two bytes.
+    const part = Buffer.from([10, 3, 8, 0x87, 0])
+    const startMs = performance.now()
+    assert.equal(readCheckResponse(Buffer.concat(Array<Buffer>(300_000).fill(part))).code, 7)
+    assert.ok(performance.now() - startMs < 5_000)
+  })
+
   test('no answer: fields that no message may carry, unknown actions, too many changes', () => {
     for (const [key, value] of [
       ['x-a', 'a\r\nx-admin: 1'],
