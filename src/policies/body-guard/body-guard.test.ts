@@ -16,7 +16,8 @@ const wide = { depth: 1e6, keys: 1e6, items: 1e6, stringBytes: 1e6 }
 async function ask(type: string, body: string, more: Record<string, string> = {}, others: 'allow' | 'deny' = 'deny') {
   const next = makeNext(async call => Reply.text(200, (await call.body.bytes(1000)).toString('utf8')))
   const step = bodyGuard.build({ max: 200, json, xml, others }, fakePorts(), { route: 'r', key: 'r/policies/0' })(next)
-  const headers = type === '' ? more : { 'Content-Type': type, ...more }
+  const typed: [string, string][] = type === '' ? [] : [['Content-Type', type]]
+  const headers = [...typed, ...Object.entries(more)]
   try {
     const reply = await step(makeCall({ method: 'POST', headers, body }))
     assert.equal(next.calls.length, reply.status === 200 ? 1 : 0)
@@ -73,6 +74,22 @@ test('bodies that are compressed are refused, others pass by choice', async () =
   assert.equal(await ask(app, '{}', { 'Content-Encoding': 'gzip' }), 'media-type-refused')
   assert.equal(await ask(app, '{}', { 'Content-Encoding': 'identity' }), 'passed')
   assert.equal(await ask('text/plain', 'hello', {}, 'allow'), 'passed')
+})
+
+test('bodies that some reader may take for JSON or XML pass by no choice', async () => {
+  const types = [
+    ...['application/json; charset=utf-16', 'application/xml;charset=latin1', 'application/json, text/plain'],
+    ...['text/plain, application/json', 'text/plain;a=b, application/json', 'application/json\tx', '"application/json"'],
+    ...['application / json', 'application', 'text/plain;a="b", text/json'],
+  ]
+  for (const type of types) assert.equal(await ask(type, '[[[[[1]]]]]', {}, 'allow'), 'media-type-refused', type)
+  const twice = { 'content-type': 'text/plain' }
+  assert.equal(await ask('application/json', '[[[[[1]]]]]', twice, 'allow'), 'media-type-refused')
+  assert.equal(await ask('multipart/form-data; boundary="a,b"', 'x', {}, 'allow'), 'passed')
+  const startMs = performance.now()
+  await ask(`text/plain;a=${'"\\'.repeat(50_000)}`, 'x', {}, 'allow')
+  assert.ok(performance.now() - startMs < 1_000)
+  assert.equal(await ask('text/plain;charset=latin1', 'x', {}, 'allow'), 'passed')
 })
 
 const isJson = (text: string) => {

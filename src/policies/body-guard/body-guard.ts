@@ -41,7 +41,7 @@ export const bodyGuard = definePolicy({
   summary: 'Refuses JSON and XML bodies that are malformed or too complex.',
   options,
   build({ max, json, xml, others }) {
-    const scan = (kind: Kind, bytes: Buffer): string => {
+    const scan = (kind: 'json' | 'xml', bytes: Buffer): string => {
       if (!isUtf8(bytes)) return 'not UTF-8'
       return kind === 'json' ? scanJson(bytes, json) : scanXml(bytes.toString('utf8'), xml)
     }
@@ -50,7 +50,7 @@ export const bodyGuard = definePolicy({
         if (call.body.isEmpty) return next(call)
         const kind = kindOf(call)
         if (kind === 'other' && others === 'allow') return next(call)
-        if (kind === 'other' || isEncoded(call)) return Reply.problem('media-type-refused')
+        if (kind === 'other' || kind === 'unclear' || isEncoded(call)) return Reply.problem('media-type-refused')
         if (call.body.length > max) return Reply.problem('body-too-large')
         const bytes = await call.body.bytes(max)
         const problem = scan(kind, bytes)
@@ -64,18 +64,21 @@ export const bodyGuard = definePolicy({
   },
 })
 
-type Kind = 'json' | 'xml' | 'other'
+/** `unclear`: two readers could disagree about whether it is JSON or XML. */
+type Kind = 'json' | 'xml' | 'other' | 'unclear'
 
-/** A field that is there twice, or names another character set, is none that we could judge. */
+/** A field that is there twice, lists several types or is malformed is none that we could judge; nor is another character set. */
 function kindOf({ headers }: Call): Kind {
-  const fields = headers.all('content-type')
-  const [whole = ''] = fields
-  if (fields.length !== 1 || whole.includes(',')) return 'other'
-  const [type = '', ...parameters] = whole.toLowerCase().split(';')
+  const [whole = '', ...more] = headers.all('content-type')
+  if (whole === '' && more.length === 0) return 'other'
+  const plain = whole.toLowerCase().replace(/"(?:[^"\\]|\\.)*(?:"|$)/g, text => text.replaceAll(',', ''))
+  const [written = '', ...parameters] = plain.split(';')
+  const type = written.trim()
+  if (more.length > 0 || plain.includes(',') || !/^[^/\s"]+\/[^/\s"]+$/.test(type)) return 'unclear'
+  const kind = /\/(?:.*\+)?json$/.test(type) ? 'json' : /\/(?:.*\+)?xml$/.test(type) ? 'xml' : 'other'
   const charset = parameters.find(text => text.trim().startsWith('charset'))
-  if (charset !== undefined && !/^charset="?(utf-8|us-ascii)"?$/.test(charset.trim())) return 'other'
-  if (/^[^/]+\/(?:.*\+)?json$/.test(type.trim())) return 'json'
-  return /^[^/]+\/(?:.*\+)?xml$/.test(type.trim()) ? 'xml' : 'other'
+  if (kind === 'other' || charset === undefined) return kind
+  return /^charset="?(utf-8|us-ascii)"?$/.test(charset.trim()) ? kind : 'unclear'
 }
 
 function isEncoded({ headers }: Call): boolean {
