@@ -71,14 +71,24 @@ type Kind = 'json' | 'xml' | 'other' | 'unclear'
 function kindOf({ headers }: Call): Kind {
   const [whole = '', ...more] = headers.all('content-type')
   if (whole === '' && more.length === 0) return 'other'
-  const plain = whole.toLowerCase().replace(/"(?:[^"\\]|\\.)*(?:"|$)/g, text => text.replaceAll(',', ''))
-  const [written = '', ...parameters] = plain.split(';')
+  const [written = '', ...parameters] = whole.toLowerCase().split(';')
   const type = written.trim()
-  if (more.length > 0 || plain.includes(',') || !/^[^/\s"]+\/[^/\s"]+$/.test(type)) return 'unclear'
+  if (more.length > 0 || isList(whole) || !/^[^/\s"]+\/[^/\s"]+$/.test(type)) return 'unclear'
   const kind = /\/(?:.*\+)?json$/.test(type) ? 'json' : /\/(?:.*\+)?xml$/.test(type) ? 'xml' : 'other'
   const charset = parameters.find(text => text.trim().startsWith('charset'))
   if (kind === 'other' || charset === undefined) return kind
   return /^charset="?(utf-8|us-ascii)"?$/.test(charset.trim()) ? kind : 'unclear'
+}
+
+/** Whether there is a comma outside of quoted strings, or one of these does not end. */
+function isList(field: string): boolean {
+  let isQuoted = false
+  for (let at = 0; at < field.length; at++) {
+    if (field[at] === '"') isQuoted = !isQuoted
+    else if (field[at] === '\\' && isQuoted) at++
+    else if (field[at] === ',' && !isQuoted) return true
+  }
+  return isQuoted
 }
 
 function isEncoded({ headers }: Call): boolean {
