@@ -95,3 +95,19 @@ for (const [what, character] of [
     assert.equal(read.status, 200)
   })
 }
+
+test('a line all of whose fields are escaped is no longer than others, and made as fast', () => {
+  const long = '\u00ff'.repeat(60_000)
+  const fields = { 'user-agent': long, referer: long, traceparent: '\u00ff'.repeat(55) }
+  const event = fakeFinished({
+    ...{ method: long, path: long, query: `?${long}`, headers: fields },
+    ...{ upstream: long, code: 'unauthenticated', detail: long },
+  })
+  const format = lineFormat()
+  const startMs = performance.now()
+  for (let round = 0; round < 100; round++) format(event)
+  assert.ok(performance.now() - startMs < 2_000)
+  const line = format(event)
+  assert.ok(line.length <= lineBytesMax, `${line.length} bytes`)
+  assert.equal((JSON.parse(line) as Record<string, unknown>).cut, true)
+})

@@ -5,8 +5,9 @@ import { putBytes, putDigits, putQuoted, putText, putThousandths, putWhole } fro
 import { lineBytesMax } from './line-writer.ts'
 import { type HiddenParameters, redactQuery, redactUrl } from './redact.ts'
 
-/** Longest text of one client-given field in a line that had to be cut. */
+/** Longest text of one field in a line that had to be cut, and in one that was too long still: escaped, a unit takes six bytes. */
 const cutTo = 128
+const cutShort = 16
 
 /** What is the same in every line, as bytes. */
 const opening = Buffer.from('{"time":"')
@@ -47,8 +48,10 @@ export type LineFormat = (event: FinishedCall, bytes: Uint8Array, at: number) =>
 export function createLineFormat(hidden: HiddenParameters): LineFormat {
   const putTime = createTimeFormat()
   return (event, bytes, at) => {
-    const end = putLine(event, bytes, at, putTime, Infinity, hidden)
-    return end - at <= lineBytesMax ? end : putLine(event, bytes, at, putTime, cutTo, hidden)
+    // What is longer makes the line too long anyway, and is not to be escaped in vain.
+    let end = putLine(event, bytes, at, putTime, lineBytesMax, hidden)
+    if (end - at > lineBytesMax) end = putLine(event, bytes, at, putTime, cutTo, hidden)
+    return end - at > lineBytesMax ? putLine(event, bytes, at, putTime, cutShort, hidden) : end
   }
 }
 
@@ -88,7 +91,7 @@ function putLine(
   if (referer !== undefined) at = member(at, keys.referer, redactUrl(referer, hidden))
   const traceparent = headers.get('traceparent')
   if (traceparent?.length === 55) at = member(at, keys.traceId, traceparent.slice(3, 35))
-  return putBytes(bytes, at, cut === Infinity ? closing : cutClosing)
+  return putBytes(bytes, at, cut === lineBytesMax ? closing : cutClosing)
 }
 
 type PutTime = (bytes: Uint8Array, at: number, wallMs: number) => number
