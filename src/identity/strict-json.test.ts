@@ -52,7 +52,8 @@ test('whatever JSON.stringify writes is read as it was, with any white space', (
 })
 
 test('what is no object, and none in UTF-8, is refused', () => {
-  for (const text of ['[]', '"a"', 'null', '{', '{"a":1,"a":1}', '']) assert.equal(strictObject(Buffer.from(text)), null)
+  for (const text of ['[]', '"a"', 'null', '{', '{"a":1,"a":1}', ''])
+    assert.equal(strictObject(Buffer.from(text)), null)
   assert.equal(strictObject(Buffer.from('{"a":"\xff"}', 'latin1')), null)
 })
 

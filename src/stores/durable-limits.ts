@@ -4,7 +4,7 @@
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { Counter, Log, Meter } from '../core/ports.ts'
 import { noRow } from './limit-cells.ts'
-import type { LimitTable } from './limit-tables.ts'
+import { bookedPrefix, type LimitTable } from './limit-tables.ts'
 import type { SharedTime } from './local-limits.ts'
 import { type Booking, QuotaFile } from './quota-file.ts'
 import { uncounted } from './uncounted.ts'
@@ -95,7 +95,7 @@ class DurableStore implements LimitStore {
     this.#scope = scope
     this.#onFailure = onFailure
     // Told apart from rows that are counted in memory alone.
-    this.#table = table(`durable ${scope}`, callers)
+    this.#table = table(bookedPrefix + scope, callers)
     this.#time = time
     this.#log = log
     this.#full = meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name })

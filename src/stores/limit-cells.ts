@@ -38,7 +38,7 @@ export class LimitCells {
    * row may be read; before it is written, call `begin`.
    */
   open(low: number, high: number, nowMs: number): number {
-    const set = Math.floor(((high >>> 0) / 0x1_0000_0000) * this.#view.sets)
+    const set = this.#view.setOf(high)
     if (!this.#take(set)) return noRow
     const row = this.#locate(set, low, high, nowMs)
     if (row === noRow) this.close()

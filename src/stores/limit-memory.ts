@@ -76,6 +76,11 @@ export class LimitView {
     this.#notes = sets * this.#set
   }
 
+  /** The set of a key, by the second word of its hash. */
+  setOf(high: number): number {
+    return Math.floor(((high >>> 0) / 0x1_0000_0000) * this.sets)
+  }
+
   /** Word with the lock of a set: 0, or 1 + the worker that has it. */
   lockOf(set: number): number {
     return set * this.#set * numberWords
@@ -125,4 +130,36 @@ export function releaseLimits(memory: LimitMemory, worker: number): void {
   if (set < 0) return
   const lock = view.lockOf(set)
   if (Atomics.compareExchange(words, lock, worker + 1, 0) === worker + 1) Atomics.notify(words, lock)
+}
+
+/**
+ * Copies what is worth something into another memory of the same seed that nobody uses yet; where a set has no room, what is worth
+ * something for the longest time stays. Takes no locks: what is counted at the same time may be missing.
+ */
+export function carryOver(from: LimitMemory, to: LimitMemory): void {
+  const source = new LimitView(from)
+  const target = new LimitView(to)
+  for (let set = 0; set < source.sets; set++) {
+    for (let entry = 0; entry < entriesPerSet; entry++) {
+      const hashes = source.hashOf(set, entry)
+      const [low, high] = [source.words[hashes] as number, source.words[hashes + entriesPerSet] as number]
+      // The first word of a key is never zero.
+      if (low === 0) continue
+      const row = source.rowOf(set, entry)
+      put(target, low, high, source.numbers.subarray(row - 1, row + source.fields))
+    }
+  }
+}
+
+/** `row` begins with the time until which it is worth something. */
+function put(view: LimitView, low: number, high: number, row: Float64Array): void {
+  const set = view.setOf(high)
+  const places = Array.from({ length: entriesPerSet }, (_, entry) => view.rowOf(set, entry) - 1)
+  const untilMs = (place: number) => view.numbers[place] as number
+  const place = places.reduce((least, other) => (untilMs(other) < untilMs(least) ? other : least))
+  if (untilMs(place) >= (row[0] as number)) return
+  view.numbers.set(row, place)
+  const hashes = view.hashOf(set, places.indexOf(place))
+  view.words[hashes] = low
+  view.words[hashes + entriesPerSet] = high
 }

@@ -69,7 +69,7 @@ test('as many callers as were asked for are counted, but for a few in a thousand
   assert.ok(full.length < 500, `${full.length} found no room`)
 })
 
-test('a reload keeps the counts of a limit that goes on, and gives one of another size a new memory', () => {
+test('a reload keeps the counts of a limit that goes on, also where it has another size', () => {
   const { load } = setUp()
   const before = load({ a: 64, b: 64, gone: 64 })
   for (const scope of ['a', 'b', 'gone']) for (const key of ['k', 'k']) before.take(0, scope, key)
@@ -77,10 +77,32 @@ test('a reload keeps the counts of a limit that goes on, and gives one of anothe
   assert.deepEqual([...given.keys()].toSorted(), ['a', 'b', 'more'])
   assert.deepEqual(
     ['a', 'b', 'more'].map(scope => take(1, scope, 'k').isAllowed),
-    [false, true, true],
+    [false, false, true],
   )
   assert.equal(before.take(0, 'gone', 'k').isAllowed, false, 'calls under way go on with what they had')
   assert.equal(load({ gone: 64 }).take(0, 'gone', 'k').isAllowed, true)
+})
+
+test('what was counted goes along into more room, and what has room into less', () => {
+  const { load } = setUp()
+  const few = load({ a: 300 })
+  const keys = Array.from({ length: 200 }, (_, index) => `k${index}`)
+  const counted = keys.filter(key => few.take(0, 'a', key).fallback === null && few.take(1, 'a', key).isAllowed)
+  assert.ok(counted.length > 190)
+  const many = load({ a: 3000 })
+  for (const key of counted) assert.equal(many.take(1, 'a', key).isAllowed, false, key)
+  assert.equal(many.take(0, 'a', 'new').isAllowed, true)
+  const less = load({ a: 30 })
+  const known = counted.filter(key => less.take(0, 'a', key).fallback === null)
+  assert.ok(known.length > 20, `${known.length} were carried over`)
+  for (const key of known) assert.equal(less.take(1, 'a', key).isAllowed, false, key)
+})
+
+test('permits that were booked in a file are not there twice', () => {
+  const { load } = setUp()
+  const before = load({ 'durable a': 64 })
+  for (const key of ['k', 'k']) before.take(0, 'durable a', key)
+  assert.equal(load({ 'durable a': 128 }).take(0, 'durable a', 'k').isAllowed, true)
 })
 
 test('a limit that two places ask for has room for the larger', () => {

@@ -3,12 +3,21 @@
 
 import { halfSipHash } from '../core/half-sip-hash.ts'
 import { LimitCells } from './limit-cells.ts'
-import { createLimitMemory, type LimitMemory, type LimitMemoryOptions, releaseLimits } from './limit-memory.ts'
+import {
+  carryOver,
+  createLimitMemory,
+  type LimitMemory,
+  type LimitMemoryOptions,
+  releaseLimits,
+} from './limit-memory.ts'
 
 /** How many keys each limit counts at once, by its scope. */
 export type WantedTables = ReadonlyMap<string, number>
 /** The memory of each limit, by its scope. */
 export type GivenTables = ReadonlyMap<string, LimitMemory>
+
+/** What scopes begin with whose rows hold permits that were booked in a file: two copies of one could both be spent. */
+export const bookedPrefix = 'durable '
 
 /** The memory of one limit in one worker: there from when the config that wanted it is in force. */
 export class LimitTable {
@@ -98,7 +107,8 @@ export class LimitMemories {
   }
 
   /**
-   * The memories that workers want: those that are there as they are, where they have the right size. Nothing is kept yet.
+   * The memories that workers want: those that are there as they are, where they have the right size, else new ones with what
+   * was counted in these. Nothing is kept yet.
    *
    * @throws Error where there is not so much memory.
    */
@@ -106,7 +116,7 @@ export class LimitMemories {
     const given = new Map<string, LimitMemory>()
     for (const [scope, keys] of [...wanted].flatMap(tables => [...tables])) {
       const known = given.get(scope) ?? this.#given.get(scope)
-      given.set(scope, known?.keys === keys ? known : this.#make(scope, keys))
+      given.set(scope, known?.keys === keys ? known : this.#make(scope, keys, known))
     }
     return given
   }
@@ -123,9 +133,12 @@ export class LimitMemories {
     for (const memory of [...this.#given.values(), ...this.#before]) releaseLimits(memory, worker)
   }
 
-  #make(scope: string, keys: number): LimitMemory {
+  /** Of another size than before: what was counted counts on, or a signature that was used up would be good once more. */
+  #make(scope: string, keys: number, before: LimitMemory | undefined): LimitMemory {
     try {
-      return createLimitMemory({ ...this.#options, keys })
+      const memory = createLimitMemory({ ...this.#options, keys })
+      if (before !== undefined && !scope.startsWith(bookedPrefix)) carryOver(before, memory)
+      return memory
     } catch (cause) {
       throw new Error(`there is no memory for the ${keys} callers of the limit ${scope}; lower its \`callers\``, {
         cause,

@@ -79,7 +79,12 @@ test('bodies that are compressed are refused, others pass by choice', async () =
 test('bodies that some reader may take for JSON or XML pass by no choice', async () => {
   const types = [
     ...['application/json; charset=utf-16', 'application/xml;charset=latin1', 'application/json, text/plain'],
-    ...['text/plain, application/json', 'text/plain;a=b, application/json', 'application/json\tx', '"application/json"'],
+    ...[
+      'text/plain, application/json',
+      'text/plain;a=b, application/json',
+      'application/json\tx',
+      '"application/json"',
+    ],
     ...['application / json', 'application', 'text/plain;a="b", text/json', 'text/plain;a="b'],
   ]
   for (const type of types) assert.equal(await ask(type, '[[[[[1]]]]]', {}, 'allow'), 'media-type-refused', type)
