@@ -1,6 +1,7 @@
 // How authentication policies turn a call away.
 
 import type { Call } from '../core/call.ts'
+import { defineFact, type Fact } from '../core/facts.ts'
 import { Reply } from '../core/reply.ts'
 
 /**
@@ -12,6 +13,15 @@ export function refuseUnauthenticated(call: Call, challenge: string, reason: str
   const reply = Reply.problem('unauthenticated')
   reply.headers.add('www-authenticate', challenge)
   return reply
+}
+
+/** The call brought a key or password that was wrong, whatever else let it pass: a guess. */
+export const wrongSecret: Fact<true> = defineFact<true>('wrong secret')
+
+/** As `refuseUnauthenticated`, for a key or password that was looked at. */
+export function refuseGuess(call: Call, challenge: string, reason: string): Reply {
+  call.facts.set(wrongSecret, true)
+  return refuseUnauthenticated(call, challenge, reason)
 }
 
 /** 403 for a caller who is known but may not; the reason goes to the access log alone. */

@@ -8,7 +8,7 @@ import { Reply } from '../../core/reply.ts'
 import { Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
-import { challengeOf, refuseUnauthenticated } from '../../identity/refuse.ts'
+import { challengeOf, refuseGuess, refuseUnauthenticated } from '../../identity/refuse.ts'
 import { createKeyReader } from './presented.ts'
 
 const token = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
@@ -48,7 +48,7 @@ export const apiKey = definePolicy({
     return next => {
       const proceed = (call: Call, text: string, identity: Identity | null): Promise<Reply> => {
         if (identity === null) {
-          return Promise.resolve(refuseUnauthenticated(call, challenge, `the key is ${identities.why('key', text)}`))
+          return Promise.resolve(refuseGuess(call, challenge, `the key is ${identities.why('key', text)}`))
         }
         if (!scopes.every(scope => identity.credential.scopes.includes(scope))) {
           call.refusal = 'the key lacks a scope'

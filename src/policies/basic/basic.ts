@@ -8,7 +8,7 @@ import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Type } from '../../core/schema.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
-import { challengeOf, refuseUnauthenticated } from '../../identity/refuse.ts'
+import { challengeOf, refuseGuess, refuseUnauthenticated } from '../../identity/refuse.ts'
 import { createPasswordChecks, type Verdict } from './checks.ts'
 import { readBasic, type UserPassword } from './credentials.ts'
 
@@ -66,7 +66,7 @@ export const basic = definePolicy({
         }
         if (identity === null || verdict === 'wrong') {
           const reason = identity === null ? `the user is ${identities.why('basic', user)}` : 'the password is wrong'
-          return Promise.resolve(refuseUnauthenticated(call, challenge, reason))
+          return Promise.resolve(refuseGuess(call, challenge, reason))
         }
         const proven = principalOf('basic', identity)
         call.facts.set(principal, proven)

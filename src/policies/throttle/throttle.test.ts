@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { LimitStore } from '../../core/limits.ts'
 import { Reply } from '../../core/reply.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { refuseGuess } from '../../identity/refuse.ts'
 import { createGuessReader } from './guess.ts'
 import { throttle } from './throttle.ts'
 
@@ -43,6 +44,29 @@ test('429 after so many failures of one address, without asking further', async 
   assert.equal(next.calls.length, 3)
   assert.equal(await status({ clientAddress: '192.0.2.9', headers: { 'x-api-key': 'other' } }), 401)
 })
+
+for (const [what, answer] of [
+  ['passes by another credential', () => Reply.empty(200)],
+  ['is refused for what another one lacks', () => Reply.problem('insufficient-scope')],
+] as const) {
+  test(`a wrong password is a guess, also where the call ${what}`, async () => {
+    const ports = fakePorts({}, { limits: countingStore })
+    const rates = { failures: { count: 3, windowMs: 60_000 }, guesses: { count: 100, windowMs: 60_000 } }
+    const next = makeNext(call => {
+      refuseGuess(call, 'Basic', 'the password is wrong')
+      return answer()
+    })
+    const options = { ...rates, header: 'x-api-key', retryAfter: 60_000, callers: 64 }
+    const step = throttle.build(options, ports, place)(next)
+    const statuses: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const headers = { 'x-api-key': 'good', authorization: basic(`bob:guess${i}`) }
+      statuses.push((await step(makeCall({ headers }))).status)
+    }
+    const { status } = answer()
+    assert.deepEqual(statuses, [status, status, status, 429, 429])
+  })
+}
 
 const fromHost = (host: string): CallOptions => ({
   clientAddress: `2001:db8:1:2::${host}`,

@@ -6,6 +6,7 @@ import { definePolicy } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Rate, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
+import { wrongSecret } from '../../identity/refuse.ts'
 import { clientOf } from '../../limits/key.ts'
 import { callersOption } from '../../limits/options.ts'
 import { createGuessReader } from './guess.ts'
@@ -49,7 +50,9 @@ export const throttle = definePolicy({
         return refuse(Math.min(waitMs, retryAfter))
       }
       const reply = await next(call)
-      if (reply.code === 'unauthenticated' && hasCredentials(call, guess)) {
+      // `any-of` may answer otherwise, by another credential of the same call: it was a guess all the same.
+      const isGuess = call.facts.get(wrongSecret) === true
+      if (isGuess || (reply.code === 'unauthenticated' && hasCredentials(call, guess))) {
         await store.take(client, byClient, 1)
         if (guess !== null) await store.take(guess, byGuess, 1)
       }
