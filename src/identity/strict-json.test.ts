@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { performance } from 'node:perf_hooks'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { strictObject, strictValue } from './strict-json.ts'
 
 const read = (text: string, depth = 8) => strictValue(Buffer.from(text), depth)
