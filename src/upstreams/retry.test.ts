@@ -20,6 +20,7 @@ const timeout = failure('upstream-timeout', 'if-idempotent')
 /** A sender over endpoints `a`, `b`, … that play these scripts, each picked in turn. */
 function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, callMs: number | null = null) {
   const ports = new FakePorts()
+  const told: string[] = []
   const endpoints = scripts.map((acts, i) => new FakeEndpoint('abcdefgh'[i] ?? '', 1, [...acts]))
   const send = createSender({
     name: 'catalog',
@@ -27,11 +28,12 @@ function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, c
     callMs,
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => failure('upstream-unresolved'),
+    observe: (_, { id }, outcome) => told.push(`${id} ${outcome instanceof Reply ? outcome.status : outcome.code}`),
     ports,
     startTimer: ports.time.startTimer,
   })
   const sent = () => endpoints.map(endpoint => endpoint.sent.length)
-  return { ports, endpoints, send, sent }
+  return { ports, endpoints, send, sent, told }
 }
 
 async function textOf(reply: Promise<Reply>): Promise<string> {
@@ -53,6 +55,15 @@ test('a call that succeeds is sent once', async () => {
 test('no endpoint: rejects with the reason', async () => {
   const { send } = setUp([])
   await assert.rejects(send(createCall()), withCode('upstream-unresolved'))
+})
+
+test('the observer is told how each try ended', async () => {
+  const { send, told } = setUp([[200, stale, connectFailed], [503]], { attempts: 2, on: ['connect-failure', '503'] })
+  await send(createCall())
+  assert.deepEqual(told.splice(0), ['a 200'])
+  // Stale, then again on a fresh connection, which fails; then another endpoint, then the first once more.
+  assert.equal(await textOf(send(createCall())), '200 a')
+  assert.deepEqual(told, ['a upstream-stale', 'a upstream-connect-failed', 'b 503', 'a 200'])
 })
 
 test('what is no Failure becomes one', async () => {

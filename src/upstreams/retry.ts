@@ -11,6 +11,7 @@ import { createConditions, isIdempotent, isStaleAndSafe, type RetryReason } from
 import type { Endpoint } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
 import { Replay } from './replay.ts'
+import type { TryObserver } from './try-observer.ts'
 
 const backoffMsMax = 1000
 
@@ -28,6 +29,8 @@ export interface SenderOptions {
   readonly pick: (call: Call, tried: readonly Endpoint[]) => Endpoint | null
   /** Why there is no endpoint for a call. */
   readonly noEndpoint: () => Failure
+  /** Told how each try ended; null where nobody wants to know. */
+  readonly observe: TryObserver | null
   readonly ports: Pick<Ports, 'clock' | 'random' | 'meter'>
   readonly startTimer: StartTimer
 }
@@ -40,13 +43,15 @@ const none: readonly Endpoint[] = []
  * Hot path: a call whose first try succeeds costs one promise and one closure more than the try itself.
  */
 export function createSender(options: SenderOptions): Step {
-  const { pick, noEndpoint, callMs, retry, ports } = options
+  const { pick, noEndpoint, callMs, retry, observe, ports } = options
   const budget = retry === null || retry.attempts === 0 ? null : createBudget(retry.budget)
   const recover = createRecovery(options, budget)
   const isAnyStatusRetried = retry !== null && retry.attempts > 0 && retry.on.some(reason => /^\d/.test(reason))
+  const isEachReplyWatched = isAnyStatusRetried || observe !== null
 
   /** A reply ends the matter, unless its status may be tried again. */
   function accept(call: Call, endpoint: Endpoint, replay: Replay | null, reply: Reply): Reply | Promise<Reply> {
+    observe?.(call, endpoint, reply)
     if (isAnyStatusRetried && reply.status >= 500) return recover(call, endpoint, replay, reply)
     replay?.settle()
     return reply
@@ -58,12 +63,14 @@ export function createSender(options: SenderOptions): Step {
     const endpoint = pick(call, none)
     if (endpoint === null) return Promise.reject(noEndpoint())
     const replay = call.body.isEmpty || !isIdempotent(call.method) ? null : record(call)
-    const isWatched = replay !== null || isAnyStatusRetried
+    const isWatched = replay !== null || isEachReplyWatched
     return endpoint
       .send(call, false)
-      .then(isWatched ? reply => accept(call, endpoint, replay, reply) : undefined, thrown =>
-        recover(call, endpoint, replay, Failure.from(thrown)),
-      )
+      .then(isWatched ? reply => accept(call, endpoint, replay, reply) : undefined, thrown => {
+        const failure = Failure.from(thrown)
+        observe?.(call, endpoint, failure)
+        return recover(call, endpoint, replay, failure)
+      })
   }
 }
 
@@ -71,8 +78,15 @@ type Recovery = (call: Call, endpoint: Endpoint, replay: Replay | null, outcome:
 
 /** Makes the function that takes the outcome of a first try and ends with the last outcome there is. */
 function createRecovery(options: SenderOptions, budget: Budget | null): Recovery {
-  const { pick, noEndpoint, retry } = options
+  const { pick, noEndpoint, retry, observe } = options
   const allow = retry === null ? createFailover(options) : createRetries(options, retry, budget)
+
+  /** One try, with its failure as a value. */
+  async function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
+    const outcome = await endpoint.send(call, isFresh).catch((thrown: unknown) => Failure.from(thrown))
+    observe?.(call, endpoint, outcome)
+    return outcome
+  }
 
   return async function recover(call, endpoint, replay, first) {
     const tried = [endpoint]
@@ -156,11 +170,6 @@ function record(call: Call): Replay {
   const replay = new Replay(call.body)
   call.body = replay.body()
   return replay
-}
-
-/** One try, with its failure as a value. */
-function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
-  return endpoint.send(call, isFresh).catch(thrown => Failure.from(thrown))
 }
 
 /** Nobody gave the call up, and every byte of its body can still be sent. */

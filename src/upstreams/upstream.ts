@@ -12,6 +12,7 @@ import type { Endpoint, EndpointAddress } from './endpoint.ts'
 import type { Lookup } from './lookup.ts'
 import { type StartTimer, startTimer } from './pause.ts'
 import { createSender } from './retry.ts'
+import { combineObservers } from './try-observer.ts'
 
 export interface UpstreamParts {
   readonly lookup: Lookup
@@ -45,6 +46,7 @@ export function createUpstream(
     callMs: timeouts.call,
     pick: (call, tried) => balancer.pick(call, directory.endpoints, tried),
     noEndpoint: () => explainNoEndpoint(name, directory),
+    observe: combineObservers([]),
     ports,
     startTimer: parts.startTimer ?? startTimer,
   })
