@@ -13,7 +13,9 @@ import { basic } from './policies/basic/basic.ts'
 import { bodyGuard } from './policies/body-guard/body-guard.ts'
 import { bodyLimit } from './policies/body-limit/body-limit.ts'
 import { bot } from './policies/bot/bot.ts'
+import { buffer } from './policies/buffer/buffer.ts'
 import { clientCertificate } from './policies/client-certificate/client-certificate.ts'
+import { compress } from './policies/compress/compress.ts'
 import { concurrency } from './policies/concurrency/concurrency.ts'
 import { cors } from './policies/cors/cors.ts'
 import { csrf } from './policies/csrf/csrf.ts'
@@ -43,7 +45,9 @@ export const policies: readonly PolicyDefinition[] = [
   bodyGuard,
   bodyLimit,
   bot,
+  buffer,
   clientCertificate,
+  compress,
   concurrency,
   cors,
   csrf,

@@ -43,6 +43,7 @@ export const codes = {
   'coding-not-implemented': { status: 501, source: 'gateway', text: 'This transfer coding is not supported.' },
   'version-not-supported': { status: 505, source: 'gateway', text: 'This version of HTTP is not supported.' },
   'concurrency-exceeded': { status: 503, source: 'gateway', text: 'Too many calls at once. Try again shortly.' },
+  'buffers-full': { status: 503, source: 'gateway', text: 'Too many bodies are held at once. Try again shortly.' },
   'access-unavailable': { status: 503, source: 'gateway', text: 'Access cannot be checked now. Try again shortly.' },
   'authentication-unavailable': { status: 503, source: 'gateway', text: 'Callers cannot be checked now. Try again.' },
   'login-unavailable': { status: 503, source: 'gateway', text: 'Nobody can log in now. Try again shortly.' },

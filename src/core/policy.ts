@@ -55,6 +55,8 @@ export interface PolicyPorts extends Ports {
   readonly identities: Identities
   readonly denials: Denials
   readonly outside: Outside
+  /** How many workers share the calls of this gateway: each has its part of a bound that the config names for all. */
+  readonly workers: number
   /** What counts calls for a limit. @throws Error where it cannot be had, such as a store that the config does not name. */
   limits(options: LimitStoreOptions): LimitStore
   /** Builds a policy that stands inside the options of another one; see `Policies` of schema.ts. `place` is that other's. */

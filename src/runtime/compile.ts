@@ -149,6 +149,7 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
   const shared: Omit<PolicyPorts, 'policy'> = {
     ...kit.ports,
     ...kit.policyPorts,
+    workers: kit.share.workers,
     limits: options => kit.limits(options, keep),
     file(path) {
       const text = kit.files[path]

@@ -170,6 +170,18 @@ export const metrics = {
     help: 'Calls that `external` let pass unchecked, as its service gave no proper answer.',
     labels: ['http_route'],
   },
+  turnpike_compressions: {
+    type: 'counter',
+    unit: '',
+    help: 'Replies that `compress` compressed, by coding.',
+    labels: ['http_route', 'coding'],
+  },
+  turnpike_compression_bytes: {
+    type: 'counter',
+    unit: 'bytes',
+    help: 'Bytes of replies before (`side="in"`) and after (`side="out"`) compression.',
+    labels: ['http_route', 'side'],
+  },
   // Config and threads.
   turnpike_config_version: {
     type: 'gauge',

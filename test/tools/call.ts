@@ -119,6 +119,7 @@ export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}, world:
       rpc: request => Promise.reject(new OutsideError('unreachable', `the test has no server for ${request.url}`)),
       ...world.outside,
     },
+    workers: 1,
     limits(options) {
       if (world.limits === undefined) throw new Error('the test has no store of counts')
       return world.limits(options)

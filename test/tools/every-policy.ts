@@ -80,6 +80,14 @@ routes:
       - quota: { limit: 1000/day, by: client }
       - rate-limit: 10/s
     reply: { status: 204 }
+  - name: content
+    match: { path: /content }
+    policies:
+      - compress: {}
+      - compress: { codings: [gzip], types: [text/html, "*+json"], min: 0, levels: { gzip: 9, br: 11, zstd: 19 }, concurrent: 1 }
+      - buffer: 64kB
+      - buffer: { max: 1kB, replies: 2kB, memory: 1MB }
+    reply: { status: 204 }
 `
 
 /** What the files hold that the config names. */

@@ -5,6 +5,7 @@ import type { Headers } from '../../core/headers.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
+import { addVary } from '../../core/vary.ts'
 import { checkOrigin, compileOrigins } from './origins.ts'
 
 const options = Fields({
@@ -96,14 +97,6 @@ function compilePreflight({ methods, headers, maxAge }: Options): (call: Call, h
 function namesIn(call: Call, key: string): string {
   const text = call.headers.get(key) ?? ''
   return /^[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*$/.test(text) ? text : ''
-}
-
-function addVary(headers: Headers, name: string): void {
-  if (!headers.has('vary')) return headers.add('vary', name)
-  const values = headers.all('vary')
-  const names = values.flatMap(value => value.toLowerCase().split(',')).map(part => part.trim())
-  if (names.includes('*') || names.includes(name.toLowerCase())) return
-  headers.set('vary', [...values, name].join(', '))
 }
 
 /** The policy alone speaks for the gateway: what the upstream said about CORS would contradict it. */
