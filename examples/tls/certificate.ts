@@ -1,4 +1,4 @@
-// Makes self-signed certificates for trying things out: ECDSA P-256, DER by hand (RFC 5280), nothing but node:crypto.
+// Makes certificates for trying things out: ECDSA P-256, DER by hand (RFC 5280), nothing but node:crypto.
 
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 
@@ -9,24 +9,44 @@ export interface Certificate {
   readonly key: string
 }
 
+/** What signs another certificate. */
+export interface Authority extends Certificate {
+  /** Its common name. */
+  readonly name: string
+}
+
 /** A certificate for these DNS names, valid for thirty days. */
 export function selfSigned(names: readonly string[], now = new Date()): Certificate {
+  return make(names, null, true, now)
+}
+
+/** A certificate that signs others: a root, or one below `by`. */
+export function authority(name: string, by: Authority | null = null): Authority {
+  return { ...make([name], by, true, new Date()), name }
+}
+
+/** A certificate for these DNS names that an authority vouches for; an expired one where `now` is more than thirty days ago. */
+export function signedBy(by: Authority, names: readonly string[], now = new Date()): Certificate {
+  return make(names, by, false, now)
+}
+
+function make(names: readonly string[], by: Authority | null, isAuthority: boolean, now: Date): Certificate {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signatureType = sequence(objectId('2a8648ce3d040302')) // ecdsa-with-SHA256
-  const name = sequence(set(sequence(objectId('550403'), tlv(0x0c, Buffer.from(names[0] ?? 'localhost')))))
+  const name = commonName(names[0] ?? 'localhost')
   const until = new Date(now.getTime() + 30 * 86_400_000)
   const from = new Date(now.getTime() - 3_600_000)
   const body = sequence(
     tlv(0xa0, integer(Buffer.from([2]))), // version 3
     integer(Buffer.concat([Buffer.from([0x40]), randomBytes(15)])),
     signatureType,
-    name,
+    by === null ? name : commonName(by.name),
     sequence(time(from), time(until)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
-    tlv(0xa3, sequence(basicConstraints(), subjectAltName(names))),
+    tlv(0xa3, sequence(basicConstraints(isAuthority), subjectAltName(names))),
   )
-  const signature = sign('sha256', body, privateKey)
+  const signature = sign('sha256', body, by === null ? privateKey : by.key)
   const certificate = sequence(body, signatureType, tlv(0x03, Buffer.from([0]), signature))
   return { cert: pem('CERTIFICATE', certificate), key: privateKey.export({ type: 'pkcs8', format: 'pem' }) }
 }
@@ -49,10 +69,14 @@ function time(date: Date): Buffer {
   return tlv(0x17, Buffer.from(`${digits}Z`))
 }
 
-/** Marks it as an authority, so that clients may trust it by itself. */
-function basicConstraints(): Buffer {
-  const isAuthority = tlv(0x01, Buffer.from([0xff]))
-  return sequence(objectId('551d13'), isAuthority, tlv(0x04, sequence(isAuthority)))
+function commonName(text: string): Buffer {
+  return sequence(set(sequence(objectId('550403'), tlv(0x0c, Buffer.from(text)))))
+}
+
+/** Says whether it may sign others; only so do clients trust it by itself. */
+function basicConstraints(isAuthority: boolean): Buffer {
+  const isTrue = tlv(0x01, Buffer.from([0xff]))
+  return sequence(objectId('551d13'), isTrue, tlv(0x04, isAuthority ? sequence(isTrue) : sequence()))
 }
 
 function subjectAltName(names: readonly string[]): Buffer {

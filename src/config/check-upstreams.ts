@@ -1,7 +1,7 @@
 // What a schema cannot say about upstreams: settings that contradict each other.
 
 import type { Found } from './found.ts'
-import { headSpan, numberOf, partOf, partsOf } from './found-read.ts'
+import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
 
 /** `blueprint` may be broken in parts. */
@@ -9,6 +9,7 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
   const workers = numberOf(partOf(blueprint, 'workers')) ?? 0
   for (const [name, upstream] of partOf(blueprint, 'upstreams')?.children ?? []) {
     checkTargets(String(name), upstream, findings)
+    checkCertificate(String(name), partOf(upstream, 'tls'), findings)
     const hashBy = partOf(upstream, 'hashBy')
     const balance = partOf(upstream, 'balance')
     if (hashBy !== null && hashBy.value !== null && balance?.isBroken === false && balance.value !== 'hash') {
@@ -27,6 +28,13 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
       findings.push({ message, hint, span: connections.span })
     }
   }
+}
+
+function checkCertificate(name: string, tls: Found | null, findings: Finding[]): void {
+  const [cert, key] = [partOf(tls, 'cert'), partOf(tls, 'key')]
+  if (tls === null || tls.isBroken || (textOf(cert) === null) === (textOf(key) === null)) return
+  const message = `the upstream \`${name}\` needs \`cert\` and \`key\` together`
+  findings.push({ message, hint: 'Write both, or none.', span: headSpan((textOf(cert) === null ? key : cert) ?? tls) })
 }
 
 function checkTargets(name: string, upstream: Found, findings: Finding[]): void {

@@ -9,6 +9,7 @@ import {
   pathsSchema,
   storeSchema,
   telemetrySchema,
+  tlsSessionsSchema,
   upstreamSchema,
 } from '../core/blueprint.ts'
 import { consumerSchema, planSchema } from '../core/consumer-schema.ts'
@@ -41,6 +42,11 @@ export function languageSchema(language: Language): Keywords {
       }),
       drain: Duration({ default: '30s', description: 'How long calls may go on after the order to stop.' }),
       paths: { ...pathsSchema, default: {}, description: 'What is refused or mended in the paths of calls.' },
+      tlsSessions: {
+        ...tlsSessionsSchema,
+        default: {},
+        description: 'How clients of TLS listeners resume their sessions, on any worker.',
+      },
       telemetry: { ...telemetrySchema, default: {}, description: 'Access log, request ids and traces.' },
       outbound: {
         ...outboundSchema,

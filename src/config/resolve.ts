@@ -8,6 +8,7 @@ import { compileTemplate } from '../core/template.ts'
 import { assemble } from './assemble.ts'
 import { checkListeners } from './check-listeners.ts'
 import { checkRoutes } from './check-routes.ts'
+import { checkTls } from './check-tls.ts'
 import { checkStores } from './check-stores.ts'
 import { checkUpstreams } from './check-upstreams.ts'
 import { checkConsumers } from './check-consumers.ts'
@@ -88,6 +89,7 @@ export function resolve(input: ResolveInput): Resolution {
   const config = walk(tree, languageSchema(language), { name: '', keySpan: null }, { formats, findings })
   const found = assemble(config)
   checkListeners(found, findings)
+  checkTls(found, findings)
   checkUpstreams(found, findings)
   checkConsumers(found, findings)
   checkRoutes(config, found, language, path => files[path] ?? '', findings)

@@ -7,6 +7,7 @@ import {
   Fields,
   Maybe,
   Named,
+  OneOrMany,
   PatternText,
   Percent,
   type PolicyPart,
@@ -30,6 +31,12 @@ export const tlsSchema = Fields({
     },
   ),
   minVersion: Choice(['1.2', '1.3'], { default: '1.2', description: 'Oldest TLS version accepted.' }),
+  ciphers: OneOrMany(Type.String(), {
+    minItems: 1,
+    default: ['intermediate'],
+    description:
+      'Cipher suites in the order of preference, by the names of OpenSSL; `intermediate` and `compatible` stand for lists.',
+  }),
   clientCa: Maybe(
     Shorthand(
       'file',
@@ -46,6 +53,11 @@ export const tlsSchema = Fields({
           crl: Maybe(
             Type.String({ format: 'file', description: 'PEM file of revocation lists, one of every authority.' }),
           ),
+          chain: Type.Boolean({
+            default: false,
+            description:
+              'Keeps what the client sent along with its certificate, for `Client-Cert-Chain`. Sessions do not resume then: tickets hold no chain.',
+          }),
         },
         { description: 'Asks clients for a certificate; nobody is asked where it is not written.' },
       ),
@@ -87,6 +99,14 @@ export const listenerSchema = Fields({
     default: [],
     description:
       'Addresses or CIDRs whose X-Forwarded-* and Forwarded fields are believed; from others they are dropped.',
+  }),
+})
+
+export const tlsSessionsSchema = Fields({
+  lifetime: Duration({ default: '1h', description: 'How long a TLS session may be resumed; at most `rotate`.' }),
+  rotate: Duration({
+    default: '12h',
+    description: 'How often the key of session tickets changes; tickets of the key before stay good.',
   }),
 })
 
@@ -149,6 +169,10 @@ export const upstreamSchema = Fields({
       ca: Maybe(
         Type.String({ format: 'file', description: 'PEM file of authorities to trust instead of the system’s.' }),
       ),
+      cert: Maybe(
+        Type.String({ format: 'file', description: 'PEM file with a certificate of this gateway, and its chain.' }),
+      ),
+      key: Maybe(Type.String({ format: 'file', description: 'PEM file with the key of `cert`.' })),
     },
     { default: {}, description: 'For targets with `https`.' },
   ),
@@ -349,6 +373,8 @@ export interface Blueprint {
   /** How long calls may go on after the order to stop, milliseconds. */
   readonly drainMs: number
   readonly paths: PathsBlueprint
+  /** Of all TLS listeners. */
+  readonly tlsSessions: TlsSessionsBlueprint
   readonly telemetry: TelemetryBlueprint
   /** What the gateway may ask of other servers for itself; upstreams are not meant. */
   readonly outbound: OutboundBlueprint
@@ -365,6 +391,7 @@ export interface Blueprint {
 /** `name` is never empty here. Certificate files stand as their absolute paths. */
 export type ListenerBlueprint = Static<typeof listenerSchema>
 export type TlsBlueprint = Static<typeof tlsSchema>
+export type TlsSessionsBlueprint = Static<typeof tlsSessionsSchema>
 export type PathsBlueprint = Static<typeof pathsSchema>
 export type StoreBlueprint = Static<typeof storeSchema>
 export type UpstreamBlueprint = Static<typeof upstreamSchema>

@@ -43,6 +43,8 @@ export interface ClientCertificate {
   readonly toMs: number
   /** The certificate itself, DER. */
   readonly raw: Buffer
+  /** Those that the client sent after it, DER; empty where the listener does not keep them (`clientCa.chain`). */
+  readonly chain: readonly Buffer[]
 }
 
 export interface CallInit {

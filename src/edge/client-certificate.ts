@@ -6,13 +6,20 @@ import { TLSSocket } from 'node:tls'
 import type { ClientCertificate } from '../core/call.ts'
 
 /** Null on plain sockets, for clients that showed none, and for a certificate that nobody vouches for. */
-export function readClientCertificate(socket: Socket): ClientCertificate | null {
+export function readClientCertificate(socket: Socket, keepsChain: boolean): ClientCertificate | null {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return null
   const certificate = socket.getPeerX509Certificate()
-  return certificate === undefined ? null : describe(certificate)
+  return certificate === undefined ? null : describe(certificate, keepsChain ? chainOf(certificate) : [])
 }
 
-function describe(certificate: X509Certificate): ClientCertificate {
+/** What the client sent after its certificate, as it was sent; OpenSSL takes no more than 100 kB. */
+function chainOf(certificate: X509Certificate): Buffer[] {
+  const chain: Buffer[] = []
+  for (let at = certificate.issuerCertificate; at !== undefined; at = at.issuerCertificate) chain.push(at.raw)
+  return chain
+}
+
+function describe(certificate: X509Certificate, chain: readonly Buffer[]): ClientCertificate {
   const subject = oneLine(certificate.subject)
   return {
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
@@ -23,6 +30,7 @@ function describe(certificate: X509Certificate): ClientCertificate {
     fromMs: Date.parse(certificate.validFrom),
     toMs: Date.parse(certificate.validTo),
     raw: certificate.raw,
+    chain,
   }
 }
 

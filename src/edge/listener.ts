@@ -3,21 +3,22 @@
 import { createHash } from 'node:crypto'
 import net, { type Server, type Socket } from 'node:net'
 import tls from 'node:tls'
-import type { ListenerBlueprint, PathsBlueprint } from '../core/blueprint.ts'
+import type { Blueprint, ListenerBlueprint, PathsBlueprint } from '../core/blueprint.ts'
 import type { Peer } from '../core/call.ts'
 import type { Counter, Gauge, Meter, SharedCounter, SharedCounters } from '../core/ports.ts'
 import { Connection } from './connection.ts'
 import { plainAddress } from './forwarded.ts'
 import { type EdgePorts, Gate } from './gate.ts'
 import { readClientCertificate } from './client-certificate.ts'
-import { type Certificates, clientTrust, loadCertificates } from './tls.ts'
+import { type TicketMemory, useTicketKeys } from './ticket-keys.ts'
+import { type Certificates, clientTrust, handshakeOptions, loadCertificates } from './tls.ts'
 import { compileTrust } from './trust.ts'
 
 export interface ListenerPorts extends EdgePorts {
   readonly meter: Meter
   readonly shared: SharedCounters
-  /** Keys of TLS session tickets, the same in every worker, so that a session resumes on any of them; 48 bytes. */
-  readonly ticketKeys: Buffer
+  /** Keys of TLS session tickets, the same in every worker, so that a session resumes on any of them. */
+  readonly tickets: TicketMemory
 }
 
 /** All that a listener is made of, prepared from a blueprint; making it finds the mistakes, using it cannot fail. */
@@ -28,12 +29,13 @@ export interface ListenerSettings {
   readonly isTrusted: (address: string) => boolean
   /** Authorities of client certificates, as options of a secure context. */
   readonly clientTrust: tls.SecureContextOptions & { readonly sessionIdContext?: string }
+  readonly sessionLifetimeMs: number
 }
 
 /** Throws an Error where a certificate cannot be used. */
 export function prepareListener(
   blueprint: ListenerBlueprint,
-  paths: PathsBlueprint,
+  { paths, tlsSessions }: Pick<Blueprint, 'paths' | 'tlsSessions'>,
   files: Readonly<Record<string, string>>,
 ): ListenerSettings {
   return {
@@ -42,6 +44,7 @@ export function prepareListener(
     certificates: blueprint.tls === null ? null : loadCertificates(blueprint.tls, files),
     isTrusted: compileTrust(blueprint.trustedProxies),
     clientTrust: blueprint.tls === null ? {} : sessionsBoundTo(clientTrust(blueprint.tls, files)),
+    sessionLifetimeMs: tlsSessions.lifetime,
   }
 }
 
@@ -125,7 +128,8 @@ export class Listener {
     this.#settings = settings
     this.gate.adopt(settings.blueprint, settings.paths, settings.isTrusted)
     if (this.#server instanceof tls.Server && settings.certificates !== null) {
-      this.#server.setSecureContext(secureOptions(settings, this.#ports.ticketKeys))
+      this.#server.setSecureContext(secureOptions(settings))
+      useTicketKeys(this.#server, this.#ports.tickets)
     }
   }
 
@@ -196,7 +200,7 @@ export class Listener {
         requestCert: (blueprint.tls?.clientCa ?? null) !== null,
         // A bad certificate is refused below, so that the log can say why; a missing one where it is required, here.
         rejectUnauthorized: blueprint.tls?.clientCa?.mode === 'required',
-        ...secureOptions(this.#settings, this.#ports.ticketKeys),
+        ...secureOptions(this.#settings),
       },
       socket => {
         this.#handshaking.delete(clientOf(socket))
@@ -209,6 +213,7 @@ export class Listener {
         this.#accepted(socket)
       },
     )
+    useTicketKeys(server, this.#ports.tickets)
     server.on('connection', (socket: Socket) => this.#handshakeBegins(socket))
     // A handshake that fails is the client's affair; without a listener it would end the worker.
     server.on('tlsClientError', (_, socket) => socket.destroy())
@@ -261,7 +266,7 @@ export class Listener {
       },
       isTrusted: gate.isTrusted(address),
       scheme: this.#settings.certificates === null ? 'http' : 'https',
-      certificate: readClientCertificate(socket),
+      certificate: readClientCertificate(socket, this.#settings.blueprint.tls?.clientCa?.chain === true),
       // A reload may give the listener another name.
       get listener() {
         return gate.name
@@ -291,10 +296,14 @@ function clientOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }
 
-function secureOptions(settings: ListenerSettings, ticketKeys: Buffer): tls.SecureContextOptions {
-  const { blueprint, certificates } = settings
-  const minVersion = blueprint.tls?.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2'
-  return { ...certificates?.fallbackPem, ...settings.clientTrust, minVersion, ticketKeys }
+function secureOptions(settings: ListenerSettings): tls.SecureContextOptions {
+  const { blueprint, certificates, sessionLifetimeMs } = settings
+  return {
+    ...certificates?.fallbackPem,
+    ...settings.clientTrust,
+    ...(blueprint.tls !== null && handshakeOptions(blueprint.tls)),
+    sessionTimeout: Math.max(1, Math.round(sessionLifetimeMs / 1000)),
+  }
 }
 
 interface Gauges {

@@ -1,8 +1,9 @@
 // TLS of a listener: one context per certificate, chosen by the name the client asks for.
 
-import { X509Certificate } from 'node:crypto'
+import { constants, X509Certificate } from 'node:crypto'
 import tls, { type SecureContext } from 'node:tls'
 import type { TlsBlueprint } from '../core/blueprint.ts'
+import { cipherText } from '../core/ciphers.ts'
 
 /** Contexts of one listener; replaced whole when the config changes. */
 export interface Certificates {
@@ -43,14 +44,24 @@ function createContext(
     return tls.createSecureContext({
       cert: files[cert] ?? '',
       key: files[key] ?? '',
-      minVersion: blueprint.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
-      honorCipherOrder: true,
+      ...handshakeOptions(blueprint),
       ...clientTrust(blueprint, files),
     })
   } catch (error) {
     throw new Error(`the certificate ${cert} with the key ${key} cannot be used: ${(error as Error).message}`, {
       cause: error,
     })
+  }
+}
+
+/** What is agreed to, the same whatever certificate is shown. */
+export function handshakeOptions({ minVersion, ciphers, clientCa }: TlsBlueprint): tls.SecureContextOptions {
+  return {
+    minVersion: minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+    ciphers: cipherText(ciphers),
+    honorCipherOrder: true,
+    // RFC 9440 §3.1: the chain is not part of a session, and a field that is there on some connections only is worse than none.
+    ...(clientCa?.chain === true && { secureOptions: constants.SSL_OP_NO_TICKET }),
   }
 }
 
@@ -61,6 +72,17 @@ export function clientTrust(
 ): { readonly ca?: string; readonly crl?: string } {
   if (clientCa === null) return {}
   return { ca: files[clientCa.file] ?? '', ...(clientCa.crl !== null && { crl: files[clientCa.crl] ?? '' }) }
+}
+
+/** @throws Error where the two do not belong together, or cannot be read. */
+export function checkPair(cert: string, key: string, read: (path: string) => string): void {
+  try {
+    tls.createSecureContext({ cert: read(cert), key: read(key) })
+  } catch (error) {
+    throw new Error(`the certificate ${cert} with the key ${key} cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
 }
 
 /** @throws Error where a file of `clientCa` holds no certificate, or no revocation list, that can be read. */

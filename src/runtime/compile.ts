@@ -62,8 +62,9 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
   }
   try {
     for (const [name, definition] of Object.entries(blueprint.upstreams)) {
-      const ca = definition.tls.ca
-      const key = JSON.stringify([name, definition, ca === null ? null : kit.files[ca], kit.share])
+      const { ca, cert, key: ownKey } = definition.tls
+      const texts = [ca, cert, ownKey].map(path => (path === null ? null : kit.files[path]))
+      const key = JSON.stringify([name, definition, texts, kit.share])
       held.set(name, { key, upstream: kit.upstreams.acquire(key, () => kit.makeUpstream(name, definition)) })
     }
     const upstream = (name: string): Upstream => {

@@ -5,7 +5,7 @@ import { lookup } from 'node:dns/promises'
 import net from 'node:net'
 import type { ExtraProblem } from '../config/resolve.ts'
 import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
-import { checkClientTrust, loadCertificates } from '../edge/tls.ts'
+import { checkClientTrust, checkPair, loadCertificates } from '../edge/tls.ts'
 import { KeyRefused } from '../identity/signing-key.ts'
 import { findConflicts } from '../runtime/router/conflicts.ts'
 import { signatureVerifier } from './signature-verifier.ts'
@@ -16,6 +16,7 @@ export function checkBlueprint(blueprint: Blueprint): ExtraProblem[] {
     ...checkRoutes(blueprint),
     ...checkCertificates(blueprint),
     ...checkClientCas(blueprint),
+    ...checkUpstreamCertificates(blueprint),
     ...checkSigningKeys(blueprint),
   ]
 }
@@ -29,24 +30,28 @@ function checkRoutes(blueprint: Blueprint): ExtraProblem[] {
 }
 
 function checkCertificates(blueprint: Blueprint): ExtraProblem[] {
-  return blueprint.listeners.flatMap((listener, index) =>
-    (listener.tls?.certificates ?? []).flatMap((certificate, at) => {
+  return blueprint.listeners.flatMap(({ tls }, index) => {
+    if (tls === null) return []
+    return tls.certificates.flatMap((certificate, at) => {
       const files = Object.fromEntries(
         [certificate.cert, certificate.key].map(path => [path, readFileSync(path, 'utf8')]),
       )
       try {
-        loadCertificates({ certificates: [certificate], minVersion: '1.2', clientCa: null }, files)
+        loadCertificates({ ...tls, certificates: [certificate], clientCa: null }, files)
         return []
       } catch (error) {
         return {
           path: ['listeners', index, 'tls', 'certificates', at],
           message: (error as Error).message,
-          hint: 'Give the PEM file of the certificate (with its chain) as `cert` and the PEM file of its own private key as `key`.',
+          hint: pairHint,
         }
       }
-    }),
-  )
+    })
+  })
 }
+
+const pairHint =
+  'Give the PEM file of the certificate (with its chain) as `cert` and the PEM file of its own private key as `key`.'
 
 function checkClientCas(blueprint: Blueprint): ExtraProblem[] {
   return blueprint.listeners.flatMap(({ tls }, index) => {
@@ -59,6 +64,19 @@ function checkClientCas(blueprint: Blueprint): ExtraProblem[] {
     } catch (error) {
       const hint = 'Give PEM files: of the authorities that sign client certificates, and of their revocation lists.'
       return [{ path: ['listeners', index, 'tls', 'clientCa'], message: (error as Error).message, hint }]
+    }
+  })
+}
+
+function checkUpstreamCertificates({ upstreams }: Blueprint): ExtraProblem[] {
+  return Object.entries(upstreams).flatMap(([name, { tls }]): ExtraProblem[] => {
+    const { cert, key } = tls
+    if (cert === null || key === null) return []
+    try {
+      checkPair(cert, key, path => readFileSync(path, 'utf8'))
+      return []
+    } catch (error) {
+      return [{ path: ['upstreams', name, 'tls', 'cert'], message: (error as Error).message, hint: pairHint }]
     }
   })
 }

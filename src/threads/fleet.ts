@@ -5,6 +5,7 @@ import type { Readiness, WorkerStatus } from '../control/admin-view.ts'
 import type { Blueprint } from '../core/blueprint.ts'
 import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener.ts'
+import { createTicketMemory, rotateTicketKeys } from '../edge/ticket-keys.ts'
 import { tallyFields } from '../limits/tally.ts'
 import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
 import { type GivenTables, LimitMemories } from '../stores/limit-tables.ts'
@@ -46,7 +47,8 @@ export class Fleet {
   readonly #options: FleetOptions
   readonly #counters: CounterMemory
   readonly #limits: LimitMemories
-  readonly #ticketKeys = randomBytes(48)
+  readonly #tickets = createTicketMemory()
+  #rotation: { readonly everyMs: number; readonly timer: NodeJS.Timeout } | null = null
   readonly #crew = new Set<Crew>()
   #edition: Edition | null = null
   #queue: Promise<unknown> = Promise.resolve()
@@ -112,6 +114,7 @@ export class Fleet {
   /** Stops accepting, finishes calls for so long, ends the threads. Resolves with the number of connections cut. */
   async drain(drainMs: number): Promise<number> {
     this.#isDraining = true
+    clearInterval(this.#rotation?.timer)
     const cuts = await Promise.all([...this.#crew].map(crew => crew.drain(drainMs)))
     return cuts.reduce((sum, cut) => sum + cut, 0)
   }
@@ -134,9 +137,16 @@ export class Fleet {
     }
     this.#edition = edition
     this.#limits.keep(limits)
+    this.#rotateTickets(edition.blueprint.tlsSessions.rotate)
     // One that dies now is replaced by one that has this edition.
     await Promise.allSettled([...staying, ...joining].map(crew => crew.commit(edition.version, limits)))
     for (const crew of serving.slice(size)) void crew.drain(edition.blueprint.drainMs)
+  }
+
+  #rotateTickets(everyMs: number): void {
+    if (this.#rotation?.everyMs === everyMs) return
+    clearInterval(this.#rotation?.timer)
+    this.#rotation = { everyMs, timer: setInterval(() => rotateTicketKeys(this.#tickets), everyMs).unref() }
   }
 
   async #replace(old: Crew, reason: ReplacementReason, detail: string): Promise<void> {
@@ -186,7 +196,7 @@ export class Fleet {
         index,
         counters: this.#counters,
         page,
-        ticketKeys: this.#ticketKeys,
+        tickets: this.#tickets,
         extensions: this.#options.extensions,
         data: blueprint.data,
         memory: blueprint.memory,

@@ -1,6 +1,7 @@
 // What the main thread and its workers say to each other.
 
 import type { Blueprint, MemoryBlueprint } from '../core/blueprint.ts'
+import type { TicketMemory } from '../edge/ticket-keys.ts'
 import type { ConfigEntries } from '../stores/config/entries.ts'
 import type { CounterMemory } from '../stores/counter-memory.ts'
 import type { GivenTables, WantedTables } from '../stores/limit-tables.ts'
@@ -13,7 +14,7 @@ export interface WorkerStart {
   readonly index: number
   readonly counters: CounterMemory
   readonly page: MetricPage
-  readonly ticketKeys: Uint8Array
+  readonly tickets: TicketMemory
   /** URLs of modules that add policies and ends. */
   readonly extensions: readonly string[]
   /** Folder for data; null for none. */

@@ -69,7 +69,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     ...{ deadlines, identities: directory.identities, denials: directory.denials },
     limits: (options, edition, keep) => limits.of(options, edition, keep),
     language: await loadLanguage(data.extensions),
-    ticketKeys: Buffer.from(data.ticketKeys),
+    tickets: data.tickets,
   })
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()

@@ -10,6 +10,7 @@ import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { Closable, PolicyPorts } from '../core/policy.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
 import { Listener, type ListenerPorts, listenerKey, prepareListener } from '../edge/listener.ts'
+import type { TicketMemory } from '../edge/ticket-keys.ts'
 import { OutsideClient, type OutsideSettings } from '../outside/outside.ts'
 import { compileRuntime, type Runtime } from '../runtime/compile.ts'
 import { Epochs } from '../runtime/epochs.ts'
@@ -18,7 +19,7 @@ import { type AccessLog, createAccessLog } from '../telemetry/access-log.ts'
 import { createCallObserver } from '../telemetry/observe.ts'
 import { HiddenParameters } from '../telemetry/redact.ts'
 import { createIds, createTracing } from '../telemetry/trace.ts'
-import { createHttpUpstream, type HttpUpstream } from '../upstreams/http-upstream.ts'
+import { createHttpUpstream, type HttpUpstream, upstreamPem } from '../upstreams/http-upstream.ts'
 import type { Language } from './language.ts'
 import type { Berth, Edition } from './messages.ts'
 
@@ -32,7 +33,7 @@ export interface WorkerPorts {
   readonly denials: Denials
   limits(options: LimitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): LimitStore
   readonly language: Language
-  readonly ticketKeys: Buffer
+  readonly tickets: TicketMemory
 }
 
 /** The most that is read from an upstream at once. */
@@ -88,7 +89,7 @@ export class WorkerCore {
     await this.abort()
     const { blueprint, files } = edition
     const settings = new Map(
-      blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint.paths, files)]),
+      blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint, files)]),
     )
     const runtime = this.#compileAskingBy(edition, berth)
     const opened = new Map<string, Listener>()
@@ -193,9 +194,9 @@ export class WorkerCore {
       upstreams: this.#upstreams,
       share: { ordinal, workers },
       makeUpstream: (name, definition) => {
-        const ca = definition.tls.ca === null ? null : (files[definition.tls.ca] ?? null)
+        const pem = upstreamPem(definition.tls, files)
         return this.#trackUpstream(
-          createHttpUpstream(name, definition, ca, { ordinal, workers, scratch: this.#scratch }, this.#inner),
+          createHttpUpstream(name, definition, pem, { ordinal, workers, scratch: this.#scratch }, this.#inner),
         )
       },
       files,

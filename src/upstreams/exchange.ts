@@ -131,7 +131,11 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     if (this.#isAnswered) this.fail(new Failure('upstream-reply-cut-short', { detail, cause }))
     else if (this.#connection.isReused && !this.#connection.hasReplyBytes) {
       this.fail(new Failure('upstream-stale', { detail, cause, retryable: 'if-idempotent' }))
-    } else this.fail(new Failure('upstream-reset', { detail, cause, retryable: 'if-idempotent' }))
+    } else {
+      // In TLS 1.3 a server says that it will not have our certificate when for us the handshake is over.
+      const code = isAlert(cause) ? 'upstream-tls-failed' : 'upstream-reset'
+      this.fail(new Failure(code, { detail, cause, retryable: 'if-idempotent' }))
+    }
   }
 
   connectionFailed(error: Error): void {
@@ -290,4 +294,8 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
 /** RFC 9110 §8.6: methods whose meaning anticipates content say that there is none. */
 function sendsLengthOfNothing(method: string): boolean {
   return method === 'POST' || method === 'PUT' || method === 'PATCH'
+}
+
+function isAlert(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^ERR_SSL_.*ALERT/.test(String(error.code))
 }

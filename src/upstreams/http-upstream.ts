@@ -3,7 +3,7 @@
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
 import { lookupAll } from './lookup.ts'
-import { Pool, type PoolShare } from './pool.ts'
+import { Pool, type PoolShare, type UpstreamPem } from './pool.ts'
 import { createUpstream, type OwnedUpstream } from './upstream.ts'
 
 /** Which part of the ceilings a worker has. */
@@ -20,18 +20,17 @@ export interface HttpUpstream extends OwnedUpstream {
   report(): void
 }
 
-/** `ca` is the PEM text of the blueprint's `tls.ca`. */
 export function createHttpUpstream(
   name: string,
   blueprint: UpstreamBlueprint,
-  ca: string | null,
+  pem: UpstreamPem,
   worker: WorkerShare,
   ports: Ports,
 ): HttpUpstream {
   const share = createShare(name, blueprint, worker, ports)
   const upstream = createUpstream(name, blueprint, ports, {
     lookup: lookupAll,
-    open: (address, weight) => new Pool(address, weight, { name, blueprint, ca, share }, ports),
+    open: (address, weight) => new Pool(address, weight, { name, blueprint, pem, share }, ports),
   })
   const gauges = createGauges(name, ports)
   return {
@@ -51,6 +50,15 @@ export function createHttpUpstream(
       gauges.pending.set(share.pending)
     },
   }
+}
+
+/** The texts of the files of an upstream's `tls`. */
+export function upstreamPem(
+  { ca, cert, key }: UpstreamBlueprint['tls'],
+  files: Readonly<Record<string, string>>,
+): UpstreamPem {
+  const text = (path: string | null) => (path === null ? null : (files[path] ?? null))
+  return { ca: text(ca), cert: text(cert), key: text(key) }
 }
 
 function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerShare, ports: Ports): PoolShare {

@@ -31,12 +31,20 @@ export interface PoolShare {
   readonly pendingHit: Counter
 }
 
+/** PEM texts of an upstream's `tls`. */
+export interface UpstreamPem {
+  /** Null for the system's authorities. */
+  readonly ca: string | null
+  /** What the gateway shows of itself; null for nothing. */
+  readonly cert: string | null
+  readonly key: string | null
+}
+
 export interface PoolOptions {
   /** Name of the upstream. */
   readonly name: string
   readonly blueprint: UpstreamBlueprint
-  /** PEM text of `tls.ca`, null for the system's authorities. */
-  readonly ca: string | null
+  readonly pem: UpstreamPem
   readonly share: PoolShare
 }
 
@@ -337,11 +345,13 @@ export class Pool implements Endpoint {
 
   #connectTls(): Socket {
     const { verify, serverName } = this.#options.blueprint.tls
+    const { ca, cert, key } = this.#options.pem
     const name = serverName ?? this.hostname
     const socket = tls.connect({
       ...this.#target(),
       ...(net.isIP(name) === 0 && { servername: name }),
-      ...(this.#options.ca !== null && { ca: this.#options.ca }),
+      ...(ca !== null && { ca }),
+      ...(cert !== null && key !== null && { cert, key }),
       ...(this.#tlsSession !== null && { session: this.#tlsSession }),
       rejectUnauthorized: verify,
       checkServerIdentity: (_, certificate) => tls.checkServerIdentity(name, certificate),

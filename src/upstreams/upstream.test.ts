@@ -14,7 +14,7 @@ const plain: UpstreamBlueprint = {
   balance: 'round-robin',
   hashBy: null,
   dns: { refresh: 30_000 },
-  tls: { verify: true, serverName: null, ca: null },
+  tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
   timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
   retry: null,
   limits: { connections: 1024, pending: 1024 },

@@ -18,6 +18,7 @@ const certificate: ClientCertificate = {
   fromMs: Date.UTC(2025, 0, 1),
   toMs: Date.UTC(2027, 0, 1),
   raw: Buffer.from('der'),
+  chain: [],
 }
 
 const identity: Identity = {
@@ -102,6 +103,18 @@ describe('client-certificate', () => {
       await step(call)
       assert.deepEqual(next.calls[0]?.headers.all('client-cert'), clientCertHeader ? [':ZGVy:'] : [])
       assert.deepEqual(next.calls[0]?.headers.all('client-cert-chain'), [])
+    }
+  })
+
+  test('what came with the certificate goes on as a list, in its order', async () => {
+    const chain = [Buffer.from('intermediate'), Buffer.from('upper')]
+    for (const clientCertHeader of [true, false]) {
+      const { step, next } = build({ unknown: 'accept', clientCertHeader })
+      const call = withCertificate({ chain })
+      call.headers.add('Client-Cert-Chain', ':Zm9yZ2Vk:')
+      await step(call)
+      const expected = clientCertHeader ? [':aW50ZXJtZWRpYXRl:, :dXBwZXI=:'] : []
+      assert.deepEqual(next.calls[0]?.headers.all('client-cert-chain'), expected)
     }
   })
 

@@ -32,7 +32,7 @@ export const clientCertificate = definePolicy({
     clientCertHeader: Type.Boolean({
       default: false,
       description:
-        'Sends the certificate on in `Client-Cert` (RFC 9440). A field of this name from the client never passes.',
+        'Sends the certificate on in `Client-Cert`, and with `clientCa.chain` of the listener what came with it in `Client-Cert-Chain` (RFC 9440). Fields of these names from the client never pass.',
     }),
     realm: Type.String({ default: 'api', description: 'Named in `WWW-Authenticate`.' }),
     forward: forwardOption,
@@ -54,7 +54,7 @@ export const clientCertificate = definePolicy({
         const proven = principalOf(certificate, identity)
         if (identity !== null) identities.used(identity)
         call.facts.set(principal, proven)
-        if (clientCertHeader) call.headers.set('Client-Cert', `:${certificate.raw.toString('base64')}:`)
+        if (clientCertHeader) writeCertificate(call, certificate)
         fields.write(call, proven)
         return next(call)
       }
@@ -73,6 +73,16 @@ export const clientCertificate = definePolicy({
     }
   },
 })
+
+/** RFC 9440 §2.2 and §2.3: a byte sequence, and a list of them, of RFC 8941. */
+function writeCertificate({ headers }: Call, { raw, chain }: ClientCertificate): void {
+  headers.set('Client-Cert', byteSequence(raw))
+  if (chain.length > 0) headers.set('Client-Cert-Chain', chain.map(byteSequence).join(', '))
+}
+
+function byteSequence(bytes: Buffer): string {
+  return `:${bytes.toString('base64')}:`
+}
 
 function refused(call: Call, challenge: string, reason: string) {
   return Promise.resolve(refuseUnauthenticated(call, challenge, reason))

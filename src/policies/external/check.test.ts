@@ -14,7 +14,16 @@ const ask = (call: ReturnType<typeof makeCall>, send: string[] | null = null, bo
   messages.readRequest(compileCheckRequest({ send, context: { shop: 'süd' } }, clock)(call, body)).attributes
 
 const certificate = {
-  ...{ fingerprint: 'f', subject: 'CN=a', issuer: 'CN=b', serial: '1', fromMs: 0, toMs: 1, raw: Buffer.alloc(0) },
+  ...{
+    fingerprint: 'f',
+    subject: 'CN=a',
+    issuer: 'CN=b',
+    serial: '1',
+    fromMs: 0,
+    toMs: 1,
+    raw: Buffer.alloc(0),
+    chain: [],
+  },
   names: ['cn:a', 'dns:a.acme.test', 'uri:spiffe://acme/a'],
 }
 

@@ -30,7 +30,17 @@ const header = (key: string, value: string, more: object = {}) => ({ header: { k
 const pass = (ok_response: object = {}) => ({ status: { code: 0 }, ok_response })
 
 const certificate = (fingerprint: string) => ({
-  ...{ fingerprint, subject: '', issuer: '', serial: '', names: [], fromMs: 0, toMs: 1, raw: Buffer.alloc(0) },
+  ...{
+    fingerprint,
+    subject: '',
+    issuer: '',
+    serial: '',
+    names: [],
+    fromMs: 0,
+    toMs: 1,
+    raw: Buffer.alloc(0),
+    chain: [],
+  },
 })
 const proven = (id: string, scopes: string[] = []): Principal => ({
   ...{ method: 'jwt', id, consumer: null, application: null, credential: '', scopes, claims: {} },

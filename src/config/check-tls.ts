@@ -1,0 +1,59 @@
+// What a schema cannot say about TLS: cipher suites that OpenSSL does not know, sessions that outlive their keys.
+
+import tls from 'node:tls'
+import { cipherLists } from '../core/ciphers.ts'
+import type { Found } from './found.ts'
+import { numberOf, partOf, partsOf, textOf } from './found-read.ts'
+import type { Finding } from './problem.ts'
+import { nearest } from './suggest.ts'
+
+/** `blueprint` may be broken in parts. */
+export function checkTls(blueprint: Found, findings: Finding[]): void {
+  const suites = usableSuites()
+  for (const listener of partsOf(partOf(blueprint, 'listeners'))) {
+    for (const cipher of partsOf(partOf(partOf(listener, 'tls'), 'ciphers'))) checkCipher(cipher, suites, findings)
+  }
+  checkSessions(partOf(blueprint, 'tlsSessions'), findings)
+}
+
+/** Those that need a secret or a password of both sides are of no use here: there is no place to write one. */
+function usableSuites(): string[] {
+  return tls
+    .getCiphers()
+    .map(name => name.toUpperCase())
+    .filter(name => !/PSK|^SRP/.test(name))
+}
+
+function checkCipher(cipher: Found, suites: readonly string[], findings: Finding[]): void {
+  const name = textOf(cipher)
+  if (name === null || cipherLists[name] !== undefined || suites.includes(name.toUpperCase())) return
+  const near = nearest(name, [...Object.keys(cipherLists), ...suites])
+  const meant = near === null ? '' : `Did you mean \`${near}\`? `
+  findings.push({
+    message: `OpenSSL knows no cipher suite \`${name}\` that a listener can use`,
+    hint: `${meant}Write names such as \`ECDHE-RSA-AES128-GCM-SHA256\`, one per item, or \`intermediate\` or \`compatible\`.`,
+    span: cipher.span,
+  })
+}
+
+function checkSessions(sessions: Found | null, findings: Finding[]): void {
+  const [lifetime, rotate] = [partOf(sessions, 'lifetime'), partOf(sessions, 'rotate')]
+  const [lifetimeMs, rotateMs] = [numberOf(lifetime), numberOf(rotate)]
+  if (lifetime === null || rotate === null || lifetimeMs === null || rotateMs === null) return
+  const say = (message: string, hint: string, at: Found) =>
+    findings.push({ message, hint, span: at.keySpan ?? at.span })
+  if (rotateMs < rotateMsMin || rotateMs > rotateMsMax) {
+    say('`rotate` is from one second to 24 days', 'Hours are usual, such as `12h`.', rotate)
+  } else if (lifetimeMs < 1000 || lifetimeMs > lifetimeMsMax) {
+    say('`lifetime` is from one second to 7 days', 'TLS 1.3 allows no more (RFC 8446 §4.6.1).', lifetime)
+  } else if (lifetimeMs > rotateMs) {
+    const hint =
+      'A ticket is good until the key after its own is replaced: make `lifetime` shorter, or `rotate` longer.'
+    say('TLS sessions would live longer than the keys of their tickets', hint, lifetime)
+  }
+}
+
+const rotateMsMin = 1_000
+/** Timers take no more. */
+const rotateMsMax = 24 * 86_400_000
+const lifetimeMsMax = 7 * 86_400_000
