@@ -11,7 +11,7 @@ test('a ticket is opened by the key that it was made with', () => {
   const [code, mac, content, name, nonce] = made(memory)
   assert.equal(code, 1)
   assert.deepEqual([name?.length, nonce?.length, mac.length, content.length], [16, 16, 16, 16])
-  assert.deepEqual(ticketAnswer(memory, nameOf(made(memory)), false), [1, mac, content])
+  assert.deepEqual(ticketAnswer(memory, nameOf(made(memory)), false), [2, mac, content])
 })
 
 test('no two tickets have the same nonce', () => {
@@ -19,7 +19,7 @@ test('no two tickets have the same nonce', () => {
   assert.notDeepEqual(made(memory)[4], made(memory)[4])
 })
 
-test('after a rotation an old ticket is good, to be renewed; after a second it is not', () => {
+test('after a rotation an old ticket is good; after a second it is not', () => {
   const memory = createTicketMemory()
   const [, mac, content] = made(memory)
   const name = nameOf(made(memory))

@@ -28,7 +28,11 @@ export function rotateTicketKeys(memory: TicketMemory): void {
   Atomics.store(head, 0, next)
 }
 
-/** What OpenSSL is answered when it asks for a key: 0 for none, 1 for a good one, 2 for one that is good but to be renewed. */
+/**
+ * What OpenSSL is answered when it asks for a key: 0 for none, 1 for one to make a ticket by, 2 for one that opens a ticket. A
+ * client is given another ticket for each that it shows: one that is shown twice lets connections be told to be of one client
+ * (RFC 8446 §C.4).
+ */
 export type TicketAnswer = readonly [code: 0 | 1 | 2, mac: Buffer, content: Buffer, name?: Buffer, nonce?: Buffer]
 
 /** Answers for tickets to be made (`isNew`) and for tickets that a client shows, by the name of their key. */
@@ -36,7 +40,7 @@ export function ticketAnswer(memory: TicketMemory, name: Uint8Array, isNew: bool
   const current = Atomics.load(new Int32Array(memory, 0, 1), 0)
   const key = keyAt(memory, current)
   if (isNew) return [1, part(key, 1), part(key, 2), part(key, 0), randomFillSync(Buffer.alloc(nonceBytes))]
-  if (part(key, 0).equals(name)) return [1, part(key, 1), part(key, 2)]
+  if (part(key, 0).equals(name)) return [2, part(key, 1), part(key, 2)]
   const before = keyAt(memory, (current + places - 1) % places)
   if (part(before, 0).equals(name)) return [2, part(before, 1), part(before, 2)]
   return [0, Buffer.alloc(partBytes), Buffer.alloc(partBytes)]

@@ -369,7 +369,8 @@ export class Pool implements Endpoint {
   }
 }
 
+/** A reset comes in the handshake: to the opening of a connection it is ECONNREFUSED. */
 function isTlsError(error: Error | null): boolean {
   const code = error !== null && 'code' in error ? String(error.code) : ''
-  return !/^(ECONN|ENET|EHOST|ETIMEDOUT|EPIPE|EADDR|EMFILE)/.test(code)
+  return !/^(ECONNREFUSED|ECONNABORTED|ENET|EHOST|ETIMEDOUT|EPIPE|EADDR|EMFILE)/.test(code)
 }

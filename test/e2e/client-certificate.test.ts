@@ -10,7 +10,7 @@ import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import tls from 'node:tls'
 import { X509Certificate } from 'node:crypto'
-import { selfSigned } from '../../examples/tls/certificate.ts'
+import { authority, selfSigned, signedBy } from '../../examples/tls/certificate.ts'
 import { findTool } from '../../scripts/tools.ts'
 import { echo, type Echoed, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
@@ -215,6 +215,46 @@ async function call(servername: string, session?: Buffer) {
   await once(socket, 'close')
   return { isReused, status: text.slice(9, 12), session: sessions.at(-1) }
 }
+
+test('the chain of a certificate goes on, also from the second connection on, and what the client wrote does not', {
+  skip,
+}, async () => {
+  const root = authority('root')
+  const below = authority('below', root)
+  const leaf = signedBy(below, ['leaf.test'])
+  const server = selfSigned(['localhost'])
+  const config = (chain: boolean) => ({
+    listeners: [
+      {
+        ...{ port: 0, host: '127.0.0.1' },
+        tls: { certificates: [{ cert: 'server.pem', key: 'server.key' }], clientCa: { file: 'root.pem', chain } },
+      },
+    ],
+    upstreams: { origin: { targets: [origin.url] } },
+    policies: [{ 'client-certificate': { unknown: 'accept', clientCertHeader: true } }],
+    routes: [{ match: { path: '/**' }, forward: 'origin' }],
+  })
+  const files = { 'server.pem': server.cert, 'server.key': server.key, 'root.pem': root.cert }
+  await using chained = await Program.start(config(true), files)
+  const field = (pem: string) => `:${new X509Certificate(pem).raw.toString('base64')}:`
+  const seen = async () => {
+    const socket = tls.connect({
+      ...{ host: '127.0.0.1', port: chained.port, rejectUnauthorized: false, servername: 'localhost' },
+      ...{ cert: leaf.cert + below.cert, key: leaf.key, session },
+    })
+    socket.on('session', given => (session = given))
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nClient-Cert-Chain: :Zm9yZ2Vk:\r\nConnection: close\r\n\r\n')
+    let text = ''
+    for await (const chunk of socket) text += String(chunk)
+    const { headers } = JSON.parse(text.slice(text.indexOf('{'))) as Echoed
+    return [headers['client-cert'], headers['client-cert-chain']]
+  }
+  let session: Buffer | undefined
+  for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [field(leaf.cert), field(below.cert)])
+  await chained.rewrite(config(false))
+  assert.equal((await chained.admin('/reload', { method: 'POST' })).status, 200)
+  for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [field(leaf.cert), undefined])
+})
 
 test('a resumed session still has its certificate, until the authorities change', { skip }, async () => {
   const sessions = new Map<string, Buffer | undefined>()

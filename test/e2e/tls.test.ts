@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
@@ -49,6 +50,8 @@ before(async () => {
       { name: 'secure', port: 0, host: '127.0.0.1', tls: { certificates } },
       { name: 'newest', port: 0, host: '127.0.0.1', tls: { certificates, minVersion: '1.3' } },
       { name: 'plain', port: 0, host: '127.0.0.1' },
+      { name: 'listed', port: 0, host: '127.0.0.1', tls: { certificates, ciphers: ['ECDHE-ECDSA-AES128-SHA'] } },
+      { name: 'compatible', port: 0, host: '127.0.0.1', tls: { certificates, ciphers: 'compatible' } },
     ],
     upstreams: {
       origin: { targets: [origin.url] },
@@ -192,6 +195,33 @@ describe('versions', () => {
   })
 })
 
+describe('cipher suites', () => {
+  const [listed, compatible] = [3, 4]
+  const agreed = async (ciphers: string, listener = 0) => {
+    const socket = await connect({ maxVersion: 'TLSv1.2', ciphers, servername: 'one.test' }, listener)
+    const { name } = socket.getCipher()
+    socket.destroy()
+    return name
+  }
+  const old = 'ECDHE-ECDSA-AES128-SHA'
+  const good = 'ECDHE-ECDSA-AES128-GCM-SHA256'
+
+  test('none without authenticated encryption by default', async () => {
+    assert.equal(await agreed(good), good)
+    await assert.rejects(agreed(old), /handshake failure|ECONNRESET/)
+  })
+  test('the listener’s order goes before the client’s', async () =>
+    assert.equal(await agreed(`ECDHE-ECDSA-AES256-GCM-SHA384:${good}`), good))
+  test('those of `compatible`', async () => assert.equal(await agreed(old, compatible), old))
+  test('those of a list, and no others; TLS 1.3 stays', async () => {
+    assert.equal(await agreed(old, listed), old)
+    await assert.rejects(agreed(good, listed), /handshake failure|ECONNRESET/)
+    const socket = await connect({ minVersion: 'TLSv1.3' }, listed)
+    assert.equal(socket.getProtocol(), 'TLSv1.3')
+    socket.destroy()
+  })
+})
+
 describe('sessions', () => {
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     test(`${version}: one session resumes on every worker`, async () => {
@@ -244,6 +274,36 @@ describe('an upstream over TLS', () => {
     for (const socket of secureOrigin.sockets) names.add((socket as TLSSocket).servername)
     assert.ok(names.has('inside.test'))
   })
+})
+
+test('no connection is lost while certificates change on disk, as the gateway notices by itself', async () => {
+  const pairs = [two, selfSigned(['two.test', '*.two.test']), two]
+  const shown = new Set<string>()
+  let isOver = false
+  const clients = Array.from({ length: 4 }, async () => {
+    let calls = 0
+    for (; !isOver; calls++) {
+      const socket = await connect({ servername: 'two.test' })
+      shown.add(socket.getPeerCertificate().fingerprint256)
+      const answered = once(socket, 'data')
+      socket.write('GET / HTTP/1.1\r\nHost: two.test\r\n\r\n')
+      assert.match(String((await answered)[0]), /^HTTP\/1\.1 200 /)
+      socket.destroy()
+    }
+    return calls
+  })
+  for (const { cert, key } of pairs) {
+    const fingerprint = new X509Certificate(cert).fingerprint256
+    await writeFile(program.file('two.key'), key)
+    await writeFile(program.file('two.pem'), cert)
+    shown.clear()
+    await until(
+      () => shown.has(fingerprint),
+      () => 'the certificate that was written',
+    )
+  }
+  isOver = true
+  assert.ok((await Promise.all(clients)).every(calls => calls > 0))
 })
 
 test('a renewed certificate is shown after a reload, and open connections live on', async () => {
