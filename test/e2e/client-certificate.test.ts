@@ -216,6 +216,21 @@ async function call(servername: string, session?: Buffer) {
   return { isReused, status: text.slice(9, 12), session: sessions.at(-1) }
 }
 
+/** A listener whose clients have certificates below `root.pem`. */
+const chainConfig = (chain: boolean) => ({
+  listeners: [
+    {
+      ...{ port: 0, host: '127.0.0.1' },
+      tls: { certificates: [{ cert: 'server.pem', key: 'server.key' }], clientCa: { file: 'root.pem', chain } },
+    },
+  ],
+  upstreams: { origin: { targets: [origin.url] } },
+  policies: [{ 'client-certificate': { unknown: 'accept', clientCertHeader: true } }],
+  routes: [{ match: { path: '/**' }, forward: 'origin' }],
+})
+
+const byteSequenceOf = (pem: string) => `:${new X509Certificate(pem).raw.toString('base64')}:`
+
 test('the chain of a certificate goes on, also from the second connection on, and what the client wrote does not', {
   skip,
 }, async () => {
@@ -223,20 +238,8 @@ test('the chain of a certificate goes on, also from the second connection on, an
   const below = authority('below', root)
   const leaf = signedBy(below, ['leaf.test'])
   const server = selfSigned(['localhost'])
-  const config = (chain: boolean) => ({
-    listeners: [
-      {
-        ...{ port: 0, host: '127.0.0.1' },
-        tls: { certificates: [{ cert: 'server.pem', key: 'server.key' }], clientCa: { file: 'root.pem', chain } },
-      },
-    ],
-    upstreams: { origin: { targets: [origin.url] } },
-    policies: [{ 'client-certificate': { unknown: 'accept', clientCertHeader: true } }],
-    routes: [{ match: { path: '/**' }, forward: 'origin' }],
-  })
   const files = { 'server.pem': server.cert, 'server.key': server.key, 'root.pem': root.cert }
-  await using chained = await Program.start(config(true), files)
-  const field = (pem: string) => `:${new X509Certificate(pem).raw.toString('base64')}:`
+  await using chained = await Program.start(chainConfig(true), files)
   const seen = async () => {
     const socket = tls.connect({
       ...{ host: '127.0.0.1', port: chained.port, rejectUnauthorized: false, servername: 'localhost' },
@@ -250,10 +253,10 @@ test('the chain of a certificate goes on, also from the second connection on, an
     return [headers['client-cert'], headers['client-cert-chain']]
   }
   let session: Buffer | undefined
-  for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [field(leaf.cert), field(below.cert)])
-  await chained.rewrite(config(false))
+  for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [byteSequenceOf(leaf.cert), byteSequenceOf(below.cert)])
+  await chained.rewrite(chainConfig(false))
   assert.equal((await chained.admin('/reload', { method: 'POST' })).status, 200)
-  for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [field(leaf.cert), undefined])
+  for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [byteSequenceOf(leaf.cert), undefined])
 })
 
 test('a resumed session still has its certificate, until the authorities change', { skip }, async () => {

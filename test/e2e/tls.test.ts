@@ -195,14 +195,16 @@ describe('versions', () => {
   })
 })
 
+/** The suite that a client of TLS 1.2 and a listener agree on. */
+async function agreed(ciphers: string, listener = 0): Promise<string> {
+  const socket = await connect({ maxVersion: 'TLSv1.2', ciphers, servername: 'one.test' }, listener)
+  const { name } = socket.getCipher()
+  socket.destroy()
+  return name
+}
+
 describe('cipher suites', () => {
   const [listed, compatible] = [3, 4]
-  const agreed = async (ciphers: string, listener = 0) => {
-    const socket = await connect({ maxVersion: 'TLSv1.2', ciphers, servername: 'one.test' }, listener)
-    const { name } = socket.getCipher()
-    socket.destroy()
-    return name
-  }
   const old = 'ECDHE-ECDSA-AES128-SHA'
   const good = 'ECDHE-ECDSA-AES128-GCM-SHA256'
 
@@ -279,10 +281,10 @@ describe('an upstream over TLS', () => {
 test('no connection is lost while certificates change on disk, as the gateway notices by itself', async () => {
   const pairs = [two, selfSigned(['two.test', '*.two.test']), two]
   const shown = new Set<string>()
-  let isOver = false
+  const clientsLeave = new AbortController()
   const clients = Array.from({ length: 4 }, async () => {
     let calls = 0
-    for (; !isOver; calls++) {
+    for (; !clientsLeave.signal.aborted; calls++) {
       const socket = await connect({ servername: 'two.test' })
       shown.add(socket.getPeerCertificate().fingerprint256)
       const answered = once(socket, 'data')
@@ -302,7 +304,7 @@ test('no connection is lost while certificates change on disk, as the gateway no
       () => 'the certificate that was written',
     )
   }
-  isOver = true
+  clientsLeave.abort()
   assert.ok((await Promise.all(clients)).every(calls => calls > 0))
 })
 
