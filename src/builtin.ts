@@ -1,7 +1,7 @@
 // The one list of the policies and ends of a route that ship.
 
 import type { EndDefinition, PolicyDefinition } from './core/policy.ts'
-import { forward } from './ends/forward.ts'
+import { forward } from './ends/forward/forward.ts'
 import { redirect } from './ends/redirect.ts'
 import { reply } from './ends/reply.ts'
 import { acl } from './policies/acl/acl.ts'

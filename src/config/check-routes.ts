@@ -32,8 +32,9 @@ export function checkRoutes(
     const matches = partsOf(partOf(route, 'match'))
     for (const match of matches) checkMatch(match, listeners, findings)
     for (const policy of policies) checkUse(policy, config, language, listeners, file, findings)
-    checkFacts(policies, language, new Set(given), findings)
-    checkEnd(route, language, upstreams, findings)
+    const left = new Set(given)
+    checkFacts(policies, language, left, findings)
+    checkEnd(route, language, upstreams, left, findings)
     const own = [...policies.flatMap(templatesOf), ...templatesOf(partOf(route, 'options'))]
     checkParams([...own, ...globalTemplates], matches, findings)
   }

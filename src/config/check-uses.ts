@@ -41,8 +41,17 @@ function innerUses(found: Found): Found[] {
   )
 }
 
-/** Asks the definition of an end whether its options can work, and for upstreams that do not exist. */
-export function checkEnd(end: Found, language: Language, upstreams: readonly string[], findings: Finding[]): void {
+/**
+ * Asks the definition of an end whether its options can work, for upstreams that do not exist, and for facts that no policy
+ * gives. `given` are the names of those that policies leave.
+ */
+export function checkEnd(
+  end: Found,
+  language: Language,
+  upstreams: readonly string[],
+  given: ReadonlySet<string>,
+  findings: Finding[],
+): void {
   const definition = language.ends.find(({ name }) => name === partOf(end, 'end')?.value)
   const options = partOf(end, 'options')
   if (definition === undefined || options === null || options.isBroken) return
@@ -58,6 +67,13 @@ export function checkEnd(end: Found, language: Language, upstreams: readonly str
       findings.push({ message: `there is no upstream \`${name}\``, hint, span: place.span })
     }
   })
+  for (const fact of definition.needsFor?.(options.value) ?? []) {
+    if (given.has(fact.name)) continue
+    const names = giversOf(fact, language)
+    const message = `\`${definition.name}\` needs the fact \`${fact.name}\`, which no policy of the route gives`
+    const hint = names.length > 0 ? `Add ${listOf(names, 'or')} to its policies.` : 'No policy gives it.'
+    findings.push({ message, hint, span: headSpan(options) })
+  }
 }
 
 /** Reports policies that need a fact which none before them gives. `given` grows by what they give. */
@@ -69,8 +85,7 @@ export function checkFacts(uses: readonly Found[], language: Language, given: Se
     if (part === null || definition === undefined) return
     for (const fact of needsOf(definition, partOf(use, 'options'))) {
       if (given.has(fact.name)) continue
-      const givers = language.policies.filter(({ gives = [] }) => gives.some(({ name }) => name === fact.name))
-      const names = givers.map(({ name }) => name)
+      const names = giversOf(fact, language)
       const late = uses.slice(index + 1).find(({ value }) => names.includes(policyOf(value)))
       const hint =
         late !== undefined
@@ -83,6 +98,11 @@ export function checkFacts(uses: readonly Found[], language: Language, given: Se
     }
     for (const fact of definition.gives ?? []) given.add(fact.name)
   })
+}
+
+function giversOf(fact: Fact<unknown>, language: Language): string[] {
+  const givers = language.policies.filter(({ gives = [] }) => gives.some(({ name }) => name === fact.name))
+  return givers.map(({ name }) => name)
 }
 
 function needsOf(definition: PolicyDefinition, options: Found | null): Fact<unknown>[] {

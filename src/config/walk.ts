@@ -235,6 +235,8 @@ function kindOf(schema: Keywords): Tree['kind'] {
 function nounOf(schema: Keywords): string {
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
   if (schema.enum !== undefined) return schema.enum.map(word => `\`${String(word)}\``).join(' or ')
+  const [key] = schema.required ?? []
+  if (kindOf(schema) === 'map' && key !== undefined) return `a map with \`${key}\``
   const nouns: Readonly<Record<string, string>> = { map: 'a map', list: 'a list', scalar: 'a single value' }
   return schema.format === undefined ? (nouns[kindOf(schema)] ?? '') : `a ${schema.format}`
 }

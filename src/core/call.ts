@@ -129,6 +129,26 @@ export class Call {
     return this.pattern?.param(this.received, name)
   }
 
+  /**
+   * The same call once more, to be sent besides this one: giving one of them up is nothing to the other. It cannot be upgraded,
+   * asks for no `100 Continue` and takes no interim replies.
+   */
+  copy(headers: Headers, body: Body): Call {
+    const { method, path, query, host, peer, startedMs } = this
+    const copy = new Call({ method, target: this.received, path, query, host, headers, body, peer, startedMs })
+    copy.target = this.target
+    copy.facts.adopt(this.facts)
+    copy.clientAddress = this.clientAddress
+    copy.id = this.id
+    copy.protocol = this.protocol
+    copy.acceptsTrailers = this.acceptsTrailers
+    copy.deadlineMs = this.deadlineMs
+    copy.pattern = this.pattern
+    copy.epoch = this.epoch
+    copy.route = this.route
+    return copy
+  }
+
   /** Registers something to be told when the call is given up; told at once if it already was. */
   onAbandon(listener: Abandonable): void {
     if (this.abandonReason !== null) listener.abandoned(this.abandonReason)

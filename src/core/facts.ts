@@ -38,6 +38,11 @@ export class Facts {
     return at > 0 ? this.#list?.[at] : undefined
   }
 
+  /** Takes over all facts of another call; what is left later on either is not seen on the other. */
+  adopt(other: Facts): void {
+    this.#list = other.#list === null ? null : [...other.#list]
+  }
+
   /** Where the value stands; 0 where there is none. */
   #find(name: string): number {
     const list = this.#list

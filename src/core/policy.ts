@@ -91,6 +91,8 @@ export interface EndDefinition<S extends TSchema = TSchema> {
   readonly summary: string
   readonly options: S
   check?(options: Static<S>): void
+  /** Facts that a policy must have left on the call, with these options. */
+  needsFor?(options: Static<S>): readonly Fact<unknown>[]
   /** Names of the upstreams it uses, for the check that they exist. */
   upstreams?(options: Static<S>): readonly string[]
   build(options: Static<S>, ports: EndPorts, place: Place): Step

@@ -4,7 +4,8 @@ import type { Call } from '../core/call.ts'
 import type { Principal } from '../core/principal.ts'
 import { Reply } from '../core/reply.ts'
 import { Fields, Maybe, Size, type Static, Type } from '../core/schema.ts'
-import { cookieOf, removeCookies } from './cookies.ts'
+import { cookieOf } from '../core/cookie.ts'
+import { removeCookies } from './cookies.ts'
 import { challengeOf, refuseUnauthenticated } from './refuse.ts'
 
 export const tokenOptions = {

@@ -1,17 +1,6 @@
-// Cookies of a call: read one, take some away, write one (RFC 6265bis).
+// Cookies of a call: take some away, write one (RFC 6265bis).
 
 import type { Headers } from '../core/headers.ts'
-
-/** The value of the first cookie of this name; undefined without one. */
-export function cookieOf(headers: Headers, name: string): string | undefined {
-  for (const field of headers.all('cookie')) {
-    for (const pair of field.split(';')) {
-      const at = pair.indexOf('=')
-      if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim()
-    }
-  }
-  return undefined
-}
 
 /** Names of all cookies that `isWanted` takes. */
 export function cookieNames(headers: Headers, isWanted: (name: string) => boolean): string[] {

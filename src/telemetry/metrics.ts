@@ -119,6 +119,12 @@ export const metrics = {
     help: 'Names of targets that could not be resolved; the last good addresses stay in use.',
     labels: ['upstream'],
   },
+  turnpike_mirrored_calls: {
+    type: 'counter',
+    unit: '',
+    help: 'Copies of calls for a `mirror`: `answered`, `failed`, or `dropped` past one of its limits.',
+    labels: ['http_route', 'upstream', 'outcome'],
+  },
   turnpike_limit_fallbacks: {
     type: 'counter',
     unit: '',

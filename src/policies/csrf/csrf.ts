@@ -5,7 +5,7 @@ import type { Call } from '../../core/call.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Fields, Maybe, OneOrMany, type Static, Secret, Type } from '../../core/schema.ts'
-import { cookieOf } from '../../identity/cookies.ts'
+import { cookieOf } from '../../core/cookie.ts'
 
 const options = Fields({
   origins: OneOrMany(Type.String(), {

@@ -1,17 +1,27 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Call } from '../core/call.ts'
-import { Failure } from '../core/failure.ts'
-import { OptionsError } from '../core/policy.ts'
-import { Reply } from '../core/reply.ts'
-import { type CallOptions, fakePorts, makeCall, makeNext } from '../../test/tools/call.ts'
+import type { Call } from '../../core/call.ts'
+import { Failure } from '../../core/failure.ts'
+import { OptionsError } from '../../core/policy.ts'
+import { priority } from '../../core/priority.ts'
+import { Reply } from '../../core/reply.ts'
+import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
 import { forward } from './forward.ts'
 
 const place = { route: 'r', key: 'r/end' }
+const plain = {
+  to: 'catalog',
+  split: null,
+  sticky: null,
+  path: null,
+  host: null,
+  mirror: [],
+  priority: 'normal',
+} as const
 
 function build(options: { path?: string; host?: string }) {
   const upstream = makeNext(() => Reply.empty(200))
-  const given = { to: 'catalog', path: null, host: null, ...options }
+  const given = { ...plain, mirror: [], ...options }
   forward.check?.(given)
   return { step: forward.build(given, fakePorts({ catalog: upstream }), place), upstream }
 }
@@ -86,7 +96,24 @@ test('a host template that makes no host rejects', async () => {
 })
 
 test('names its upstream for the check that it exists', () => {
-  assert.deepEqual(forward.upstreams?.({ to: 'catalog', path: null, host: null }), ['catalog'])
+  assert.deepEqual(forward.upstreams?.({ ...plain, mirror: [] }), ['catalog'])
+  const split = [
+    { to: 'old', weight: 9 },
+    { to: 'new', weight: 1 },
+  ]
+  assert.deepEqual(forward.upstreams?.({ ...plain, to: null, split, mirror: [] }), ['old', 'new'])
+})
+
+test('a priority goes along as a fact, the normal one as none', async () => {
+  const upstream = makeNext(() => Reply.empty(200))
+  for (const mark of ['high', 'normal', 'low'] as const) {
+    const step = forward.build({ ...plain, mirror: [], priority: mark }, fakePorts({ catalog: upstream }), place)
+    await step(makeCall())
+  }
+  assert.deepEqual(
+    upstream.calls.map(call => call.facts.get(priority)),
+    ['high', undefined, 'low'],
+  )
 })
 
 test('refuses what cannot be forwarded to', () => {
@@ -99,7 +126,7 @@ test('refuses what cannot be forwarded to', () => {
     { host: '', at: 'host' },
   ]
   for (const { at, ...options } of cases) {
-    const given = { to: 'catalog', path: null, host: null, ...options }
+    const given = { ...plain, mirror: [], ...options }
     assert.throws(
       () => forward.check?.(given),
       (thrown: unknown) => thrown instanceof OptionsError && thrown.path[0] === at && thrown.hint !== '',
