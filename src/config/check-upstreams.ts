@@ -20,6 +20,8 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
         span: hashBy.keySpan ?? hashBy.span,
       })
     }
+    checkBoundedLoad(upstream, findings)
+    checkHealth(upstream, findings)
     const connections = partOf(partOf(upstream, 'limits'), 'connections')
     const count = numberOf(connections)
     if (connections !== null && count !== null && count < workers) {
@@ -37,10 +39,71 @@ function checkCertificate(name: string, tls: Found | null, findings: Finding[]):
   findings.push({ message, hint: 'Write both, or none.', span: headSpan((textOf(cert) === null ? key : cert) ?? tls) })
 }
 
+function checkBoundedLoad(upstream: Found, findings: Finding[]): void {
+  const bound = partOf(upstream, 'boundedLoad')
+  const balance = partOf(upstream, 'balance')
+  if (bound === null || bound.value === null || balance === null || balance.isBroken || balance.value === 'hash') return
+  findings.push({
+    message: `\`boundedLoad\` has no effect with \`balance: ${String(balance.value)}\``,
+    hint: 'Write `balance: hash`, or leave `boundedLoad` out.',
+    span: bound.keySpan ?? bound.span,
+  })
+}
+
+function isWritten(part: Found | null): boolean {
+  return part !== null && part.value !== null
+}
+
+function checkHealth(upstream: Found, findings: Finding[]): void {
+  const [health, ejection] = [partOf(upstream, 'health'), partOf(upstream, 'ejection')]
+  for (const [name, field] of partOf(health, 'headers')?.children ?? []) {
+    if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(String(name))) continue
+    findings.push({
+      message: `\`${name}\` is no name of a header field`,
+      hint: 'Names are letters, digits and `-`.',
+      span: field.keySpan ?? field.span,
+    })
+  }
+  const [base, most] = [partOf(ejection, 'baseTime'), partOf(ejection, 'maxTime')]
+  const [baseMs, mostMs] = [numberOf(base), numberOf(most)]
+  if (base !== null && baseMs !== null && mostMs !== null && baseMs > mostMs) {
+    const hint = 'Make `baseTime` shorter, or `maxTime` longer.'
+    findings.push({ message: '`baseTime` is longer than `maxTime`', hint, span: base.keySpan ?? base.span })
+  }
+  if (isWritten(health) || isWritten(ejection)) return
+  const later = partsOf(partOf(upstream, 'targets')).find(target => (numberOf(partOf(target, 'priority')) ?? 0) > 0)
+  const priority = partOf(later ?? null, 'priority')
+  if (priority === null) return
+  findings.push({
+    message: 'nobody would find out that the targets before this `priority` are sick',
+    hint: 'Add `health` or `ejection` to the upstream.',
+    span: priority.keySpan ?? priority.span,
+  })
+}
+
 function checkTargets(name: string, upstream: Found, findings: Finding[]): void {
   const part = partOf(upstream, 'targets')
+  checkPriorities(part, findings)
   const isIdle = partsOf(part).every(target => numberOf(partOf(target, 'weight')) === 0)
   if (part === null || part.isBroken || !isIdle) return
   const message = `all targets of the upstream \`${name}\` have the weight 0, so none gets a call`
   findings.push({ message, hint: 'Give at least one target a `weight` of 1 or more.', span: headSpan(part) })
+}
+
+/** One address cannot stand in two groups. */
+function checkPriorities(targets: Found | null, findings: Finding[]): void {
+  const known = new Map<string, number>()
+  for (const target of partsOf(targets)) {
+    const [url, priority] = [textOf(partOf(target, 'url')), numberOf(partOf(target, 'priority'))]
+    if (url === null || priority === null) continue
+    const before = known.get(url) ?? priority
+    known.set(url, before)
+    if (before === priority) continue
+    const part = partOf(target, 'priority') ?? target
+    findings.push({
+      message: `the target ${url} stands in the groups ${before} and ${priority}`,
+      hint: 'Write each target once, with one `priority`.',
+      span: part.keySpan ?? part.span,
+    })
+  }
 }

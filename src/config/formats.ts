@@ -39,6 +39,11 @@ export const formatTexts: Readonly<Record<string, FormatText>> = {
     pattern: '^\\d+/(\\d+(\\.\\d+)?(ms|s|m|h|d)|s|m|h|d|second|minute|hour|day)$',
   },
   percent: { noun: 'a percentage', how: 'a number with `%`, such as `20%`', pattern: '^\\d+(\\.\\d+)?%$' },
+  statuses: {
+    noun: 'a status',
+    how: 'a status such as `200`, or a class of them such as `2xx`',
+    pattern: '^[1-5](xx|[0-9]{2})$',
+  },
   origin: {
     noun: 'the address of a server',
     how: 'scheme, host and port, such as `http://10.0.0.7:9001`',
@@ -115,6 +120,7 @@ export const plainFormats: Readonly<Record<string, Format>> = {
     if (match === null) return fault('percent')
     return share <= 1 ? { value: share } : fault('percent', 'Write at most `100%`.')
   },
+  statuses: text => (/^[1-5](xx|[0-9]{2})$/.test(text) ? { value: text } : fault('statuses')),
   origin,
   time: text => {
     const isWritten = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)

@@ -1,5 +1,7 @@
 // What the admin server shows and may ask for; implemented by whoever owns the workers.
 
+import type { TargetStatus } from '../core/target-status.ts'
+
 export interface Readiness {
   readonly isReady: boolean
   readonly state: 'starting' | 'serving' | 'draining'
@@ -39,12 +41,20 @@ export interface WorkerStatus {
   readonly startedAt: string
 }
 
+/** An upstream whose targets are watched. */
+export interface UpstreamStatus {
+  readonly name: string
+  readonly targets: readonly TargetStatus[]
+}
+
 export interface AdminView {
   /** The metrics in the format that the Accept field asks for. */
   metrics(accept: string | undefined): { readonly contentType: string; readonly text: string }
   readiness(): Readiness
   config(): ConfigStatus
   workers(): readonly WorkerStatus[]
+  /** Those with health checks, ejection or slow start. */
+  upstreams(): readonly UpstreamStatus[]
   /** Loads the config again; resolves when it is in force on every worker, or was refused. */
   reload(): Promise<ReloadOutcome>
   /** Starts a new worker in place of this one, which drains; false where there is none of this id. Resolves once the new one serves. */

@@ -1,6 +1,7 @@
 // The fully resolved config as plain JSON: nothing implicit is left in it. Its schemas are also the config language.
 
 import type { ConsumerBlueprint, PlanBlueprint } from './consumer-schema.ts'
+import { ejectionSchema, failoverSchema, healthSchema, slowStartSchema } from './health-schema.ts'
 import {
   Choice,
   Duration,
@@ -141,6 +142,12 @@ export const targetSchema = Shorthand(
   Fields({
     url: Type.String({ format: 'origin', description: 'Scheme, host and port, such as `http://10.0.0.7:9001`.' }),
     weight: Type.Integer({ minimum: 0, maximum: 1000, default: 1, description: 'Share of the calls; 0 sends none.' }),
+    priority: Type.Integer({
+      minimum: 0,
+      maximum: 100,
+      default: 0,
+      description: 'Group for failover: calls go to a higher number when targets of the lower ones are sick.',
+    }),
   }),
 )
 
@@ -156,6 +163,18 @@ export const upstreamSchema = Fields({
       description: 'With `balance: hash`: what is hashed; the client address by default.',
     }),
   ),
+  boundedLoad: Maybe(
+    Type.Number({
+      minimum: 1.01,
+      maximum: 100,
+      description:
+        'With `balance: hash`: a target has at most so many times its share of the calls under way, such as 1.25; further ones go to the next.',
+    }),
+  ),
+  health: Maybe(healthSchema),
+  ejection: Maybe(ejectionSchema),
+  slowStart: Maybe(slowStartSchema),
+  failover: failoverSchema,
   dns: Fields(
     { refresh: Duration({ default: '30s', description: 'How often names of targets are resolved again.' }) },
     { default: {}, description: 'How names of targets are resolved.' },

@@ -64,6 +64,7 @@ export const codes = {
     text: 'The reply of the service is not as its API describes it.',
   },
   'upstream-timeout': { status: 504, source: 'upstream', text: 'The service did not answer in time.' },
+  'upstream-unhealthy': { status: 503, source: 'upstream', text: 'The service is not well. Try again shortly.' },
   'upstream-busy': { status: 503, source: 'upstream', text: 'The service is at its limit. Try again shortly.' },
 } as const satisfies Record<string, CodeEntry>
 

@@ -35,6 +35,11 @@ export function Percent(annotations: Annotations = {}) {
   return Type.Unsafe<number>({ type: 'string', format: 'percent', ...annotations })
 }
 
+/** Written `200`, or `2xx` for a class of statuses. Stays as it is, as a string. */
+export function Statuses(annotations: Annotations = {}) {
+  return Type.Unsafe<string>({ type: ['string', 'integer'], format: 'statuses', ...annotations })
+}
+
 /** A text with `{placeholders}`; see template.ts for what may stand in them. Stays a string. */
 export function TemplateText(annotations: Annotations = {}) {
   return Type.Unsafe<string>({ type: 'string', format: 'template', ...annotations })

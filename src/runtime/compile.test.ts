@@ -49,7 +49,12 @@ function compile(used: readonly object[], around: readonly object[] = []) {
       files,
       identify: null,
     },
-    ...{ upstreams: new Kept<KeptUpstream>(), things: new Kept(), share: { ordinal: 0, workers: 1 } },
+    ...{
+      upstreams: new Kept<KeptUpstream>(),
+      things: new Kept(),
+      share: { ordinal: 0, workers: 1 },
+      watched: new Map(),
+    },
     makeUpstream: () => assert.fail('there is no upstream'),
     hideParameter: () => ({ close() {} }),
   }

@@ -32,6 +32,8 @@ export interface Kit {
   makeUpstream(name: string, blueprint: UpstreamBlueprint): KeptUpstream
   /** Which part of the ceilings of upstreams this worker has; an upstream with another part is another one. */
   readonly share: { readonly ordinal: number; readonly workers: number }
+  /** What threads share about the targets of an upstream, by its name; an upstream with another memory is another one. */
+  readonly watched: ReadonlyMap<string, { readonly id: number }>
   /** Texts of the files that blueprints name; they are part of what makes two upstreams the same. */
   readonly files: Readonly<Record<string, string>>
   /** Called on each call before it is routed, to give it its id and trace; null for nothing. */
@@ -64,7 +66,8 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
     for (const [name, definition] of Object.entries(blueprint.upstreams)) {
       const { ca, cert, key: ownKey } = definition.tls
       const texts = [ca, cert, ownKey].map(path => (path === null ? null : kit.files[path]))
-      const key = JSON.stringify([name, definition, texts, kit.share])
+      const memory = kit.watched.get(name)?.id
+      const key = JSON.stringify([name, definition, texts, kit.share, memory])
       held.set(name, { key, upstream: kit.upstreams.acquire(key, () => kit.makeUpstream(name, definition)) })
     }
     const upstream = (name: string): Upstream => {

@@ -124,6 +124,23 @@ export const metrics = {
     unit: '',
     help: 'Copies of calls for a `mirror`: `answered`, `failed`, or `dropped` past one of its limits.',
     labels: ['http_route', 'upstream', 'outcome'],
+  turnpike_upstream_targets: {
+    type: 'gauge',
+    unit: '',
+    help: 'Addresses of targets that are watched, by state: `usable`, `unhealthy` (by checks) or `ejected` (by calls).',
+    labels: ['upstream', 'state'],
+  },
+  turnpike_upstream_health_checks: {
+    type: 'counter',
+    unit: '',
+    help: 'Checks of targets by outcome, `passed` or `failed`.',
+    labels: ['upstream', 'outcome'],
+  },
+  turnpike_upstream_ejections: {
+    type: 'counter',
+    unit: '',
+    help: 'Ejections of targets by reason, `consecutive` or `success-rate`.',
+    labels: ['upstream', 'reason'],
   },
   turnpike_limit_fallbacks: {
     type: 'counter',

@@ -5,18 +5,21 @@ import { chooseMetricsFormat, metricsContentType, renderMetrics } from '../telem
 import type { Fleet } from './fleet.ts'
 import type { Gateway } from './gateway.ts'
 import type { MainMetrics } from './main-metrics.ts'
+import type { TargetHealth } from './target-health.ts'
 
-export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMetrics): AdminView {
+export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMetrics, health: TargetHealth): AdminView {
   return {
     metrics(accept) {
       const format = chooseMetricsFormat(accept)
       metrics.refresh(fleet.status)
+      health.report()
       const pages = [metrics.page, ...fleet.pages.filter(page => page !== undefined)]
       return { contentType: metricsContentType[format], text: renderMetrics(pages, format) }
     },
     readiness: () => fleet.readiness,
     config: () => gateway.configStatus,
     workers: () => fleet.status,
+    upstreams: () => health.status,
     reload: () => gateway.reload(),
     replaceWorker: id => fleet.replace(id, 'asked'),
   }

@@ -19,6 +19,7 @@ import { Fleet } from './fleet.ts'
 import { extensionUrls, type Language, loadLanguage } from './language.ts'
 import { createManagement } from './management.ts'
 import { MainMetrics } from './main-metrics.ts'
+import { TargetHealth } from './target-health.ts'
 import { tuneEngine } from './v8.ts'
 import { createAdminView } from './admin-view.ts'
 
@@ -60,6 +61,7 @@ export class Gateway {
   readonly #fleet: Fleet
   readonly #metrics: MainMetrics
   readonly #consumers = new GatewayConsumers()
+  readonly #health: TargetHealth
   #watch: ConfigWatch | null = null
   #admin: AdminServer | null = null
   #resolved: Resolved | null = null
@@ -77,6 +79,7 @@ export class Gateway {
     this.#options = options
     this.#language = language
     this.#metrics = new MainMetrics()
+    this.#health = new TargetHealth(options.log, this.#metrics.meter)
     this.#fleet = new Fleet({
       log: options.log,
       extensions,
@@ -168,6 +171,7 @@ export class Gateway {
     this.#watch?.close()
     await this.#reloading
     const cut = await this.#fleet.drain(drainMs)
+    this.#health.close()
     await this.#admin?.close()
     this.#consumers.close()
     return cut
@@ -219,7 +223,9 @@ export class Gateway {
     if (collisions.length > 0) throw new ConfigRefused(collisions.map(problem => placed(problem, resolution)))
     const entries = await this.#consumers.entries(blueprint, resolution.files)
     const version = this.#version + 1
-    await this.#fleet.apply({ version, blueprint, files: resolution.files, entries })
+    const watched = this.#health.memoriesFor(blueprint)
+    await this.#fleet.apply({ version, blueprint, files: resolution.files, entries, watched })
+    this.#health.adopt(blueprint, resolution.files, watched)
     this.#consumers.store.adopt(entries)
     this.#warnOfLateChanges(resolution.blueprint)
     this.#version = version
@@ -269,7 +275,7 @@ export class Gateway {
   async #startAdmin(): Promise<void> {
     const { admin } = this.blueprint
     if (admin === null) return
-    const view = createAdminView(this, this.#fleet, this.#metrics)
+    const view = createAdminView(this, this.#fleet, this.#metrics, this.#health)
     const management = createManagement(this.#consumers.store)
     this.#admin = await startAdmin({ ...admin, view, management, log: this.#options.log })
   }

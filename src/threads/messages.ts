@@ -7,6 +7,7 @@ import type { CounterMemory } from '../stores/counter-memory.ts'
 import type { GivenTables, WantedTables } from '../stores/limit-tables.ts'
 import type { RemoteLogLine } from '../telemetry/log.ts'
 import type { MetricPage, PageNews } from '../telemetry/page.ts'
+import type { TargetMemory } from '../upstreams/health/target-memory.ts'
 
 /** Handed to a worker when it starts. */
 export interface WorkerStart {
@@ -30,6 +31,8 @@ export interface Edition {
   readonly files: Readonly<Record<string, string>>
   /** Consumers that the config names. */
   readonly entries: ConfigEntries
+  /** What threads share about the targets of those upstreams that are watched, by their names. */
+  readonly watched: ReadonlyMap<string, TargetMemory>
 }
 
 /** Where a worker stands among the others. */

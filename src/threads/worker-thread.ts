@@ -4,7 +4,6 @@ import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { Clock, Log } from '../core/ports.ts'
-import type { SharedTime } from '../stores/local-limits.ts'
 import { createDirectory, type Directory } from '../identity/directory.ts'
 import { type ConfigReader, createConfigReader } from '../stores/config/reader.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
@@ -16,6 +15,7 @@ import { consumersFile } from './consumers-file.ts'
 import { loadLanguage } from './language.ts'
 import { WorkerLimits } from './limit-stores.ts'
 import type { Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import { createSharedTime } from './shared-time.ts'
 import { WorkerCore } from './worker.ts'
 
 /** How often deadlines are looked at, milliseconds; the most that a timeout can come late. */
@@ -31,9 +31,10 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const log = createRemoteLog(line => post({ kind: 'log', line }))
   const meter = createMeter({ page: data.page, announce: news => post({ kind: 'metrics', news }) })
   surviveThrown(post, log)
+  const time = createSharedTime()
   const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
   const limits = new WorkerLimits({
-    ...{ worker: data.index, time: sharedTime(), log, clock, meter },
+    ...{ worker: data.index, time, log, clock, meter },
     // Random, and the same in all workers of this gateway.
     gatewayId: data.counters.seed.join(),
   })
@@ -69,7 +70,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     ...{ deadlines, identities: directory.identities, denials: directory.denials },
     limits: (options, edition, keep) => limits.of(options, edition, keep),
     language: await loadLanguage(data.extensions),
-    tickets: data.tickets,
+    ...{ tickets: data.tickets, sharedClock: time },
   })
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
@@ -138,13 +139,6 @@ async function obey({ core, limits, log, post }: Inside, message: ToWorker): Pro
     case 'reopen-log':
       return core.reopenLog().catch((error: unknown) => log.error({ err: error }, 'the access log cannot be reopened'))
   }
-}
-
-/** The clock of this thread runs from its own start: the monotonic clock of the system is the same for all threads. */
-function sharedTime(): SharedTime {
-  const [seconds, nanoseconds] = process.hrtime()
-  const originMs = seconds * 1000 + nanoseconds / 1e6 - performance.now()
-  return { now: () => performance.now() + originMs, wall: () => Date.now() }
 }
 
 /** The worker goes on serving what it has, so that no call is lost, while the main thread puts another in its place. */

@@ -19,7 +19,9 @@ import { type AccessLog, createAccessLog } from '../telemetry/access-log.ts'
 import { createCallObserver } from '../telemetry/observe.ts'
 import { HiddenParameters } from '../telemetry/redact.ts'
 import { createIds, createTracing } from '../telemetry/trace.ts'
-import { createHttpUpstream, type HttpUpstream, upstreamPem } from '../upstreams/http-upstream.ts'
+import type { SharedClock } from '../upstreams/health/target-memory.ts'
+import { createHttpUpstream, type HttpUpstream } from '../upstreams/http-upstream.ts'
+import { upstreamPem } from '../upstreams/upstream-tls.ts'
 import type { Language } from './language.ts'
 import type { Berth, Edition } from './messages.ts'
 
@@ -34,6 +36,8 @@ export interface WorkerPorts {
   limits(options: LimitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): LimitStore
   readonly language: Language
   readonly tickets: TicketMemory
+  /** Runs alike in all threads. */
+  readonly sharedClock: SharedClock
 }
 
 /** The most that is read from an upstream at once. */
@@ -180,7 +184,7 @@ export class WorkerCore {
   }
 
   #compile(edition: Edition, { ordinal, workers }: Berth): Runtime {
-    const { blueprint, files } = edition
+    const { blueprint, files, watched } = edition
     return compileRuntime(blueprint, {
       ...this.#ports.language,
       ports: this.#inner,
@@ -193,11 +197,13 @@ export class WorkerCore {
       things: this.#things,
       upstreams: this.#upstreams,
       share: { ordinal, workers },
+      watched,
       makeUpstream: (name, definition) => {
         const pem = upstreamPem(definition.tls, files)
-        return this.#trackUpstream(
-          createHttpUpstream(name, definition, pem, { ordinal, workers, scratch: this.#scratch }, this.#inner),
-        )
+        const memory = watched.get(name)
+        const watch = memory === undefined ? null : { memory, clock: this.#ports.sharedClock }
+        const share = { ordinal, workers, scratch: this.#scratch, watch }
+        return this.#trackUpstream(createHttpUpstream(name, definition, pem, share, this.#inner))
       },
       files,
       identify: this.#createIdentify(blueprint.telemetry),

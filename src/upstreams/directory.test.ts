@@ -10,9 +10,10 @@ function open(targets: readonly (string | [string, number])[], answers: Answers 
   const lookups: string[] = []
   const directory = new Directory({
     name: 'catalog',
-    targets: targets.map(target =>
-      typeof target === 'string' ? { url: target, weight: 1 } : { url: target[0], weight: target[1] },
-    ),
+    targets: targets.map(target => {
+      const [url, weight] = typeof target === 'string' ? [target, 1] : target
+      return { url, weight, priority: 0 }
+    }),
     refreshMs,
     lookup: async hostname => {
       lookups.push(hostname)

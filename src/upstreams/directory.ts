@@ -40,7 +40,15 @@ interface Target {
   readonly scheme: 'http' | 'https'
   readonly port: number
   readonly weight: number
+  readonly priority: number
   readonly host: Host
+}
+
+/** What an address gets of the targets that it stands for. */
+interface Wanted {
+  readonly address: EndpointAddress
+  readonly weight: number
+  readonly priority: number
 }
 
 /** Owns the endpoints of one upstream. */
@@ -52,6 +60,7 @@ export class Directory {
   readonly #failureCount: Counter
   readonly #ready = Promise.withResolvers<void>()
   #endpoints: readonly Endpoint[] = []
+  #priorities = new Map<string, number>()
   #readyByMs: number
   #isClosed = false
 
@@ -70,6 +79,11 @@ export class Directory {
   /** A new array whenever an endpoint came, went or changed its weight. */
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints
+  }
+
+  /** Group of the endpoint with this id. */
+  priorityOf(id: string): number {
+    return this.#priorities.get(id) ?? 0
   }
 
   /** Names for which no address is known. */
@@ -95,7 +109,7 @@ export class Directory {
     return [...this.#hosts.values()].filter(host => !host.isLiteral)
   }
 
-  #parse({ url, weight }: UpstreamBlueprint['targets'][number]): Target {
+  #parse({ url, weight, priority }: UpstreamBlueprint['targets'][number]): Target {
     const { protocol, hostname: bracketed, port } = new URL(url)
     const scheme = protocol === 'https:' ? 'https' : 'http'
     const hostname = bracketed.replace(/^\[|\]$/g, '')
@@ -105,7 +119,7 @@ export class Directory {
       host = { hostname, isLiteral, addresses: isLiteral ? [hostname] : [], lookups: 0, failures: 0, nextMs: 0 }
       this.#hosts.set(hostname, host)
     }
-    return { scheme, port: port === '' ? defaultPorts[scheme] : Number(port), weight, host }
+    return { scheme, port: port === '' ? defaultPorts[scheme] : Number(port), weight, priority, host }
   }
 
   /** Looks up every name that is due, and sets when to come back. */
@@ -179,6 +193,7 @@ export class Directory {
     const wanted = this.#wanted()
     const kept = new Map(this.#endpoints.map(endpoint => [endpoint.id, endpoint]))
     const endpoints: Endpoint[] = []
+    this.#priorities = new Map([...wanted].map(([id, { priority }]) => [id, priority]))
     for (const [id, { address, weight }] of wanted) {
       const endpoint = kept.get(id) ?? this.#options.open(address, weight)
       endpoint.weight = weight
@@ -189,14 +204,14 @@ export class Directory {
   }
 
   /** A target's weight is shared by its addresses; a target written twice has both weights. */
-  #wanted(): Map<string, { address: EndpointAddress; weight: number }> {
-    const wanted = new Map<string, { address: EndpointAddress; weight: number }>()
-    for (const { scheme, port, weight, host } of this.#targets) {
+  #wanted(): Map<string, Wanted> {
+    const wanted = new Map<string, Wanted>()
+    for (const { scheme, port, weight, priority, host } of this.#targets) {
       const { hostname, addresses } = host
       for (const address of addresses) {
         const id = `${scheme}://${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port} ${address}`
         const share = weight / addresses.length + (wanted.get(id)?.weight ?? 0)
-        wanted.set(id, { address: { id, scheme, hostname, address, port }, weight: share })
+        wanted.set(id, { address: { id, scheme, hostname, address, port }, weight: share, priority })
       }
     }
     return wanted

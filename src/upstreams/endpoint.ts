@@ -26,3 +26,13 @@ export interface Endpoint extends EndpointAddress {
   /** No new calls; idle connections close now, busy ones after their call. */
   close(): void
 }
+
+/** The address that an id stands for; null where it is none. */
+export function addressOf(id: string): EndpointAddress | null {
+  const [origin = '', address = ''] = id.split(' ')
+  const match = /^(https?):\/\/(.+):(\d+)$/.exec(origin)
+  const [, scheme, host = '', port] = match ?? []
+  if (scheme === undefined || address === '') return null
+  const hostname = host.replace(/^\[|\]$/g, '')
+  return { id, scheme: scheme === 'https' ? 'https' : 'http', hostname, address, port: Number(port) }
+}

@@ -3,16 +3,19 @@
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
 import { lookupAll } from './lookup.ts'
-import { Pool, type PoolShare, type UpstreamPem } from './pool.ts'
-import { createUpstream, type OwnedUpstream } from './upstream.ts'
+import { Pool, type PoolShare } from './pool.ts'
+import { createUpstream, type OwnedUpstream, type Watch } from './upstream.ts'
+import type { UpstreamPem } from './upstream-tls.ts'
 
-/** Which part of the ceilings a worker has. */
+/** What a worker gives an upstream: its part of the ceilings, and what it shares with others. */
 export interface WorkerShare {
   /** From 0 to `workers - 1`. */
   readonly ordinal: number
   readonly workers: number
   /** One buffer for all plain sockets of the worker to read into. */
   readonly scratch: Buffer
+  /** Null where nobody watches the targets. */
+  readonly watch: Watch | null
 }
 
 export interface HttpUpstream extends OwnedUpstream {
@@ -30,6 +33,7 @@ export function createHttpUpstream(
   const share = createShare(name, blueprint, worker, ports)
   const upstream = createUpstream(name, blueprint, ports, {
     lookup: lookupAll,
+    watch: worker.watch,
     open: (address, weight) => new Pool(address, weight, { name, blueprint, pem, share }, ports),
   })
   const gauges = createGauges(name, ports)
@@ -50,15 +54,6 @@ export function createHttpUpstream(
       gauges.pending.set(share.pending)
     },
   }
-}
-
-/** The texts of the files of an upstream's `tls`. */
-export function upstreamPem(
-  { ca, cert, key }: UpstreamBlueprint['tls'],
-  files: Readonly<Record<string, string>>,
-): UpstreamPem {
-  const text = (path: string | null) => (path === null ? null : (files[path] ?? null))
-  return { ca: text(ca), cert: text(cert), key: text(key) }
 }
 
 function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerShare, ports: Ports): PoolShare {

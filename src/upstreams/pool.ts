@@ -12,6 +12,7 @@ import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
 import type { Endpoint, EndpointAddress } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
+import { type UpstreamPem, upstreamTlsOptions } from './upstream-tls.ts'
 
 /** What the connections of one upstream in one worker share. */
 export interface PoolShare {
@@ -29,15 +30,6 @@ export interface PoolShare {
   readonly connectFailures: Counter
   readonly connectionsHit: Counter
   readonly pendingHit: Counter
-}
-
-/** PEM texts of an upstream's `tls`. */
-export interface UpstreamPem {
-  /** Null for the system's authorities. */
-  readonly ca: string | null
-  /** What the gateway shows of itself; null for nothing. */
-  readonly cert: string | null
-  readonly key: string | null
 }
 
 export interface PoolOptions {
@@ -344,17 +336,11 @@ export class Pool implements Endpoint {
   }
 
   #connectTls(): Socket {
-    const { verify, serverName } = this.#options.blueprint.tls
-    const { ca, cert, key } = this.#options.pem
-    const name = serverName ?? this.hostname
+    const { blueprint, pem } = this.#options
     const socket = tls.connect({
       ...this.#target(),
-      ...(net.isIP(name) === 0 && { servername: name }),
-      ...(ca !== null && { ca }),
-      ...(cert !== null && key !== null && { cert, key }),
+      ...upstreamTlsOptions(blueprint.tls, pem, this.hostname),
       ...(this.#tlsSession !== null && { session: this.#tlsSession }),
-      rejectUnauthorized: verify,
-      checkServerIdentity: (_, certificate) => tls.checkServerIdentity(name, certificate),
       ALPNProtocols: ['http/1.1'],
     })
     socket.setNoDelay(true)

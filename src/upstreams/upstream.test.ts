@@ -8,11 +8,12 @@ import { createUpstream } from './upstream.ts'
 
 const plain: UpstreamBlueprint = {
   targets: [
-    { url: 'http://10.0.0.1:9001', weight: 1 },
-    { url: 'http://10.0.0.2:9001', weight: 1 },
+    { url: 'http://10.0.0.1:9001', weight: 1, priority: 0 },
+    { url: 'http://10.0.0.2:9001', weight: 1, priority: 0 },
   ],
   balance: 'round-robin',
-  hashBy: null,
+  ...{ hashBy: null, boundedLoad: null },
+  ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
   dns: { refresh: 30_000 },
   tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
   timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
@@ -30,6 +31,7 @@ function setUp(changes: Partial<UpstreamBlueprint> = {}, addresses: Record<strin
       opened.push(endpoint)
       return endpoint
     },
+    watch: null,
     startTimer: ports.time.startTimer,
   })
   return { upstream, opened, ports, addresses }
@@ -80,7 +82,9 @@ test('hashes what `hashBy` says', async () => {
 })
 
 test('a name that does not resolve: calls fail with that, until it does', async () => {
-  const { upstream, opened, ports, addresses } = setUp({ targets: [{ url: 'http://shop.test', weight: 1 }] })
+  const { upstream, opened, ports, addresses } = setUp({
+    targets: [{ url: 'http://shop.test', weight: 1, priority: 0 }],
+  })
   await upstream.ready()
   assert.deepEqual(upstream.unresolved, ['shop.test'])
   await assert.rejects(upstream.send(createCall()), (thrown: unknown) => {
@@ -97,7 +101,7 @@ test('a name that does not resolve: calls fail with that, until it does', async 
 })
 
 test('with weight 0 only, calls fail', async () => {
-  const { upstream } = setUp({ targets: [{ url: 'http://10.0.0.1', weight: 0 }] })
+  const { upstream } = setUp({ targets: [{ url: 'http://10.0.0.1', weight: 0, priority: 0 }] })
   await assert.rejects(upstream.send(createCall()), /every target has weight 0/)
 })
 

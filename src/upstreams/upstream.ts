@@ -6,19 +6,36 @@ import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { Upstream } from '../core/upstream.ts'
-import { createBalancer } from './balance.ts'
+import { type Balancer, createBalancer } from './balance.ts'
 import { Directory } from './directory.ts'
 import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { createEjector } from './health/ejection.ts'
+import { Roster } from './health/roster.ts'
+import { type SharedClock, type TargetMemory, TargetTable } from './health/target-memory.ts'
+import { hashString } from './hash.ts'
 import type { Lookup } from './lookup.ts'
 import { type StartTimer, startTimer } from './pause.ts'
 import { createSender } from './retry.ts'
-import { combineObservers } from './try-observer.ts'
+import { combineObservers, type TryObserver } from './try-observer.ts'
 
 export interface UpstreamParts {
   readonly lookup: Lookup
   /** Makes the endpoint of an address; the upstream closes it. */
   readonly open: (address: EndpointAddress, weight: number) => Endpoint
+  /** Where it is known which targets are sick; null where nobody watches them. */
+  readonly watch: Watch | null
   readonly startTimer?: StartTimer
+}
+
+/** What threads share to watch the targets of an upstream. */
+export interface Watch {
+  readonly memory: TargetMemory
+  readonly clock: SharedClock
+}
+
+/** Whether the config asks for something that takes shared memory. */
+export function isWatched({ health, ejection, slowStart }: UpstreamBlueprint): boolean {
+  return health !== null || ejection !== null || slowStart !== null
 }
 
 /** An upstream with its end: whoever made it closes it when the last runtime that uses it is gone. */
@@ -39,14 +56,17 @@ export function createUpstream(
 ): OwnedUpstream {
   const { targets, dns, retry, timeouts } = blueprint
   const directory = new Directory({ name, targets, refreshMs: dns.refresh, ...parts, ports })
-  const balancer = createBalancer(blueprint.balance, { random: ports.random, hashOf: createKey(blueprint.hashBy) })
+  const choice =
+    parts.watch === null
+      ? chooseAny(name, blueprint, directory, ports)
+      : chooseUsable(name, blueprint, directory, ports, parts.watch)
   const send = createSender({
     name,
     retry,
     callMs: timeouts.call,
-    pick: (call, tried) => balancer.pick(call, directory.endpoints, tried),
-    noEndpoint: () => explainNoEndpoint(name, directory),
-    observe: combineObservers([]),
+    pick: choice.pick,
+    noEndpoint: choice.explain,
+    observe: combineObservers([choice.observe]),
     ports,
     startTimer: parts.startTimer ?? startTimer,
   })
@@ -57,8 +77,67 @@ export function createUpstream(
     get unresolved() {
       return directory.unresolved
     },
-    close: () => directory.close(),
+    close() {
+      choice.close()
+      directory.close()
+    },
   }
+}
+
+/** How endpoints are chosen. */
+interface EndpointChoice {
+  readonly pick: (call: Call, tried: readonly Endpoint[]) => Endpoint | null
+  /** Why there is none for a call. */
+  readonly explain: () => Failure
+  /** Told how tries ended; null where that changes nothing. */
+  readonly observe: TryObserver | null
+  close(): void
+}
+
+function chooseAny(name: string, blueprint: UpstreamBlueprint, directory: Directory, ports: Ports): EndpointChoice {
+  const balancer = createOwnBalancer(blueprint, ports)
+  return {
+    pick: (call, tried) => balancer.pick(call, directory.endpoints, tried),
+    explain: () => explainNoEndpoint(name, directory),
+    observe: null,
+    close: () => {},
+  }
+}
+
+function chooseUsable(
+  name: string,
+  blueprint: UpstreamBlueprint,
+  directory: Directory,
+  ports: Ports,
+  { memory, clock }: Watch,
+): EndpointChoice {
+  const { ejection } = blueprint
+  const hits = (ceiling: string) => ports.meter.counter('turnpike_ceiling_hits', { ceiling, name })
+  const table = new TargetTable(memory, clock)
+  const roster = new Roster({
+    ...{ listing: directory, table, blueprint, ports },
+    createBalancer: () => createOwnBalancer(blueprint, ports),
+    draw: createDraw(blueprint, ports),
+    full: hits('watched-targets'),
+  })
+  const { rowOf, rows } = roster
+  return {
+    pick: (call, tried) => roster.pick(call, tried),
+    explain: () => (roster.isSick ? explainSick(name) : explainNoEndpoint(name, directory)),
+    observe: ejection && createEjector({ table, ejection, rowOf, rows, full: hits('ejections') }),
+    close: () => roster.close(),
+  }
+}
+
+function createOwnBalancer(blueprint: UpstreamBlueprint, { random }: Ports): Balancer {
+  return createBalancer(blueprint.balance, { random, hashOf: createKey(blueprint.hashBy) })
+}
+
+/** Where two groups share the calls, hashing sends the same value to the same one of them. */
+function createDraw({ balance, hashBy }: UpstreamBlueprint, { random }: Ports): (call: Call) => number {
+  if (balance !== 'hash') return random
+  const keyOf = createKey(hashBy)
+  return call => hashString(keyOf(call)) / 2 ** 32
 }
 
 function createKey(hashBy: string | null): (call: Call) => string {
@@ -76,4 +155,8 @@ function explainNoEndpoint(name: string, directory: Directory): Failure {
     detail: `upstream ${name}: it is closed, or every target has weight 0`,
     retryable: 'yes',
   })
+}
+
+function explainSick(name: string): Failure {
+  return new Failure('upstream-unhealthy', { detail: `upstream ${name}: every target is sick`, retryable: 'yes' })
 }

@@ -60,6 +60,7 @@ async function withAdmin(
       lastReload: null,
     }),
     workers: () => [{ id: 0, state: 'serving', configVersion: 3, startedAt: '2026-11-23T00:00:00.000Z' }],
+    upstreams: () => [],
     reload: async () => state.outcome,
     replaceWorker: async id => {
       state.replaced.push(id)

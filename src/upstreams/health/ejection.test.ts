@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import type { FailureCode } from '../../core/codes.ts'
+import type { EjectionBlueprint } from '../../core/health-schema.ts'
+import { Reply } from '../../core/reply.ts'
+import { createCall, FakeEndpoint, failure } from '../fakes.ts'
+import { compareRates, createEjector, createVerdict, eject, takeBack } from './ejection.ts'
+import { Cell, createTargetMemory, Flag, TargetTable } from './target-memory.ts'
+
+const defaults: EjectionBlueprint = {
+  on: ['connect-failure', 'reset', 'timeout', '502', '503', '504'],
+  ...{ consecutive: 3, successRate: null, interval: 10_000, baseTime: 30_000, maxTime: 100_000, maxPercent: 0.5 },
+}
+const successRate = { minimumHosts: 5, requestVolume: 100, stdevFactor: 1.9, gap: 0.05 }
+
+function setUp(count: number, changes: Partial<EjectionBlueprint> = {}) {
+  const time = { nowMs: 0 }
+  const memory = createTargetMemory(1, 0)
+  const ejection = { ...defaults, ...changes }
+  const endpoints = Array.from({ length: count }, (_, n) => new FakeEndpoint(`http://10.0.0.${n}:80 10.0.0.${n}`))
+  let full = 0
+  /** What one worker has. */
+  const open = () => {
+    const table = new TargetTable(memory, { now: () => time.nowMs })
+    const rows = endpoints.map(({ id }) => table.claim(id))
+    const observe = createEjector({
+      ...{ table, ejection, rows: () => rows, full: { add: () => full++ } },
+      rowOf: endpoint => rows[endpoints.findIndex(other => other === endpoint)],
+    })
+    const tell = (n: number, outcome: number | FailureCode) => {
+      const endpoint = endpoints[n] ?? assert.fail()
+      observe(createCall(), endpoint, typeof outcome === 'number' ? Reply.empty(outcome) : failure(outcome))
+    }
+    return { table, rows, tell }
+  }
+  const worker = open()
+  const ejected = () => worker.rows.map(row => (worker.table.load(row, Cell.flags) & Flag.ejected) !== 0)
+  return { ...worker, time, ejection, open, ejected, full: () => full }
+}
+
+test('so many failures in a row eject, over all workers together', () => {
+  const { open, tell, ejected } = setUp(3)
+  const other = open()
+  tell(1, 'upstream-reset')
+  other.tell(1, 503)
+  assert.deepEqual(ejected(), [false, false, false])
+  tell(1, 'upstream-connect-failed')
+  assert.deepEqual(ejected(), [false, true, false])
+})
+
+test('a success between them begins the count anew', () => {
+  const { open, tell, ejected } = setUp(3)
+  const other = open()
+  for (const outcome of [503, 'upstream-reset'] as const) tell(0, outcome)
+  other.tell(0, 404)
+  for (const outcome of [503, 'upstream-reset'] as const) tell(0, outcome)
+  assert.deepEqual(ejected(), [false, false, false])
+})
+
+test('what counts as a failure', () => {
+  const judge = createVerdict(['connect-failure', 'reset', 'timeout', '503'])
+  const call = createCall()
+  const verdict = (outcome: number | FailureCode) =>
+    judge(call, typeof outcome === 'number' ? Reply.empty(outcome) : failure(outcome))
+  for (const status of [200, 101, 404, 500, 502]) assert.equal(verdict(status), false, String(status))
+  assert.equal(verdict(503), true)
+  const bad: FailureCode[] = ['upstream-connect-failed', 'upstream-connect-timeout', 'upstream-tls-failed']
+  bad.push('upstream-reset', 'upstream-malformed-reply', 'upstream-timeout')
+  for (const code of bad) assert.equal(verdict(code), true, code)
+  // They say nothing of the target: the client left, the gateway was full, an idle connection was closed.
+  for (const code of ['client-closed', 'upstream-busy', 'upstream-stale', 'call-timeout'] as const) {
+    assert.equal(verdict(code), null, code)
+  }
+  call.upstreamMs = 1_000
+  assert.equal(verdict('call-timeout'), true)
+  assert.equal(createVerdict(['timeout'])(call, failure('upstream-reset')), null)
+  assert.equal(createVerdict(['5xx'])(call, Reply.empty(599)), true)
+})
+
+test('no more than the share is ever ejected, and what stays is counted', () => {
+  const property = fc.property(
+    fc.integer({ min: 1, max: 12 }),
+    fc.integer({ min: 0, max: 100 }),
+    fc.array(fc.nat(11), { maxLength: 60 }),
+    (count, percent, failing) => {
+      const { tell, ejected, full } = setUp(count, { consecutive: 1, maxPercent: percent / 100 })
+      for (const n of failing) tell(n % count, 503)
+      const sick = new Set(failing.map(n => n % count)).size
+      const most = Math.floor((count * percent) / 100)
+      assert.equal(ejected().filter(Boolean).length, Math.min(sick, most))
+      assert.equal(full() > 0, sick > most)
+    },
+  )
+  fc.assert(property, { numRuns: 100 })
+})
+
+test('each ejection lasts longer than the one before, up to the most, and quiet intervals are forgiven', () => {
+  const { table, rows, ejection, time } = setUp(2)
+  const row = rows[0] ?? assert.fail()
+  const lasts: number[] = []
+  const once = () => {
+    assert.equal(eject(table, row, rows, ejection, 'consecutive'), 'ejected')
+    assert.equal(eject(table, row, rows, ejection, 'consecutive'), 'was-ejected')
+    lasts.push((table.load(row, Cell.ejectedUntil) - table.now) * 100)
+    time.nowMs += 1_000
+    assert.equal(takeBack(table, row), true)
+    assert.equal(takeBack(table, row), false)
+  }
+  for (let i = 0; i < 4; i++) once()
+  assert.deepEqual(lasts, [30_000, 60_000, 90_000, 100_000])
+  for (let i = 0; i < 3; i++) compareRates(table, rows, ejection)
+  once()
+  assert.equal(lasts.at(-1), 60_000)
+})
+
+test('who comes back has a clean count', () => {
+  const { tell, table, rows, ejected } = setUp(2)
+  for (let i = 0; i < 3; i++) tell(0, 503)
+  assert.deepEqual(ejected(), [true, false])
+  takeBack(table, rows[0] ?? 0)
+  for (let i = 0; i < 2; i++) tell(0, 503)
+  assert.deepEqual(ejected(), [false, false])
+})
+
+/** Counts so many calls of each target with so many failures, and lets an interval end. */
+function ejectedByRate(shares: readonly (readonly [calls: number, failures: number])[], changes: object = {}) {
+  const rate = { ...successRate, ...changes }
+  const { tell, table, rows, ejection, ejected } = setUp(shares.length, { consecutive: 0, successRate: rate })
+  for (const [n, [calls, failures]] of shares.entries()) {
+    for (let i = 0; i < calls; i++) tell(n, i < failures ? 503 : 200)
+  }
+  compareRates(table, rows, ejection)
+  const counts = rows.map(row => table.load(row, Cell.calls))
+  assert.deepEqual(new Set(counts), new Set([0]), 'another interval counts anew')
+  return ejected().flatMap((isEjected, n) => (isEjected ? [n] : []))
+}
+
+test('success rate: who lies far below the others is ejected', () => {
+  const well = [200, 2] as const
+  assert.deepEqual(ejectedByRate([well, well, well, well, [200, 100]]), [4])
+  assert.deepEqual(ejectedByRate([well, well, [100, 100], well, well, well]), [2])
+})
+
+test('success rate: too few targets, too few calls, or a gap too small eject nobody', () => {
+  const well = [200, 0] as const
+  assert.deepEqual(ejectedByRate([well, well, well, [200, 200]]), [])
+  assert.deepEqual(ejectedByRate([well, well, well, well, [99, 99]]), [])
+  assert.deepEqual(ejectedByRate([well, well, well, well, [200, 4]]), [])
+  assert.deepEqual(ejectedByRate([well, well, well, well, [200, 4]], { gap: 0 }), [4])
+  assert.deepEqual(ejectedByRate([well, well, well, well, well], { gap: 0 }), [])
+})

@@ -1,0 +1,39 @@
+// Makes the checks of an upstream's targets, with the settings that calls to them have.
+
+import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import type { Counter, Ports } from '../../core/ports.ts'
+import type { EndpointAddress } from '../endpoint.ts'
+import { Pool, type PoolShare } from '../pool.ts'
+import { createGrpcCheck } from './grpc-check.ts'
+import { createHttpCheck } from './http-check.ts'
+import { type UpstreamPem, upstreamTlsOptions } from '../upstream-tls.ts'
+import type { Check } from './overseer.ts'
+
+const scratchBytes = 65_536
+/** Connections of checks are not those of calls, and are not counted among them. */
+const uncounted: Counter = { add: () => {} }
+
+export function createCheckOpener(
+  name: string,
+  blueprint: UpstreamBlueprint,
+  pem: UpstreamPem,
+  ports: Ports,
+): (address: EndpointAddress) => Check {
+  const { health } = blueprint
+  if (health === null) throw new Error(`the upstream ${name} has no health checks`)
+  if (health.grpc !== null) {
+    return address => createGrpcCheck(address, health, upstreamTlsOptions(blueprint.tls, pem, address.hostname), ports)
+  }
+  const share: PoolShare = {
+    ...{ connectionsMax: Infinity, pendingMax: Infinity, connections: 0, idle: 0, pending: 0 },
+    ...{ opened: uncounted, connectFailures: uncounted, connectionsHit: uncounted, pendingHit: uncounted },
+    scratch: Buffer.allocUnsafeSlow(scratchBytes),
+  }
+  const { timeout } = health
+  const timeouts = { connect: timeout, response: timeout, idle: timeout, keepAlive: 1, call: null }
+  const options = { name, blueprint: { ...blueprint, timeouts }, pem, share }
+  return address => {
+    const checked = { ...address, port: health.port ?? address.port }
+    return createHttpCheck(new Pool(checked, 1, options, ports), health, ports)
+  }
+}

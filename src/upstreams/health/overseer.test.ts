@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import { FakePorts, settle } from '../fakes.ts'
+import { eject } from './ejection.ts'
+import { Overseer } from './overseer.ts'
+import { Cell, createTargetMemory, Flag, TargetTable } from './target-memory.ts'
+
+const health = { interval: 2_000, unhealthy: 3, healthy: 2 } as NonNullable<UpstreamBlueprint['health']>
+const ejection: NonNullable<UpstreamBlueprint['ejection']> = {
+  on: ['503'],
+  ...{ consecutive: 5, successRate: null, interval: 10_000, baseTime: 5_000, maxTime: 60_000, maxPercent: 1 },
+}
+
+function setUp(count: number, settings: object = { health, ejection }) {
+  const ports = new FakePorts(() => 1)
+  const memory = createTargetMemory(1, 0)
+  const table = new TargetTable(memory, ports.clock)
+  const rows = Array.from({ length: count }, (_, n) => table.claim(`http://10.0.0.${n}:80 10.0.0.${n}`))
+  /** What is wrong with each, by its address. */
+  const problems: Record<string, string | null> = {}
+  const asked: string[] = []
+  const closed: string[] = []
+  const blueprint = { health: null, ejection: null, ...settings } as UpstreamBlueprint
+  const open = () =>
+    new Overseer({
+      ...{ name: 'catalog', blueprint, table, ports },
+      openCheck:
+        blueprint.health &&
+        (({ address }) => ({
+          run: async () => {
+            asked.push(address)
+            return problems[address] ?? null
+          },
+          close: () => closed.push(address),
+        })),
+    })
+  const overseer = open()
+  const pass = async (ms: number) => {
+    for (let i = 0; i < ms; i += 100) {
+      await ports.time.pass(100)
+      for (const row of rows) table.stamp(row)
+      overseer.beat(ports.time.nowMs)
+      for (const { start } of overseer.due(ports.time.nowMs)) void start()
+      await settle()
+    }
+  }
+  const flags = () => rows.map(row => table.load(row, Cell.flags))
+  return { ports, table, rows, problems, asked, closed, overseer, open, pass, flags }
+}
+
+test('each target is checked once per interval, the first within a second', async () => {
+  const { asked, pass, ports } = setUp(2)
+  await pass(1_100)
+  assert.deepEqual(asked.splice(0).sort(), ['10.0.0.0', '10.0.0.1'])
+  await pass(10_000)
+  assert.equal(asked.length, 10)
+  assert.equal(ports.counts['turnpike_upstream_health_checks upstream=catalog outcome=passed'], 12)
+})
+
+test('failed checks in a row make a target unhealthy, passed ones healthy; each change is told once', async () => {
+  const { problems, pass, flags, ports, overseer } = setUp(2)
+  problems['10.0.0.1'] = 'status 500'
+  await pass(5_500)
+  assert.deepEqual(flags(), [0, Flag.unhealthy])
+  assert.deepEqual(ports.lines, ['warn upstream catalog: http://10.0.0.1:80 is unhealthy: status 500'])
+  const [, status] = overseer.status
+  assert.deepEqual(
+    [status?.state, status?.check?.state, status?.check?.problem],
+    ['unhealthy', 'unhealthy', 'status 500'],
+  )
+  await pass(10_000)
+  problems['10.0.0.1'] = null
+  await pass(2_000)
+  assert.deepEqual(flags(), [0, Flag.unhealthy], 'one is not enough')
+  await pass(2_000)
+  assert.deepEqual(flags(), [0, 0])
+  assert.equal(ports.lines.length, 2)
+  assert.equal(ports.lines[1], 'info upstream catalog: http://10.0.0.1:80 is healthy again')
+})
+
+test('a failed check between passed ones changes nothing', async () => {
+  const { problems, pass, flags } = setUp(1)
+  for (let i = 0; i < 6; i++) {
+    problems['10.0.0.0'] = i % 3 === 2 ? null : 'refused'
+    await pass(2_000)
+    assert.deepEqual(flags(), [0])
+  }
+})
+
+test('while no target is usable, one passed check is enough', async () => {
+  const { problems, pass, flags, table, rows } = setUp(2)
+  problems['10.0.0.0'] = problems['10.0.0.1'] = 'refused'
+  await pass(6_000)
+  assert.deepEqual(flags(), [Flag.unhealthy, Flag.unhealthy])
+  problems['10.0.0.1'] = null
+  const before = table.version
+  await pass(2_000)
+  assert.deepEqual(flags(), [Flag.unhealthy, 0])
+  assert.notEqual(table.version, before, 'workers are told')
+  assert.equal(table.load(rows[1] ?? 0, Cell.since) > 60, true)
+})
+
+test('an ejected target is taken back when its time is over; both are told and counted', async () => {
+  const { table, rows, pass, flags, ports, overseer } = setUp(2, { ejection })
+  await pass(100)
+  assert.equal(eject(table, rows[0] ?? 0, rows, ejection, 'consecutive'), 'ejected')
+  await pass(4_900)
+  assert.deepEqual(flags(), [Flag.ejected, 0])
+  assert.equal(overseer.status[0]?.state, 'ejected')
+  assert.equal(overseer.status[0]?.ejection?.reason, 'consecutive')
+  assert.equal(overseer.status[0]?.check, null)
+  await pass(200)
+  assert.deepEqual(flags(), [0, 0])
+  assert.deepEqual(ports.lines, [
+    'warn upstream catalog: http://10.0.0.0:80 is ejected for 4.9 s',
+    'info upstream catalog: http://10.0.0.0:80 is taken back after its ejection',
+  ])
+  assert.equal(ports.counts['turnpike_upstream_ejections upstream=catalog reason=consecutive'], 1)
+})
+
+test('a target that checks found sick and then well is ejected no longer', async () => {
+  const { table, rows, pass, flags, problems } = setUp(2, { health, ejection: { ...ejection, baseTime: 60_000 } })
+  problems['10.0.0.0'] = 'refused'
+  eject(table, rows[0] ?? 0, rows, { ...ejection, baseTime: 60_000 }, 'consecutive')
+  await pass(6_000)
+  assert.deepEqual(flags(), [Flag.unhealthy | Flag.ejected, 0])
+  problems['10.0.0.0'] = null
+  await pass(4_000)
+  assert.deepEqual(flags(), [0, 0])
+})
+
+test('passed checks alone do not end an ejection', async () => {
+  const { table, rows, pass, flags } = setUp(2)
+  eject(table, rows[0] ?? 0, rows, { ...ejection, baseTime: 60_000 }, 'consecutive')
+  await pass(10_000)
+  assert.deepEqual(flags(), [Flag.ejected, 0])
+})
+
+test('success rates are compared once per interval', async () => {
+  const successRate = { minimumHosts: 5, requestVolume: 10, stdevFactor: 1.9, gap: 0.05 }
+  const { table, rows, pass, flags, ports } = setUp(5, { ejection: { ...ejection, successRate } })
+  for (const row of rows) table.store(row, Cell.calls, 50)
+  table.store(rows[3] ?? 0, Cell.failures, 40)
+  await pass(9_000)
+  assert.deepEqual(flags(), [0, 0, 0, 0, 0])
+  await pass(2_000)
+  assert.deepEqual(flags(), [0, 0, 0, Flag.ejected, 0])
+  assert.equal(ports.counts['turnpike_upstream_ejections upstream=catalog reason=success-rate'], 1)
+})
+
+test('targets come and go with the rows of the workers', async () => {
+  const { table, rows, pass, overseer, closed, asked } = setUp(2)
+  await pass(1_500)
+  rows.pop()
+  rows.push(table.claim('https://shop.test:443 10.0.0.9'))
+  await pass(12_000)
+  assert.deepEqual(
+    overseer.status.map(({ target, address }) => `${target} ${address}`),
+    ['http://10.0.0.0:80 10.0.0.0', 'https://shop.test:443 10.0.0.9'],
+  )
+  assert.deepEqual(closed, ['10.0.0.1'])
+  assert.ok(asked.includes('10.0.0.9'))
+})
+
+test('who takes over after a reload knows what was known, and tells nothing twice', async () => {
+  const { problems, pass, open, ports, table, rows, overseer } = setUp(2)
+  problems['10.0.0.1'] = 'refused'
+  await pass(6_000)
+  eject(table, rows[0] ?? 0, rows, ejection, 'consecutive')
+  await pass(100)
+  const told = ports.lines.length
+  overseer.close()
+  const next = open()
+  next.beat(ports.time.nowMs)
+  assert.deepEqual(
+    next.status.map(({ state }) => state),
+    ['ejected', 'unhealthy'],
+  )
+  assert.equal(ports.lines.length, told)
+})
