@@ -124,6 +124,7 @@ export const metrics = {
     unit: '',
     help: 'Copies of calls for a `mirror`: `answered`, `failed`, or `dropped` past one of its limits.',
     labels: ['http_route', 'upstream', 'outcome'],
+  },
   turnpike_upstream_targets: {
     type: 'gauge',
     unit: '',

@@ -49,7 +49,7 @@ interface Watched {
 export interface DueCheck {
   readonly dueMs: number
   /** Resolves when it is over. */
-  start(): Promise<void>
+  readonly start: () => Promise<void>
 }
 
 export class Overseer {

@@ -52,7 +52,7 @@ function setUp(priorities: readonly number[], settings: Settings = {}, weights: 
       ),
     )
   /** Which of them get calls. */
-  const used = () => [...new Set(Array.from({ length: 200 }, () => pick()))].sort()
+  const used = () => [...new Set(Array.from({ length: 200 }, () => pick()))].sort((a, b) => a - b)
   const shareOf = (n: number, picks = 4000) =>
     Array.from({ length: picks }, () => pick()).filter(i => i === n).length / picks
   return { ports, table, roster, listing, all, set, clear, pick, used, shareOf, make, unwatched: () => unwatched }
