@@ -1,5 +1,7 @@
 // HalfSipHash-2-4 with 64 bits of output (Aumasson and Bernstein, 2016): a keyed hash that callers cannot steer.
 
+import { codeAt } from './code-at.ts'
+
 /**
  * Hashes the UTF-16 code units of `text`, low byte first, under the 64-bit key (`key0`, `key1`), into the low and the high half
  * of `out`. Built on 32-bit words, which JavaScript computes natively.
@@ -15,8 +17,8 @@ export function halfSipHash(text: string, key0: number, key1: number, out: Int32
   // last word with the length, then four and four rounds to finish.
   for (let at = 0; at <= whole; at += 2) {
     const isLast = at === whole
-    const rest = units > whole ? text.charCodeAt(whole) : 0
-    const word = isLast ? (units << 25) | rest : text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16)
+    const rest = units > whole ? codeAt(text, whole) : 0
+    const word = isLast ? (units << 25) | rest : codeAt(text, at) | (codeAt(text, at + 1) << 16)
     v3 ^= word
     for (let rounds = isLast ? 10 : 2; rounds > 0; rounds--) {
       v0 = (v0 + v1) | 0

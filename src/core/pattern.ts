@@ -1,5 +1,6 @@
 // The path patterns of the config: literal segments, `{name}` for one segment, a final `/**` for the rest.
 
+import { codeAt } from './code-at.ts'
 import { decodePath } from './percent.ts'
 import { OptionsError } from './policy.ts'
 
@@ -129,7 +130,7 @@ function compileMatches(segments: readonly Segment[], isPrefix: boolean): (path:
     const literal = texts.map(text => `/${text}`).join('')
     if (!isPrefix) return path => path === literal
     return path =>
-      path.startsWith(literal) && (path.length === literal.length || path.charCodeAt(literal.length) === 0x2f)
+      path.startsWith(literal) && (path.length === literal.length || codeAt(path, literal.length) === 0x2f)
   }
   return path => matchesTexts(path, texts, isPrefix)
 }
@@ -151,8 +152,9 @@ function matchesTexts(path: string, texts: readonly (string | null)[], isPrefix:
 function segmentOf(target: string, index: number): string | undefined {
   const from = startOf(target, index)
   if (from < 0) return undefined
+  const { length } = target
   let end = from
-  while (end < target.length && !isSlashOrQuestion(target.charCodeAt(end))) end++
+  while (end < length && !isSlashOrQuestion(codeAt(target, end))) end++
   return target.slice(from, end)
 }
 
@@ -166,9 +168,10 @@ function restOf(target: string, count: number): string | undefined {
 
 /** Where the segment with this index starts, or -1 when the path has fewer. */
 function startOf(target: string, index: number): number {
+  const { length } = target
   let left = index
-  for (let i = 0; i < target.length; i++) {
-    const code = target.charCodeAt(i)
+  for (let i = 0; i < length; i++) {
+    const code = codeAt(target, i)
     if (code === 0x3f) return -1
     if (code === 0x2f && left-- === 0) return i + 1
   }

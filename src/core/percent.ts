@@ -1,5 +1,7 @@
 // Percent-decoding of paths such that two paths decode alike only when they mean the same.
 
+import { codeAt } from './code-at.ts'
+
 /**
  * Decodes the percent-encoded octets of a path once, as UTF-8. Null for an invalid escape or an encoded control character.
  *
@@ -31,9 +33,9 @@ export function decodePath(raw: string): string | null {
 
 /** The octet of the escape `%XX` at this place, or -1 where none stands. */
 export function octetAt(text: string, at: number): number {
-  if (text.charCodeAt(at) !== 0x25) return -1
-  const high = hexDigit(text.charCodeAt(at + 1))
-  const low = hexDigit(text.charCodeAt(at + 2))
+  if (codeAt(text, at) !== 0x25) return -1
+  const high = hexDigit(codeAt(text, at + 1))
+  const low = hexDigit(codeAt(text, at + 2))
   return high < 0 || low < 0 ? -1 : high * 16 + low
 }
 

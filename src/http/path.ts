@@ -1,6 +1,7 @@
 // Which paths are safe to match and to forward: the rules against evading a route by another spelling of its path.
 
 import type { PathsBlueprint } from '../core/blueprint.ts'
+import { codeAt } from '../core/code-at.ts'
 import type { FailureCode } from '../core/codes.ts'
 import { decodePath } from '../core/percent.ts'
 
@@ -28,12 +29,13 @@ export interface PathRefusal {
  * look (`%`, `;`, `\`, `//`, `/.`) is left to `readUnusualPath`.
  */
 export function readPath(target: string, rules: PathsBlueprint): SafePath | PathRefusal {
-  if (target.charCodeAt(0) !== 0x2f) return notOriginForm
+  if (codeAt(target, 0) !== 0x2f) return notOriginForm
   let isUnusual = false
   let previous = 0x2f
+  const { length } = target
   let end = 1
-  for (; end < target.length; end++) {
-    const code = target.charCodeAt(end)
+  for (; end < length; end++) {
+    const code = codeAt(target, end)
     if (code > 0x3f) {
       if (code === 0x5c) isUnusual = true
       else if (code > 0x7e) return strayCharacter
@@ -48,12 +50,12 @@ export function readPath(target: string, rules: PathsBlueprint): SafePath | Path
     }
     previous = code
   }
-  for (let i = end; i < target.length; i++) {
-    const code = target.charCodeAt(i)
+  for (let i = end; i < length; i++) {
+    const code = codeAt(target, i)
     if (code < 0x21 || code > 0x7e || code === 0x23) return strayCharacter
   }
   if (isUnusual) return readUnusualPath(target, end, rules)
-  const hasQuery = end < target.length
+  const hasQuery = end < length
   const path = hasQuery ? target.slice(0, end) : target
   return {
     isSafe: true,

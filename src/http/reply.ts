@@ -1,5 +1,6 @@
 // Reply heads of upstreams: bytes to ReplyHead, and how the reply's body is framed (RFC 9112 §4, §6.3).
 
+import { codeAt } from '../core/code-at.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { type FieldFacts, readFields } from './fields.ts'
@@ -42,10 +43,10 @@ export function decodeReplyHead(bytes: Buffer, start: number, end: number, limit
 }
 
 function readStatusLine(bytes: Buffer, text: string, start: number, head: ReplyHead): number {
-  const minor = text.charCodeAt(7) - 48
+  const minor = codeAt(text, 7) - 48
   const digits = text.slice(9, 12)
   const status = Number(digits)
-  if (!text.startsWith('HTTP/1.') || (minor !== 1 && minor !== 0) || text.charCodeAt(8) !== 32) {
+  if (!text.startsWith('HTTP/1.') || (minor !== 1 && minor !== 0) || codeAt(text, 8) !== 32) {
     throw malformed('malformed status line')
   }
   // Number also reads `2e2`.
@@ -57,7 +58,7 @@ function readStatusLine(bytes: Buffer, text: string, start: number, head: ReplyH
   // RFC 9110 §15.2: HTTP/1.0 has no interim replies; a peer that does not expect one would take it for the final one.
   if (minor === 0 && status < 200) throw malformed('interim reply in HTTP/1.0')
   // The space behind the status is required, but servers that leave it out with an empty phrase mislead nobody.
-  if (lineEnd > 12 && text.charCodeAt(12) !== 32) throw malformed('malformed status')
+  if (lineEnd > 12 && codeAt(text, 12) !== 32) throw malformed('malformed status')
   head.status = status
   head.reason = text.slice(13, lineEnd)
   head.minor = minor

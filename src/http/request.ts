@@ -1,5 +1,6 @@
 // Request heads: bytes to RequestHead, strict wherever proxies get tricked (RFC 9112 §3, §6).
 
+import { codeAt } from '../core/code-at.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { type FieldFacts, readFields, tooManyFields } from './fields.ts'
@@ -46,7 +47,7 @@ export function decodeRequestHead(bytes: Buffer, start: number, end: number, lim
   const problem = readFields(bytes, text, start, fieldsStart, end - 2, limits.fields, head)
   if (problem !== null) throw problem === tooManyFields ? new Failure('headers-too-large') : malformed(problem)
   checkFraming(head)
-  if (head.target.charCodeAt(0) !== 47) readUnusualTarget(head)
+  if (codeAt(head.target, 0) !== 47) readUnusualTarget(head)
   checkHost(head)
   return head
 }
@@ -127,16 +128,21 @@ function checkHost(head: RequestHead): void {
   } else if (head.hostCount !== 0 || head.minor === 1) throw malformed('not exactly one Host')
 }
 
-/** Hot path: a name in lower case or an IPv4 address, with a port below 10000 or none; the pattern decides about all others. */
+/** Hot path: a name in lower case or an IPv4 address, with a port or none; the pattern decides about all others. */
 function isPlainHost(host: string): boolean {
-  let colon = host.length
-  for (let i = 0; i < host.length; i++) {
-    const code = host.charCodeAt(i)
+  const { length } = host
+  let colon = length
+  let port = 0
+  for (let i = 0; i < length; i++) {
+    const code = codeAt(host, i)
     const isDigit = code >= 48 && code <= 57
-    if (code === 58 && i > 0 && colon === host.length) colon = i
-    else if (!isDigit && (colon < i || !((code >= 97 && code <= 122) || code === 46 || code === 45))) return false
+    if (colon < i) {
+      if (!isDigit) return false
+      port = port * 10 + code - 48
+    } else if (code === 58 && i > 0) colon = i
+    else if (!isDigit && !((code >= 97 && code <= 122) || code === 46 || code === 45)) return false
   }
-  return host.length > 0 && host.length - colon <= 5
+  return length > 0 && length - colon <= 6 && port <= 65535
 }
 
 /** The name of a valid Host value for matching: lower case, without port and without the dot of the root. */

@@ -4,13 +4,16 @@
 // all that a call allocates. Each function writes at a place and returns the place behind; what does not fit into `bytes` is
 // lost, but counted all the same, so that the caller sees that it was too much.
 
+import { codeAt } from '../core/code-at.ts'
+
 const quoteUnit = 0x22
 const notAscii = /[\x7f-\uffff]/g
 
 /** ASCII as it stands. */
 export function putText(bytes: Uint8Array, at: number, text: string): number {
-  for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index)
-  return at + text.length
+  const { length } = text
+  for (let index = 0; index < length; index++) bytes[at + index] = codeAt(text, index)
+  return at + length
 }
 
 /** A few bytes as they stand: for so few, a loop is cheaper than `set`, and than reading a text. */
@@ -21,14 +24,15 @@ export function putBytes(bytes: Uint8Array, at: number, piece: Uint8Array): numb
 
 /** A JSON string of ASCII only: header fields hold bytes of any encoding, and a line must stay readable to every tool. */
 export function putQuoted(bytes: Uint8Array, at: number, text: string): number {
+  const { length } = text
   bytes[at] = quoteUnit
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index)
+  for (let index = 0; index < length; index++) {
+    const unit = codeAt(text, index)
     if (unit < 0x20 || unit > 0x7e || unit === quoteUnit || unit === 0x5c) return putText(bytes, at, escaped(text))
     bytes[at + 1 + index] = unit
   }
-  bytes[at + 1 + text.length] = quoteUnit
-  return at + text.length + 2
+  bytes[at + 1 + length] = quoteUnit
+  return at + length + 2
 }
 
 /** A whole number from 0 on. */

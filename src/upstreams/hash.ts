@@ -1,9 +1,12 @@
 // The two hash functions of consistent hashing: fast, well mixed, the same in every worker and release; not for security.
 
+import { codeAt } from '../core/code-at.ts'
+
 /** FNV-1a over UTF-16 code units, as an unsigned 32-bit number. */
 export function hashString(text: string): number {
   let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  const { length } = text
+  for (let i = 0; i < length; i++) hash = Math.imul(hash ^ codeAt(text, i), 0x01000193)
   return hash >>> 0
 }
 

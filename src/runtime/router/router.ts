@@ -1,6 +1,7 @@
 // Which route answers a call: the precedence of the Kubernetes Gateway API's HTTPRoute, in constant time.
 
 import type { RouteBlueprint } from '../../core/blueprint.ts'
+import { codeAt } from '../../core/code-at.ts'
 import { compilePattern, type PathCase, type PathPattern } from '../../core/pattern.ts'
 import { compileConditions, type RouteQuery } from './conditions.ts'
 import { addToLeaf, type Entry, exactRank, type Leaf, sortLeaf } from './leaf.ts'
@@ -42,7 +43,7 @@ export function compileRouter(
     match(call) {
       const { method } = call
       // `OPTIONS *` has no path.
-      if (call.path.charCodeAt(0) !== 0x2f) return notFound
+      if (codeAt(call.path, 0) !== 0x2f) return notFound
       let entry = findByHost(hosts, call, method)
       if (method === 'OPTIONS' && (entry === null || !entry.namesMethods)) {
         const requested = preflightMethod(call)
@@ -129,7 +130,7 @@ function findByHost(hosts: Hosts, call: RouteQuery, method: string): Entry | nul
 
 function hostOf(call: RouteQuery): string {
   const { host } = call
-  return host.charCodeAt(host.length - 1) === 0x2e ? host.slice(0, -1) : host
+  return codeAt(host, host.length - 1) === 0x2e ? host.slice(0, -1) : host
 }
 
 function preflightMethod(call: RouteQuery): string | undefined {

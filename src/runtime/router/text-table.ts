@@ -1,5 +1,7 @@
 // A table by text that is looked up with a piece of a longer text, without cutting the piece out.
 
+import { codeAt } from '../../core/code-at.ts'
+
 /** Texts are added when routes are compiled; calls only look up. */
 export interface TextTable<T> {
   readonly size: number
@@ -54,7 +56,7 @@ export function createTextTable<T>(): TextTable<T> {
 
 function hashOf(whole: string, start: number, end: number): number {
   let hash = end - start
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + whole.charCodeAt(i)) | 0
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + codeAt(whole, i)) | 0
   // A small integer to the engine, which a hash of 32 bits is not always.
   return hash & 0x3fffffff
 }
