@@ -129,8 +129,7 @@ function compileMatches(segments: readonly Segment[], isPrefix: boolean): (path:
   if (!texts.includes(null)) {
     const literal = texts.map(text => `/${text}`).join('')
     if (!isPrefix) return path => path === literal
-    return path =>
-      path.startsWith(literal) && (path.length === literal.length || codeAt(path, literal.length) === 0x2f)
+    return path => path.startsWith(literal) && (path.length === literal.length || codeAt(path, literal.length) === 0x2f)
   }
   return path => matchesTexts(path, texts, isPrefix)
 }

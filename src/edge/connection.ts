@@ -9,8 +9,9 @@ import { fieldsText, statusLine } from '../http/encode.ts'
 import { Found, HeadBuffer } from '../http/head-buffer.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
 import { Framing } from '../http/reply.ts'
-import { decodeRequestHead, hostName, type RequestHead } from '../http/request.ts'
+import { decodeRequestHead, type RequestHead } from '../http/request.ts'
 import type { Gate } from './gate.ts'
+import { lendReads } from './lent-reads.ts'
 import { receiveCall } from './receive.ts'
 import { spliceTunnel } from './tunnel.ts'
 import { Turn } from './turn.ts'
@@ -36,6 +37,8 @@ export class Connection implements Timed, IncomingBodyOwner {
   slot = -1
   readonly #gate: Gate
   readonly #heads: HeadBuffer
+  /** What was read must be copied to be kept. */
+  #isLent = false
   #turn: Turn | null = null
   #body: IncomingBody | null = null
   /** Received bytes that belong to later requests. */
@@ -47,6 +50,7 @@ export class Connection implements Timed, IncomingBodyOwner {
   /** Replies are piling up at a client that does not read them; its next requests wait. */
   #isBacklogged = false
   #isClosed = false
+  #isUpgraded = false
   /** When a body that should be moving has stood still for too long. */
   #progressDueMs = Infinity
 
@@ -56,6 +60,15 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.#gate = gate
     this.#heads = new HeadBuffer(gate.limits.headBytes)
     this.dueMs = gate.idleDueMs
+  }
+
+  /** Starts to read. */
+  read(): void {
+    // A tunnel takes what it reads from the stream.
+    const take = (bytes: Buffer) => (this.#isUpgraded ? this.socket.push(Buffer.from(bytes)) : this.received(bytes))
+    this.#isLent = this.peer.scheme === 'http' && lendReads(this.socket, this.#gate.scratch, take)
+    // Where reads are lent, this only starts them.
+    this.socket.on('data', (chunk: Buffer) => this.received(chunk))
   }
 
   get isIdle(): boolean {
@@ -209,10 +222,9 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   turnUpgraded(turn: Turn, head: string, reply: Reply): void {
     const { socket } = this
+    this.#isUpgraded = true
     this.#gate.deadlines.remove(this)
-    socket.removeAllListeners('data')
-    socket.removeAllListeners('end')
-    socket.removeAllListeners('drain')
+    for (const event of ['data', 'end', 'drain']) socket.removeAllListeners(event)
     socket.write(head, 'latin1')
     const held = this.#held
     this.#held = null
@@ -262,7 +274,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.keepsAlive &&= head.keepsAlive
     const framing = head.isChunked ? Framing.chunked : Framing.length
     const hasBody = head.isChunked || head.contentLength > 0
-    const body = hasBody ? new IncomingBody(this, framing, head.contentLength, false) : null
+    const body = hasBody ? new IncomingBody(this, framing, head.contentLength, this.#isLent) : null
     const call = receiveCall(head, body, this.peer, this.#gate, this.#headStartedMs)
     this.#body = body
     this.#answer(call, bytes, end)
@@ -328,7 +340,8 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   #hold(chunk: Buffer, from: number): void {
     const rest = from === 0 ? chunk : chunk.subarray(from)
-    this.#held = this.#held === null ? rest : Buffer.concat([this.#held, rest])
+    if (this.#held !== null) this.#held = Buffer.concat([this.#held, rest])
+    else this.#held = this.#isLent ? Buffer.from(rest) : rest
     if (this.#held.length >= heldBytesMax) this.socket.pause()
   }
 
@@ -380,18 +393,5 @@ export class Connection implements Timed, IncomingBodyOwner {
   #discard(chunk: Buffer): void {
     this.#lingeredBytes += chunk.length
     if (this.#lingeredBytes > lingerBytesMax) this.socket.destroy()
-  }
-}
-
-/** The name to match of a Host value; remembered for the last value, because a connection's calls name the same host. */
-export function createHostReader(): (host: string) => string {
-  let last = ''
-  let name = ''
-  return host => {
-    if (host !== last) {
-      last = host
-      name = hostName(host)
-    }
-    return name
   }
 }

@@ -11,13 +11,16 @@ import type { Clock, Deadlines, Log } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
 import type { HeadLimits } from '../http/limits.ts'
-import { type Connection, createHostReader } from './connection.ts'
+import { hostName } from '../http/request.ts'
+import type { Connection } from './connection.ts'
 
 /** What the edge needs from the rest of its worker. */
 export interface EdgePorts {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly log: Log
+  /** Where plain sockets of this worker read into. */
+  readonly scratch: Buffer
   /** The step of the runtime in force now; a call stays on the one it got. */
   answer: Step
   /** Told once for every call. */
@@ -49,6 +52,7 @@ export class Gate {
   /** Connections that became tunnels. */
   readonly tunnels: Set<Connection> = new Set()
   readonly hostOf: (host: string) => string = createHostReader()
+  readonly scratch: Buffer
   readonly #ports: EdgePorts
   #dateMs = 0
   #dateField = ''
@@ -63,6 +67,7 @@ export class Gate {
     this.clock = ports.clock
     this.deadlines = ports.deadlines
     this.log = ports.log
+    this.scratch = ports.scratch
     this.#ports = ports
     this.limits = headLimits(blueprint)
     this.timeouts = blueprint.timeouts
@@ -152,4 +157,17 @@ export class Gate {
 function headLimits(blueprint: ListenerBlueprint): HeadLimits {
   const { head, fields, target } = blueprint.limits
   return { headBytes: head, fields, targetBytes: target }
+}
+
+/** The name to match of a Host value; remembered for the last value, because a connection's calls name the same host. */
+function createHostReader(): (host: string) => string {
+  let last = ''
+  let name = ''
+  return host => {
+    if (host !== last) {
+      last = host
+      name = hostName(host)
+    }
+    return name
+  }
 }

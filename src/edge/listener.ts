@@ -275,7 +275,7 @@ export class Listener {
     const connection = new Connection(socket, peer, gate)
     gate.connections.add(connection)
     gate.deadlines.add(connection)
-    socket.on('data', (chunk: Buffer) => connection.received(chunk))
+    connection.read()
     socket.on('end', () => connection.ended())
     socket.on('drain', () => connection.drained())
     socket.on('close', () => {

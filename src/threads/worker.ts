@@ -40,7 +40,7 @@ export interface WorkerPorts {
   readonly sharedClock: SharedClock
 }
 
-/** The most that is read from an upstream at once. */
+/** The most that is read from a plain socket at once. */
 const scratchBytes = 65_536
 
 /** A config that is built and waits to be put in force. */
@@ -83,6 +83,7 @@ export class WorkerCore {
     this.#edge = {
       ...ports,
       deadlines: this.deadlines,
+      scratch: this.#scratch,
       answer: call => this.#epochs.answer(call),
       observe: event => this.#observe(event, count),
     }
