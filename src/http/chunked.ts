@@ -185,7 +185,7 @@ export class ChunkedDecoder {
     const problem = readFields(bytes, text, 0, 0, bytes.length - 2, trailerFieldsMax, facts)
     if (problem !== null) return this.#refuse(`trailers: ${problem}`)
     if (facts.contentLength !== -1 || facts.transferEncoding !== '') return this.#refuse('framing field in trailers')
-    for (const key of forbiddenInTrailers) facts.headers.delete(key)
+    dropFromTrailers(facts.headers)
     if (facts.headers.size > 0) this.trailers = facts.headers
   }
 
@@ -197,6 +197,11 @@ export class ChunkedDecoder {
     this.problem = problem
     return at
   }
+}
+
+/** Takes out what may not come late. */
+export function dropFromTrailers(trailers: Headers): void {
+  for (const key of forbiddenInTrailers) trailers.delete(key)
 }
 
 /** RFC 9110 §6.5.1: fields that say how a message is framed, routed, authenticated or read may not come late. */

@@ -77,7 +77,8 @@ export function readFields(
   return connection === '' ? null : applyConnection(connection, facts)
 }
 
-function readSpecialField(kind: number, name: string, value: string, facts: FieldFacts): FieldsProblem {
+/** What a field says that the codec treats on its own; null, or what is wrong with it. */
+export function readSpecialField(kind: number, name: string, value: string, facts: FieldFacts): FieldsProblem {
   switch (kind) {
     case Kind.host:
       facts.hostCount++

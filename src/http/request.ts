@@ -120,7 +120,8 @@ function readUnusualTarget(head: RequestHead): void {
  */
 const hostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?$/
 
-function checkHost(head: RequestHead): void {
+/** Throws where it is not exactly one host that can be matched and passed on. */
+export function checkHost(head: Pick<RequestHead, 'host' | 'hostCount' | 'minor'>): void {
   if (head.hostCount === 1) {
     if (isPlainHost(head.host)) return
     const parts = hostPattern.exec(head.host)

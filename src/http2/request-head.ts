@@ -1,0 +1,163 @@
+// The fields of a request become a RequestHead, by the same rules as over HTTP/1 and those of RFC 9113 §8.
+
+import { Failure } from '../core/failure.ts'
+import { Headers } from '../core/headers.ts'
+import { type FieldFacts, readSpecialField } from '../http/fields.ts'
+import type { HeadLimits } from '../http/limits.ts'
+import { Kind } from '../http/names.ts'
+import { targetOctets, tokenOctets } from '../http/octets.ts'
+import { checkHost } from '../http/request.ts'
+import { isConnectionField } from './connection-fields.ts'
+import { type FieldName, PseudoKind } from './field-names.ts'
+import type { HpackDecoder } from './hpack-decoder.ts'
+
+/** A request head, parsed, with what only HTTP/2 has. */
+export class Http2RequestHead implements FieldFacts {
+  method = ''
+  /** Value of :path, as received. */
+  target = ''
+  scheme = ''
+  authority = ''
+  /** Of an extended CONNECT (RFC 8441 §4), empty for all others. */
+  protocol = ''
+  claimsHttps = false
+  /** What HTTP/1.1 can do, HTTP/2 can. */
+  readonly minor = 1
+  readonly headers: Headers = new Headers()
+  host = ''
+  hostCount = 0
+  contentLength = -1
+  transferEncoding = ''
+  keepsAlive = true
+  connectionUpgrade = false
+  upgrade = ''
+  expect = ''
+  acceptsTrailers = false
+  hasForwarding = false
+}
+
+/**
+ * Reads what the decoder holds. `isEnd`: no body follows.
+ *
+ * Throws the same Failures as `decodeRequestHead`. The block was read whole, so that the connection can go on.
+ */
+export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: HeadLimits): Http2RequestHead {
+  if (fields.isTooLarge) throw new Failure('headers-too-large')
+  const { names, values, count } = fields
+  const head = new Http2RequestHead()
+  const list = head.headers.list
+  let at = 0
+  while (at < count && (names[at] as FieldName).kind >= PseudoKind.method) {
+    readPseudoField(names[at] as FieldName, values[at] as string, head)
+    at++
+  }
+  checkPseudoFields(head, limits)
+  // RFC 9113 §8.3.1: toward HTTP/1.1 Host is made of :authority.
+  if (head.authority !== '') list.push('host', 'host', head.authority)
+  let cookie = ''
+  let crumbs = 0
+  for (let i = at; i < count; i++) {
+    const name = names[i] as FieldName
+    const value = values[i] as string
+    if (name.key === 'cookie') {
+      // §8.2.3: the crumbs of a Cookie field are put together where HTTP/2 ends.
+      cookie = cookie === '' ? value : `${cookie}; ${value}`
+      crumbs++
+    } else if (name.kind === Kind.plain) list.push(name.name, name.key, value)
+    else readUnusualField(name, value, head)
+  }
+  if (crumbs > 0) list.push('cookie', 'cookie', cookie)
+  if (count - at - Math.max(0, crumbs - 1) > limits.fields) throw new Failure('headers-too-large')
+  checkMessage(head, isEnd)
+  return head
+}
+
+function readPseudoField(name: FieldName, value: string, head: Http2RequestHead): void {
+  switch (name.kind) {
+    case PseudoKind.method:
+      if (head.method !== '') throw malformed('more than one :method')
+      head.method = value
+      return
+    case PseudoKind.path:
+      if (head.target !== '') throw malformed('more than one :path')
+      if (value === '') throw malformed('empty :path')
+      head.target = value
+      return
+    case PseudoKind.scheme:
+      if (head.scheme !== '') throw malformed('more than one :scheme')
+      head.scheme = value
+      return
+    case PseudoKind.authority:
+      if (head.authority !== '') throw malformed('more than one :authority')
+      head.authority = value
+      return
+    case PseudoKind.protocol:
+      if (head.protocol !== '') throw malformed('more than one :protocol')
+      if (value === '') throw malformed('empty :protocol')
+      head.protocol = value
+      return
+    case PseudoKind.malformed:
+      throw malformed(name.key)
+    default:
+      throw malformed(`${name.name} in a request`)
+  }
+}
+
+/** RFC 9113 §8.3.1, RFC 8441 §4. */
+function checkPseudoFields(head: Http2RequestHead, limits: HeadLimits): void {
+  if (!isToken(head.method)) throw malformed(head.method === '' ? 'no :method' : 'malformed method')
+  if (head.method === 'CONNECT' && head.protocol === '') {
+    throw new Failure('method-not-implemented', { detail: 'CONNECT' })
+  }
+  if (head.protocol !== '' && head.method !== 'CONNECT') throw malformed(':protocol without CONNECT')
+  if (head.scheme === '') throw malformed('no :scheme')
+  if (head.scheme !== 'http' && head.scheme !== 'https') throw malformed('a :scheme that is neither http nor https')
+  const { target } = head
+  if (target === '') throw malformed('no :path')
+  if (target.length > limits.targetBytes) throw new Failure('target-too-long')
+  if (!isTarget(target)) throw malformed('malformed request target')
+  if (target.charCodeAt(0) !== 47 && !(target === '*' && head.method === 'OPTIONS')) {
+    throw malformed('the request target is not a path')
+  }
+  head.claimsHttps = head.scheme === 'https'
+  head.host = head.authority
+  if (head.authority !== '') head.hostCount = 1
+}
+
+function readUnusualField(name: FieldName, value: string, head: Http2RequestHead): void {
+  const { kind, key } = name
+  if (kind >= PseudoKind.method) {
+    throw malformed(kind === PseudoKind.malformed ? key : 'a pseudo-header field behind other fields')
+  }
+  if (isConnectionField(key)) throw malformed(`${key} in HTTP/2`)
+  // §8.2.2: TE may be there, and then says nothing but this.
+  if (kind === Kind.te && value !== 'trailers') throw malformed('a TE that is not trailers')
+  if (kind === Kind.host && head.hostCount > 0) {
+    // §8.3.1: what names another host than :authority is malformed; the same is said once.
+    if (value.toLowerCase() !== head.host.toLowerCase()) throw malformed('Host is not :authority')
+    return
+  }
+  const problem = readSpecialField(kind, name.name, value, head)
+  if (problem !== null) throw malformed(problem)
+}
+
+function checkMessage(head: Http2RequestHead, isEnd: boolean): void {
+  checkHost(head)
+  if (head.contentLength > 0 && isEnd) throw malformed('Content-Length without a body')
+  if (head.method === 'TRACE' && !isEnd) throw malformed('TRACE with a body')
+  if (head.expect !== '' && head.expect !== '100-continue') throw new Failure('expectation-failed')
+}
+
+function isToken(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (tokenOctets[text.charCodeAt(i)] !== 1) return false
+  return text.length > 0
+}
+
+function isTarget(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (targetOctets[text.charCodeAt(i)] !== 1) return false
+  return true
+}
+
+function malformed(detail: string): Failure {
+  return new Failure('malformed-request', { detail, publicText: `The request is not valid HTTP: ${detail}.` })
+}
