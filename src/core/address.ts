@@ -63,7 +63,7 @@ export function readCidr(text: string): Cidr | { readonly problem: string; reado
   }
   const words = reader.words.slice(0, family === 4 ? 1 : 4)
   if (maskWords(words, bits)) {
-    return { problem: 'has bits set behind its prefix', hint: `Write \`${formatWords(family, words)}/${bits}\`.` }
+    return { problem: 'has bits set behind its prefix', hint: `Write \`${formatAddress(family, words)}/${bits}\`.` }
   }
   return { family, words, bits }
 }
@@ -160,11 +160,12 @@ function maskWords(words: Uint32Array, bits: number): boolean {
   return hasChanged
 }
 
-function formatWords(family: Family, words: Uint32Array): string {
+/** The canonical text of an address; the words may go on behind those of its family. */
+export function formatAddress(family: Family, words: Uint32Array): string {
   if (family === 4) {
     const [word = 0] = words
     return [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255].join('.')
   }
-  const hex = [...words].flatMap(word => [(word >>> 16).toString(16), (word & 0xffff).toString(16)])
+  const hex = [...words.subarray(0, 4)].flatMap(word => [(word >>> 16).toString(16), (word & 0xffff).toString(16)])
   return URL.parse(`http://[${hex.join(':')}]`)?.hostname.slice(1, -1) ?? hex.join(':')
 }
