@@ -96,6 +96,20 @@ export const listenerSchema = Fields({
     },
     { default: {}, description: 'How much is accepted; more is refused.' },
   ),
+  proxyProtocol: Maybe(
+    Fields(
+      {
+        from: Type.Array(Type.String({ format: 'cidr' }), {
+          minItems: 1,
+          description: 'Addresses or CIDRs of the proxies; other clients connect as they do elsewhere.',
+        }),
+      },
+      {
+        description:
+          'Connections of these proxies begin with a PROXY header, version 1 or 2, which says who the client is; nobody’s where it is not written.',
+      },
+    ),
+  ),
   trustedProxies: Type.Array(Type.String({ format: 'cidr' }), {
     default: [],
     description:

@@ -77,6 +77,12 @@ export const metrics = {
     help: 'Connections accepted from clients.',
     labels: ['listener'],
   },
+  turnpike_proxy_header_refusals: {
+    type: 'counter',
+    unit: '',
+    help: 'Connections of PROXY senders that were closed because no good header came.',
+    labels: ['listener'],
+  },
   turnpike_upstream_connections: {
     type: 'gauge',
     unit: '',

@@ -12,7 +12,7 @@ import { type AdminServer, startAdmin } from '../control/admin.ts'
 import type { ConfigStatus, ReloadOutcome } from '../control/admin-view.ts'
 import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
 import type { Log } from '../core/ports.ts'
-import { listenerKey } from '../edge/listener.ts'
+import { listenerKey } from '../edge/listener-settings.ts'
 import { checkBlueprint, checkNames, namesOf, probePort } from './check.ts'
 import { GatewayConsumers } from './consumers.ts'
 import { Fleet } from './fleet.ts'
@@ -295,8 +295,8 @@ function refused(version: number, reason: string): ReloadOutcome {
 }
 
 function portKey(listener: ListenerBlueprint): string {
-  // TLS and plain on the same port are two sockets to the workers, but one port to the system.
-  return listenerKey({ ...listener, tls: null })
+  // TLS and plain, with and without PROXY headers, on the same port are several sockets to the workers, but one port to the system.
+  return listenerKey({ ...listener, tls: null, proxyProtocol: null })
 }
 
 function placed({ path, message, hint }: ExtraProblem, resolved: Resolved): Problem {

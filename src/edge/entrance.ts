@@ -1,0 +1,256 @@
+// The port of a listener: sockets are accepted, counted, and brought through the PROXY header and the TLS handshake.
+
+import net, { type Server, type Socket } from 'node:net'
+import tls from 'node:tls'
+import type { Clock, Counter, Deadlines, Log, Meter, SharedCounter, SharedCounters } from '../core/ports.ts'
+import type { ProxiedEnds } from '../http/proxy-header.ts'
+import { plainAddress } from './forwarded.ts'
+import { listenerKey, type ListenerSettings } from './listener-settings.ts'
+import { takeProxyHeader } from './proxied.ts'
+import { type TicketMemory, useTicketKeys } from './ticket-keys.ts'
+import { type Certificates, handshakeOptions } from './tls.ts'
+
+export interface EntrancePorts {
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly log: Log
+  readonly meter: Meter
+  readonly shared: SharedCounters
+  /** Keys of TLS session tickets, the same in every worker, so that a session resumes on any of them. */
+  readonly tickets: TicketMemory
+}
+
+/** Takes a connection that is through. `ends` is what a PROXY header says of it; null where none does. */
+export type Arrived = (socket: Socket, ends: ProxiedEnds | null) => void
+
+/** Turns of the event loop in which the queue of a port that closes is looked at; and a turn without other work, milliseconds. */
+const queueTurnsMax = 400
+const calmTurnMs = 0.1
+
+/** A sender of bad PROXY headers is named in the log this often at most. */
+const complaintMs = 10_000
+
+/** Owns the port, and each socket until it has arrived. */
+export class Entrance {
+  readonly #ports: EntrancePorts
+  readonly #arrived: Arrived
+  readonly #server: Server
+  /** Where handshakes are made; on a listener without PROXY headers it is the server itself. Null without TLS. */
+  readonly #secure: tls.Server | null
+  readonly #openSockets: SharedCounter
+  readonly #opened: Counter
+  readonly #ceilingHits: Counter
+  readonly #headerRefusals: Counter | null
+  #complainedMs = -Infinity
+  #settings: ListenerSettings
+  /** Connections that are not through yet, by the address of the other end. */
+  readonly #underWay = new Map<string, Socket>()
+  /** What PROXY headers said of connections whose TLS handshake is under way, by the address of the other end. */
+  readonly #ends = new Map<string, ProxiedEnds>()
+
+  constructor(settings: ListenerSettings, ports: EntrancePorts, arrived: Arrived) {
+    const { blueprint, certificates, isProxy } = settings
+    const { meter } = ports
+    const listener = blueprint.name
+    this.#settings = settings
+    this.#ports = ports
+    this.#arrived = arrived
+    this.#openSockets = ports.shared.counter(`listener ${listenerKey(blueprint)}`)
+    this.#opened = meter.counter('turnpike_downstream_connections_opened', { listener })
+    this.#ceilingHits = meter.counter('turnpike_ceiling_hits', { ceiling: 'connections', name: listener })
+    this.#headerRefusals = isProxy === null ? null : meter.counter('turnpike_proxy_header_refusals', { listener })
+    this.#secure = certificates === null ? null : this.#createSecureServer()
+    if (isProxy !== null) this.#server = this.#createProxiedServer()
+    else this.#server = this.#secure ?? net.createServer(socketOptions, socket => this.#plainArrives(socket))
+    if (this.#server === this.#secure) this.#server.on('connection', (socket: Socket) => this.#begins(socket))
+  }
+
+  get isBound(): boolean {
+    return this.#server.listening
+  }
+
+  /** Binds the port. Rejects where it cannot be bound. */
+  listen(): Promise<void> {
+    const { host, port } = this.#settings.blueprint
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(
+        { port, ...(host !== null && { host }), reusePort: process.platform === 'linux', backlog: 4096 },
+        () => {
+          this.#server.off('error', reject)
+          this.#server.on('error', error => this.#ports.log.error({ err: error }, 'a listener failed'))
+          resolve()
+        },
+      )
+    })
+  }
+
+  /** Takes over changed settings of the same socket. */
+  adopt(settings: ListenerSettings): void {
+    this.#settings = settings
+    if (this.#secure === null || settings.certificates === null) return
+    this.#secure.setSecureContext(secureOptions(settings))
+    useTicketKeys(this.#secure, this.#ports.tickets)
+  }
+
+  /** Closes connections that are not through yet. */
+  cutUnderWay(): void {
+    for (const socket of this.#underWay.values()) socket.destroy()
+  }
+
+  /**
+   * Closing a port resets the connections that the system has queued for it, so they are taken first, one in each turn of the
+   * event loop. After a turn without a connection and without other work hardly any time is left for another to queue.
+   */
+  async acceptQueued(): Promise<void> {
+    if (!this.isBound) return
+    let isQueueEmpty = false
+    const taken = () => {
+      isQueueEmpty = false
+    }
+    this.#server.on('connection', taken)
+    for (let turn = 0; turn < queueTurnsMax; turn++) {
+      isQueueEmpty = turn > 0
+      const startedMs = performance.now()
+      await new Promise(resolve => setImmediate(resolve))
+      if (isQueueEmpty && performance.now() - startedMs < calmTurnMs) break
+    }
+    this.#server.off('connection', taken)
+  }
+
+  /** Accepts no more. Resolves when all that it accepted are closed. */
+  close(): Promise<void> {
+    return new Promise(resolve => this.#server.close(() => resolve()))
+  }
+
+  #plainArrives(socket: Socket): void {
+    if (this.#admit(socket)) this.#arrived(socket, null)
+  }
+
+  #createProxiedServer(): Server {
+    const isHalfOpen = this.#secure === null
+    return net.createServer({ ...socketOptions, allowHalfOpen: isHalfOpen }, socket => {
+      if (!this.#begins(socket)) return
+      const { isProxy, blueprint } = this.#settings
+      if (isProxy?.(plainAddress(socket.remoteAddress)) !== true) return this.#headerIsOff(socket, null)
+      takeProxyHeader(socket, {
+        ...{ clock: this.#ports.clock, deadlines: this.#ports.deadlines, timeoutMs: blueprint.timeouts.head },
+        passed: ends => this.#headerIsOff(socket, ends),
+        refused: problem => this.#headerRefused(socket, problem),
+      })
+    })
+  }
+
+  #headerIsOff(socket: Socket, ends: ProxiedEnds | null): void {
+    const client = clientOf(socket)
+    if (this.#secure === null) {
+      this.#underWay.delete(client)
+      return this.#arrived(socket, ends)
+    }
+    if (ends !== null) {
+      this.#ends.set(client, ends)
+      socket.on('close', () => this.#ends.delete(client))
+    }
+    this.#secure.emit('connection', socket)
+  }
+
+  #headerRefused(socket: Socket, problem: string): void {
+    this.#headerRefusals?.add(1)
+    const nowMs = this.#ports.clock.now()
+    if (nowMs - this.#complainedMs < complaintMs) return
+    this.#complainedMs = nowMs
+    const from = plainAddress(socket.remoteAddress)
+    const listener = this.#settings.blueprint.name
+    this.#ports.log.warn(
+      { listener, from, problem },
+      'a connection was closed: `proxyProtocol` expects a PROXY header of this sender',
+    )
+  }
+
+  #createSecureServer(): tls.Server {
+    const { blueprint } = this.#settings
+    const server = tls.createServer(
+      {
+        ...socketOptions,
+        // Node shows the end of a client that leaves in its handshake only without this; it is set again behind it.
+        allowHalfOpen: false,
+        ALPNProtocols: ['http/1.1'],
+        SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
+        handshakeTimeout: blueprint.timeouts.head,
+        requestCert: (blueprint.tls?.clientCa ?? null) !== null,
+        // A bad certificate is refused below, so that the log can say why; a missing one where it is required, here.
+        rejectUnauthorized: blueprint.tls?.clientCa?.mode === 'required',
+        ...secureOptions(this.#settings),
+      },
+      socket => this.#handshakeIsOver(socket),
+    )
+    useTicketKeys(server, this.#ports.tickets)
+    // A handshake that fails is the client's affair; without a listener it would end the worker.
+    server.on('tlsClientError', (_, socket) => socket.destroy())
+    return server
+  }
+
+  #handshakeIsOver(socket: tls.TLSSocket): void {
+    const client = clientOf(socket)
+    const ends = this.#ends.get(client) ?? null
+    this.#underWay.delete(client)
+    this.#ends.delete(client)
+    socket.allowHalfOpen = true
+    // With `optional` the handshake ends well also for a certificate that nobody vouches for.
+    if (isClientGood(socket)) this.#arrived(socket, ends)
+    else socket.destroy()
+  }
+
+  #certificatesNow(): Certificates {
+    const { certificates } = this.#settings
+    if (certificates === null) throw new Error('a TLS listener without certificates')
+    return certificates
+  }
+
+  /** Counts a connection, or closes it where there are as many as there may be. */
+  #admit(socket: Socket): boolean {
+    socket.on('error', ignore)
+    if (!this.#openSockets.tryTake(this.#settings.blueprint.limits.connections)) {
+      this.#ceilingHits.add(1)
+      socket.destroy()
+      return false
+    }
+    this.#opened.add(1)
+    socket.on('close', () => this.#openSockets.give())
+    return true
+  }
+
+  /** False where it was closed. */
+  #begins(socket: Socket): boolean {
+    if (!this.#admit(socket)) return false
+    const client = clientOf(socket)
+    this.#underWay.set(client, socket)
+    socket.on('close', () => {
+      if (this.#underWay.get(client) === socket) this.#underWay.delete(client)
+    })
+    return true
+  }
+}
+
+const socketOptions = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false }
+
+/** Whether the client showed either no certificate or one that is vouched for. */
+function isClientGood(socket: tls.TLSSocket): boolean {
+  return socket.authorized || socket.getPeerX509Certificate() === undefined
+}
+
+function clientOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}
+
+function secureOptions(settings: ListenerSettings): tls.SecureContextOptions {
+  const { blueprint, certificates, sessionLifetimeMs } = settings
+  return {
+    ...certificates?.fallbackPem,
+    ...settings.clientTrust,
+    ...(blueprint.tls !== null && handshakeOptions(blueprint.tls)),
+    sessionTimeout: Math.max(1, Math.round(sessionLifetimeMs / 1000)),
+  }
+}
+
+function ignore(): void {}
