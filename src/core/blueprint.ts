@@ -209,6 +209,12 @@ export const upstreamSchema = Fields({
     },
     { default: {}, description: 'For targets with `https`.' },
   ),
+  proxyProtocol: Maybe(
+    Choice(['v1', 'v2'], {
+      description:
+        'Begins each connection with a PROXY header that says who the client is; then no two clients share a connection.',
+    }),
+  ),
   timeouts: Fields(
     {
       connect: Duration({ default: '2s', description: 'Until a new connection is usable, TLS included.' }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { crc32c } from './crc32c.ts'
-import { readProxyHeader, writeProxyHeader } from './proxy-header.ts'
+import { ownProxyHeader, readProxyHeader, writeProxyHeader } from './proxy-header.ts'
 
 const line = (text: string) => Buffer.from(text, 'latin1')
 const signature = line('\r\n\r\n\0\r\nQUIT\n')
@@ -166,6 +166,14 @@ test('ends that are no addresses are written as unknown', () => {
     const bytes = writeProxyHeader(version, ends)
     assert.deepEqual(readProxyHeader(bytes), { kind: 'complete', bytes: bytes.length, ends: null })
   }
+})
+
+test('the gateway’s own header names nobody', () => {
+  for (const version of ['v1', 'v2'] as const) {
+    const bytes = ownProxyHeader(version)
+    assert.deepEqual(readProxyHeader(bytes), { kind: 'complete', bytes: bytes.length, ends: null })
+  }
+  assert.equal(ownProxyHeader('v2')[12], 0x20)
 })
 
 test('whatever comes, it never throws, never reads beyond the bytes, and stays with its verdict', () => {

@@ -147,12 +147,14 @@ function judgeExtensions(whole: Buffer, from: number): string {
   return ''
 }
 
+const unknownLine = Buffer.from('PROXY UNKNOWN\r\n', 'latin1')
+
 /** Writes a header. Ends of different families go as IPv6 with the IPv4 one mapped; ends that are no addresses, as unknown. */
 export function writeProxyHeader(version: 'v1' | 'v2', { source, destination }: ProxiedEnds): Buffer {
   const [from, to] = [addressBytes(source.address), addressBytes(destination.address)]
   if (from === null || to === null) {
     return version === 'v1'
-      ? Buffer.from('PROXY UNKNOWN\r\n', 'latin1')
+      ? unknownLine
       : Buffer.concat([signature, Buffer.from([commands.proxy, kinds.unknown, 0, 0])])
   }
   const isSix = from.length === 16 || to.length === 16
@@ -170,6 +172,12 @@ export function writeProxyHeader(version: 'v1' | 'v2', { source, destination }: 
   block.writeUInt16BE(destination.port, block.length - 2)
   const kind = isSix ? kinds.tcp6 : kinds.tcp4
   return Buffer.concat([signature, Buffer.from([commands.proxy, kind, 0, block.length]), block])
+}
+
+/** The header of a connection that is the gateway's own affair, such as a health check. */
+export function ownProxyHeader(version: 'v1' | 'v2'): Buffer {
+  if (version === 'v1') return unknownLine
+  return Buffer.concat([signature, Buffer.from([commands.local, kinds.unknown, 0, 0])])
 }
 
 const mappedPrefix = Buffer.from('00000000000000000000ffff', 'hex')

@@ -4,6 +4,7 @@ import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
 import { lookupAll } from './lookup.ts'
 import { Pool, type PoolShare } from './pool.ts'
+import { ProxiedPools } from './proxied-pools.ts'
 import { createUpstream, type OwnedUpstream, type Watch } from './upstream.ts'
 import type { UpstreamPem } from './upstream-tls.ts'
 
@@ -31,10 +32,14 @@ export function createHttpUpstream(
   ports: Ports,
 ): HttpUpstream {
   const share = createShare(name, blueprint, worker, ports)
+  const options = { name, blueprint, pem, share }
   const upstream = createUpstream(name, blueprint, ports, {
     lookup: lookupAll,
     watch: worker.watch,
-    open: (address, weight) => new Pool(address, weight, { name, blueprint, pem, share }, ports),
+    open: (address, weight) =>
+      blueprint.proxyProtocol === null
+        ? new Pool(address, weight, { ...options, preface: null }, ports)
+        : new ProxiedPools(address, weight, { ...options, version: blueprint.proxyProtocol }, ports),
   })
   const gauges = createGauges(name, ports)
   return {
@@ -67,6 +72,7 @@ function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerS
     scratch: worker.scratch,
     idle: 0,
     pending: 0,
+    starved: new Set(),
     opened: meter.counter('turnpike_upstream_connections_opened', { upstream: name }),
     connectFailures: meter.counter('turnpike_upstream_connect_failures', { upstream: name }),
     connectionsHit: meter.counter('turnpike_ceiling_hits', { ceiling: 'upstream-connections', name }),

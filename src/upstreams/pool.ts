@@ -1,7 +1,6 @@
 // The connections of one worker to one address: kept, bounded, and opened when they are needed.
 
-import net, { type Socket } from 'node:net'
-import tls from 'node:tls'
+import type { Socket } from 'node:net'
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
@@ -10,9 +9,9 @@ import type { Reply } from '../core/reply.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
+import { Dialer, type DialOptions, isTlsError } from './dial.ts'
 import type { Endpoint, EndpointAddress } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
-import { type UpstreamPem, upstreamTlsOptions } from './upstream-tls.ts'
 
 /** What the connections of one upstream in one worker share. */
 export interface PoolShare {
@@ -28,15 +27,16 @@ export interface PoolShare {
   pending: number
   readonly opened: Counter
   readonly connectFailures: Counter
+  /** Pools with calls that found no room under the ceiling. */
+  readonly starved: Set<Pool>
   readonly connectionsHit: Counter
   readonly pendingHit: Counter
 }
 
-export interface PoolOptions {
+export interface PoolOptions extends DialOptions {
   /** Name of the upstream. */
   readonly name: string
   readonly blueprint: UpstreamBlueprint
-  readonly pem: UpstreamPem
   readonly share: PoolShare
 }
 
@@ -85,6 +85,7 @@ export class Pool implements Endpoint {
   readonly timeouts: UpstreamBlueprint['timeouts']
   readonly headLimits: HeadLimits = defaultLimits
   readonly #options: PoolOptions
+  readonly #dialer: Dialer
   readonly #idle: UpstreamConnection[] = []
   readonly #waiting: Waiting[] = []
   #connecting = 0
@@ -97,7 +98,6 @@ export class Pool implements Endpoint {
       this.deadlines.remove(this.#trustsAgain)
     },
   }
-  #tlsSession: Buffer | null = null
   #isClosed = false
 
   constructor(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports) {
@@ -113,6 +113,7 @@ export class Pool implements Endpoint {
     this.deadlines = ports.deadlines
     this.timeouts = options.blueprint.timeouts
     this.#options = options
+    this.#dialer = new Dialer(address, options)
   }
 
   send(call: Call, isFresh: boolean): Promise<Reply> {
@@ -125,8 +126,31 @@ export class Pool implements Endpoint {
     })
   }
 
+  /** Whether nothing is lost when it is forgotten. */
+  get isUnused(): boolean {
+    return this.active + this.#connecting + this.#idle.length + this.#waiting.length === 0
+  }
+
+  get hasIdle(): boolean {
+    return this.#idle.length > 0
+  }
+
+  /** Some connection of the upstream has closed: opens what waits for that. */
+  roomMade(): void {
+    this.#connectForWaiting()
+  }
+
+  /** Makes room under the ceiling. False where every connection has a call. */
+  closeOneIdle(): boolean {
+    const oldest = this.#idle[0]
+    // It leaves the table when it has closed; its place under the ceiling is free then.
+    oldest?.retire()
+    return oldest !== undefined
+  }
+
   close(): void {
     this.#isClosed = true
+    this.#options.share.starved.delete(this)
     for (const connection of this.#idle) connection.retire()
     this.deadlines.remove(this.#trustsAgain)
   }
@@ -141,6 +165,8 @@ export class Pool implements Endpoint {
     const next = this.#nextWaiting(connection)
     if (next !== null) return next.connect(connection)
     if (this.#isClosed) return void connection.socket.destroy()
+    // Calls to other addresses, or of other clients, wait for its place under the ceiling.
+    if (this.#options.share.starved.size > 0) return connection.retire()
     connection.idleSinceMs = connection.readMs
     connection.dueMs = connection.idleSinceMs + this.timeouts.keepAlive
     this.#idle.push(connection)
@@ -157,6 +183,7 @@ export class Pool implements Endpoint {
     }
     this.#options.share.connections--
     this.#connectForWaiting()
+    for (const pool of this.#options.share.starved) pool.roomMade()
   }
 
   /** Starts on an idle connection, or waits for one. */
@@ -194,7 +221,8 @@ export class Pool implements Endpoint {
   #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
     const { share } = this.#options
     const isFull = share.connections >= share.connectionsMax
-    if (isFull && !this.#closeOneIdle()) {
+    if (isFull) share.starved.add(this)
+    if (isFull && !this.closeOneIdle()) {
       share.connectionsHit.add(1)
       if (share.pending >= share.pendingMax) {
         share.pendingHit.add(1)
@@ -208,6 +236,7 @@ export class Pool implements Endpoint {
       call.offAbandon(waiting)
       const place = this.#waiting.indexOf(waiting)
       if (place !== -1) this.#waiting.splice(place, 1)
+      if (this.#waiting.length === 0) share.starved.delete(this)
     }
     const waiting: Waiting = {
       call,
@@ -240,14 +269,6 @@ export class Pool implements Endpoint {
     this.deadlines.add(this.#trustsAgain)
   }
 
-  /** Makes room under the ceiling for a call that needs a fresh connection. */
-  #closeOneIdle(): boolean {
-    const oldest = this.#idle[0]
-    // It leaves the table when it has closed; its place under the ceiling is free then.
-    oldest?.retire()
-    return oldest !== undefined
-  }
-
   /** The first waiting call that may use this connection. */
   #nextWaiting(connection: UpstreamConnection): Waiting | null {
     for (const waiting of this.#waiting) if (!waiting.needsFresh || !connection.isReused) return waiting
@@ -263,8 +284,7 @@ export class Pool implements Endpoint {
     this.#connecting++
     this.#options.share.connections++
     let connection: UpstreamConnection | null = null
-    const socket =
-      this.scheme === 'https' ? this.#connectTls() : this.#connectPlain(bytes => connection?.received(bytes) ?? true)
+    const socket = this.#dialer.dial(bytes => connection?.received(bytes) ?? true)
     const watch: Timed = {
       dueMs: this.clock.now() + this.timeouts.connect,
       slot: -1,
@@ -306,6 +326,7 @@ export class Pool implements Endpoint {
     const waiting = this.#waiting[0]
     if (waiting !== undefined && this.#waiting.length > this.#connecting) waiting.fail(this.#connectFailure(error))
     this.#connectForWaiting()
+    for (const pool of this.#options.share.starved) pool.roomMade()
   }
 
   #connectFailure(error: Error | null): Failure {
@@ -318,45 +339,4 @@ export class Pool implements Endpoint {
       retryable: 'yes',
     })
   }
-
-  /**
-   * Hot path: all plain sockets of a worker read into one buffer, so that a reply costs no buffer of its own and none of the
-   * stream machinery; about 1.5 µs a call (bench/NOTES.md). What is kept of it is copied by who keeps it.
-   */
-  #connectPlain(received: (bytes: Buffer) => boolean): Socket {
-    const { scratch } = this.#options.share
-    return net.connect({
-      ...this.#target(),
-      noDelay: true,
-      onread: {
-        buffer: scratch,
-        callback: size => received(scratch.subarray(0, size)),
-      },
-    })
-  }
-
-  #connectTls(): Socket {
-    const { blueprint, pem } = this.#options
-    const socket = tls.connect({
-      ...this.#target(),
-      ...upstreamTlsOptions(blueprint.tls, pem, this.hostname),
-      ...(this.#tlsSession !== null && { session: this.#tlsSession }),
-      ALPNProtocols: ['http/1.1'],
-    })
-    socket.setNoDelay(true)
-    socket.on('session', session => {
-      this.#tlsSession = session
-    })
-    return socket
-  }
-
-  #target(): { host: string; port: number } {
-    return { host: this.address, port: this.port }
-  }
-}
-
-/** A reset comes in the handshake: to the opening of a connection it is ECONNREFUSED. */
-function isTlsError(error: Error | null): boolean {
-  const code = error !== null && 'code' in error ? String(error.code) : ''
-  return !/^(ECONNREFUSED|ECONNABORTED|ENET|EHOST|ETIMEDOUT|EPIPE|EADDR|EMFILE)/.test(code)
 }

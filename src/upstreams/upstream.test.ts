@@ -16,6 +16,7 @@ const plain: UpstreamBlueprint = {
   ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
   dns: { refresh: 30_000 },
   tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
+  proxyProtocol: null,
   timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
   retry: null,
   limits: { connections: 1024, pending: 1024 },

@@ -5,6 +5,7 @@ import net, { type Socket } from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import type { HealthBlueprint } from '../../core/health-schema.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
+import { throughPreface } from '../dial.ts'
 import type { EndpointAddress } from '../endpoint.ts'
 import type { Check } from './overseer.ts'
 
@@ -14,18 +15,31 @@ const replyBytesMax = 4_096
 /** Members of HealthCheckResponse.ServingStatus. */
 const servingStatuses = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
 
-/** `tlsOptions` are those of the upstream, for targets with https; without ALPN. */
+/** How the upstream is connected to. */
+export interface Opening {
+  /** For targets with https; without ALPN. */
+  readonly tlsOptions: ConnectionOptions
+  /** Goes before everything else; null for nothing. */
+  readonly preface: Buffer | null
+}
+
 export function createGrpcCheck(
   address: EndpointAddress,
   health: HealthBlueprint,
-  tlsOptions: ConnectionOptions,
+  { tlsOptions, preface }: Opening,
   { clock, deadlines }: Pick<Ports, 'clock' | 'deadlines'>,
 ): Check {
   const port = health.port ?? address.port
   const question = encodeRequest(health.grpc?.service ?? '')
   const target = { host: address.address, port }
-  const connect = (): Socket =>
-    address.scheme === 'https' ? tls.connect({ ...tlsOptions, ...target, ALPNProtocols: ['h2'] }) : net.connect(target)
+  const connect = (): Socket => {
+    if (address.scheme === 'https') {
+      return tls.connect({ ...tlsOptions, ...throughPreface(target, preface), ALPNProtocols: ['h2'] })
+    }
+    const socket = net.connect(target)
+    if (preface !== null) socket.write(preface)
+    return socket
+  }
   const host = address.hostname.includes(':') ? `[${address.hostname}]` : address.hostname
   const authority = health.host ?? `${host}:${port}`
   return {

@@ -2,6 +2,7 @@
 
 import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Counter, Ports } from '../../core/ports.ts'
+import { ownProxyHeader } from '../../http/proxy-header.ts'
 import type { EndpointAddress } from '../endpoint.ts'
 import { Pool, type PoolShare } from '../pool.ts'
 import { createGrpcCheck } from './grpc-check.ts'
@@ -21,19 +22,26 @@ export function createCheckOpener(
 ): (address: EndpointAddress) => Check {
   const { health } = blueprint
   if (health === null) throw new Error(`the upstream ${name} has no health checks`)
+  const { proxyProtocol, tls } = blueprint
+  // A port for checks alone is taken as one that is asked directly.
+  const prefaceOf = ({ port }: EndpointAddress) =>
+    proxyProtocol !== null && (health.port ?? port) === port ? ownProxyHeader(proxyProtocol) : null
   if (health.grpc !== null) {
-    return address => createGrpcCheck(address, health, upstreamTlsOptions(blueprint.tls, pem, address.hostname), ports)
+    return address => {
+      const opening = { tlsOptions: upstreamTlsOptions(tls, pem, address.hostname), preface: prefaceOf(address) }
+      return createGrpcCheck(address, health, opening, ports)
+    }
   }
   const share: PoolShare = {
     ...{ connectionsMax: Infinity, pendingMax: Infinity, connections: 0, idle: 0, pending: 0 },
     ...{ opened: uncounted, connectFailures: uncounted, connectionsHit: uncounted, pendingHit: uncounted },
-    scratch: Buffer.allocUnsafeSlow(scratchBytes),
+    ...{ scratch: Buffer.allocUnsafeSlow(scratchBytes), starved: new Set() },
   }
   const { timeout } = health
   const timeouts = { connect: timeout, response: timeout, idle: timeout, keepAlive: 1, call: null }
   const options = { name, blueprint: { ...blueprint, timeouts }, pem, share }
   return address => {
     const checked = { ...address, port: health.port ?? address.port }
-    return createHttpCheck(new Pool(checked, 1, options, ports), health, ports)
+    return createHttpCheck(new Pool(checked, 1, { ...options, preface: prefaceOf(address) }, ports), health, ports)
   }
 }
