@@ -65,6 +65,12 @@ async function exchange(listener: number, ...parts: (string | Buffer)[]): Promis
   return peer.text
 }
 
+const changingConfig = (proxyProtocol: object | null) => ({
+  listeners: [{ port: 0, host: '127.0.0.1', proxyProtocol }],
+  upstreams: { origin: { targets: [origin.url] } },
+  routes: [{ match: { path: '/**' }, forward: 'origin' }],
+})
+
 describe('in', () => {
   for (const version of ['v1', 'v2'] as const) {
     const header = writeProxyHeader(version, ends)
@@ -142,14 +148,9 @@ describe('in', () => {
   })
 
   test('listeners change to it and back while they serve', async () => {
-    const config = (proxyProtocol: object | null) => ({
-      listeners: [{ port: 0, host: '127.0.0.1', proxyProtocol }],
-      upstreams: { origin: { targets: [origin.url] } },
-      routes: [{ match: { path: '/**' }, forward: 'origin' }],
-    })
-    await using changing = await Program.start(config(null))
+    await using changing = await Program.start(changingConfig(null))
     for (const from of ['127.0.0.1', null]) {
-      await changing.rewrite(config(from === null ? null : { from: [from] }))
+      await changing.rewrite(changingConfig(from === null ? null : { from: [from] }))
       assert.equal((await changing.admin('/reload', { method: 'POST' })).status, 200)
       const peer = await Peer.connect(changing.port)
       if (from !== null) peer.socket.write(writeProxyHeader('v2', ends))
@@ -285,7 +286,7 @@ describe('out', { skip: !hasReceivers && 'haproxy or nginx is not installed (Deb
 
   /** A client with one connection that it keeps. */
   function client(localAddress: string) {
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1, localAddress } as http.AgentOptions)
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1, localAddress })
     return {
       ask: async (path: string, headers = {}) => (await ask(gateway.port, { path, agent, headers })).text,
       end: () => agent.destroy(),
@@ -323,7 +324,8 @@ describe('out', { skip: !hasReceivers && 'haproxy or nginx is not installed (Deb
     for (const version of ['v1', 'v2']) {
       const labels = { upstream: `checked-${version}` }
       await until(
-        async () => (await gateway.total('turnpike_upstream_health_checks_total', { ...labels, outcome: 'passed' })) > 1,
+        async () =>
+          (await gateway.total('turnpike_upstream_health_checks_total', { ...labels, outcome: 'passed' })) > 1,
         () => 'checks that pass',
       )
       assert.equal(await gateway.total('turnpike_upstream_health_checks_total', { ...labels, outcome: 'failed' }), 0)
