@@ -1,6 +1,7 @@
 // What may stand between the braces of a template, and where each value comes from.
 
 import type { Call } from './call.ts'
+import { cookieOf } from './cookie.ts'
 import { reservedNames } from './pattern.ts'
 import { OptionsError } from './policy.ts'
 import { queryValue } from './query.ts'
@@ -8,7 +9,7 @@ import { queryValue } from './query.ts'
 export interface Placeholder {
   /** As written between the braces. */
   readonly text: string
-  readonly source: 'param' | 'path' | 'host' | 'query' | 'header' | 'fact' | 'other'
+  readonly source: 'param' | 'path' | 'host' | 'query' | 'header' | 'cookie' | 'fact' | 'other'
   /** What follows the first dot, or the name of the path parameter. */
   readonly name: string
   /** Whether the value is a string of octets (as header values are) rather than Unicode text. */
@@ -17,7 +18,7 @@ export interface Placeholder {
 }
 
 const known =
-  '`{NAME}` for a path parameter, `{rest}`, `{query.NAME}`, `{header.NAME}`, `{fact.NAME}`, `{host}`, `{method}`, `{path}`, `{scheme}`, `{client.address}`, `{call.id}` and `{route}`'
+  '`{NAME}` for a path parameter, `{rest}`, `{query.NAME}`, `{header.NAME}`, `{cookie.NAME}`, `{fact.NAME}`, `{host}`, `{method}`, `{path}`, `{scheme}`, `{client.address}`, `{call.id}` and `{route}`'
 
 const fixed: Readonly<Record<string, (call: Call) => string>> = {
   host: call => call.host,
@@ -47,6 +48,11 @@ export function readPlaceholder(template: string, text: string): Placeholder {
       const key = name.toLowerCase()
       if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(key)) refuse(template, text, 'Header names are letters, digits and `-`.')
       return { text, source: 'header', name: key, isOctets: true, value: call => call.headers.get(key) ?? '' }
+    }
+    if (space === 'cookie') {
+      if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
+        refuse(template, text, 'Cookie names are letters, digits, `-` and `_`.')
+      return { text, source: 'cookie', name, isOctets: true, value: call => cookieOf(call.headers, name) ?? '' }
     }
     if (space === 'fact') {
       const path = name.split('.')

@@ -57,6 +57,7 @@ describe('renders', () => {
     ['{method} {scheme}://{host}{path}', users, 'GET https://api.acme.test/users/7/a/b'],
     ['{client.address} {call.id} {route}', users, '192.0.2.1 id-1 users'],
     ['[{query.q}{query.none}]', users, '[1]'],
+    ['[{cookie.id}{cookie.none}]', { headers: { cookie: 'a=b; id=7' } }, '[7]'],
     ['{query.a b}', { target: '/?a+b=c%2Bd' }, 'c+d'],
     ['{header.X-Tenant}', { headers: { 'x-tenant': 'blue' } }, 'blue'],
     ['<{header.none}{fact.none}{missing}>', {}, '<>'],
@@ -170,6 +171,7 @@ describe('refuses', () => {
     ['{a{b}', /stray/],
     ['{}', /unknown placeholder/],
     ['{query}', /unknown placeholder `\{query\}`/],
+    ['{cookie.a b}', /unknown placeholder/],
     ['{query.}', /unknown placeholder/],
     ['{header.}', /unknown placeholder/],
     ['{header.a b}', /unknown placeholder/],
@@ -181,6 +183,7 @@ describe('refuses', () => {
     ['a\r\nb', /line break/],
     ['https://acme.test{rest}', /ends the host/],
     ['https://{header.x-host}/', /ends the host/],
+    ['https://{cookie.host}/', /ends the host/],
     ['{scheme}://{query.h}{path}', /ends the host/],
   ]
   for (const [template, message] of bad) {

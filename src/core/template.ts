@@ -10,8 +10,8 @@ import { type Placeholder, readPlaceholder } from './placeholder.ts'
  * A compiled template.
  *
  * Placeholders: `{id}` and `{rest}` (parameters of the route's path, as they stand in the target), `{query.NAME}`,
- * `{header.NAME}`, `{host}`, `{method}`, `{path}` (as received, still percent-encoded), `{scheme}`, `{client.address}`,
- * `{call.id}`, `{route}`, `{fact.NAME}` with dots into objects. `{{` and `}}` stand for braces. What is missing is empty.
+ * `{header.NAME}`, `{cookie.NAME}`, `{host}`, `{method}`, `{path}` (as received, still percent-encoded), `{scheme}`,
+ * `{client.address}`, `{call.id}`, `{route}`, `{fact.NAME}` with dots into objects. `{{` and `}}` stand for braces. What is missing is empty.
  */
 export interface Template {
   readonly text: string
@@ -143,7 +143,7 @@ function startsWithAuthority(parts: readonly Part[]): boolean {
 }
 
 function refuseHostEnd(part: Placeholder, next: Part | undefined): void {
-  const isChosenByClient = part.source === 'param' || part.source === 'query' || part.source === 'header'
+  const isChosenByClient = ['param', 'query', 'header', 'cookie'].includes(part.source)
   const isLast = next === undefined || (typeof next === 'string' ? /^[/?#]/.test(next) : next.source === 'path')
   if (!isChosenByClient || !isLast) return
   throw new OptionsError(

@@ -7,7 +7,7 @@ import { createCall, FakeEndpoint } from './fakes.ts'
 
 const kinds: readonly BalanceKind[] = ['round-robin', 'least-request', 'random', 'hash']
 const call = createCall()
-const bySomebody = { random: () => 0, hashOf: () => 'somebody' }
+const bySomebody = { random: () => 0, hashOf: () => 'somebody', boundedLoad: null }
 
 /** A small generator with a seed (mulberry32), so that a run can be repeated. */
 function createRandom(seed: number): () => number {
@@ -27,7 +27,7 @@ function createEndpoints(weights: readonly number[]): FakeEndpoint[] {
 /** A balancer whose `hash` gets another key with every pick. */
 function createTested(kind: BalanceKind, seed = 1) {
   let key = 0
-  return createBalancer(kind, { random: createRandom(seed), hashOf: () => `client-${key++}` })
+  return createBalancer(kind, { random: createRandom(seed), hashOf: () => `client-${key++}`, boundedLoad: null })
 }
 
 function countPicks(kind: BalanceKind, endpoints: readonly Endpoint[], picks: number, seed = 1): number[] {
@@ -145,8 +145,8 @@ test('hash: one key stays at one endpoint, in every worker and whatever the orde
   const reversed = endpoints.toReversed()
   for (let i = 0; i < 200; i++) {
     const hashOf = () => `key-${i}`
-    const one = createBalancer('hash', { random: () => 0, hashOf }).pick(call, endpoints, [])
-    const other = createBalancer('hash', { random: () => 0.9, hashOf }).pick(call, reversed, [])
+    const one = createBalancer('hash', { random: () => 0, hashOf, boundedLoad: null }).pick(call, endpoints, [])
+    const other = createBalancer('hash', { random: () => 0.9, hashOf, boundedLoad: null }).pick(call, reversed, [])
     assert.equal(one, other)
   }
 })
@@ -181,4 +181,56 @@ test('hash: a retry goes where the key would go without the tried one', () => {
   const without = endpoints.filter(endpoint => endpoint !== first)
   const expected = createBalancer('hash', bySomebody).pick(call, without, [])
   assert.equal(balancer.pick(call, endpoints, [first]), expected)
+})
+
+test('hash: a call without a value goes to the less busy of two', () => {
+  const [busy, idle] = createEndpoints([1, 1]) as [FakeEndpoint, FakeEndpoint]
+  busy.active = 5
+  const balancer = createBalancer('hash', { random: createRandom(1), hashOf: () => '', boundedLoad: null })
+  const list = [busy, idle]
+  for (let i = 0; i < 50; i++) assert.equal(balancer.pick(call, list, []), idle)
+})
+
+test('hash with bounded load: no endpoint has more than its bound, whatever the keys, and each key stays where there is room', () => {
+  const property = fc.property(
+    fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 8 }),
+    fc.double({ min: 1.05, max: 3, noNaN: true }),
+    fc.array(fc.tuple(fc.nat(6), fc.nat(3)), { maxLength: 120 }),
+    (weights, factor, steps) => {
+      const endpoints = createEndpoints(weights)
+      let key = ''
+      const hashOf = () => key
+      const bounded = createBalancer('hash', { random: () => 0, hashOf, boundedLoad: factor })
+      const free = createBalancer('hash', { random: () => 0, hashOf, boundedLoad: null })
+      const whole = weights.reduce((sum, weight) => sum + weight, 0)
+      const under = [] as FakeEndpoint[]
+      for (const [who, ends] of steps) {
+        key = `client-${who}`
+        const mostOf = ({ weight }: Endpoint) => Math.ceil((factor * (under.length + 1) * weight) / whole - 1e-9)
+        const picked = bounded.pick(call, endpoints, []) as FakeEndpoint
+        const home = free.pick(call, endpoints, []) as FakeEndpoint
+        if (home.active < mostOf(home) - 1) assert.equal(picked, home)
+        picked.active++
+        under.push(picked)
+        assert.ok(picked.active <= Math.max(1, mostOf(picked)), `${picked.active} of ${under.length}`)
+        for (let i = 0; i < ends && under.length > 0; i++) {
+          const over = under.shift()
+          if (over !== undefined) over.active--
+        }
+      }
+    },
+  )
+  fc.assert(property, { numRuns: 200 })
+})
+
+test('hash with bounded load: one hot key is shared out, in an order of its own', () => {
+  const endpoints = createEndpoints([1, 1, 1, 1])
+  const balancer = createBalancer('hash', { ...bySomebody, boundedLoad: 1.25 })
+  for (let i = 0; i < 100; i++) {
+    const picked = balancer.pick(call, endpoints, []) as FakeEndpoint
+    picked.active++
+  }
+  const loads = endpoints.map(({ active }) => active)
+  assert.ok(Math.max(...loads) <= 32, loads.join())
+  assert.ok(Math.min(...loads) < 10, `it goes on to the next one only when one is full: ${loads.join()}`)
 })

@@ -18,8 +18,10 @@ export interface Balancer {
 export interface BalancerOptions {
   /** A number from 0 to 1, as Math.random. */
   readonly random: () => number
-  /** What `hash` hashes. */
+  /** What `hash` hashes. A call for which this is empty goes to the less busy of two, as `least-request` does. */
   readonly hashOf: (call: Call) => string
+  /** With `hash`: the most calls under way that an endpoint has, in its share of all of them; null for no bound. */
+  readonly boundedLoad: number | null
 }
 
 /** Chooses from one fixed, never empty list of endpoints with weights above 0. */
@@ -108,16 +110,23 @@ function drawByWeight(endpoints: readonly Endpoint[], { random }: BalancerOption
  * Weighted rendezvous hashing (Mosko; Schindelhauer and Schomaker 2005): the highest `weight / -ln(u)` wins, u being the hash
  * of key and endpoint on (0, 1). Exact for any weights; a coming or going endpoint moves its own share of the keys only.
  */
-function rendezvous(endpoints: readonly Endpoint[], { hashOf }: BalancerOptions): Chooser {
+function rendezvous(endpoints: readonly Endpoint[], options: BalancerOptions): Chooser {
+  const { hashOf, boundedLoad } = options
+  const chooseUnhashed = leastRequest(endpoints, options)
+  const loadAllowed = boundedLoad === null ? null : createLoadBound(endpoints, boundedLoad)
   const seeds = Uint32Array.from(endpoints, endpoint => hashString(endpoint.id))
   const weights = Float64Array.from(endpoints, endpoint => endpoint.weight)
   // With equal weights the highest u wins too, and the logarithms can be spared.
   const areEqual = haveEqualWeights(endpoints)
   return call => {
-    const key = hashString(hashOf(call))
+    const text = hashOf(call)
+    if (text === '') return chooseUnhashed(call)
+    const key = hashString(text)
+    const allowed = loadAllowed === null ? 0 : loadAllowed()
     let best = 0
     let bestScore = -1
     for (let i = 0; i < seeds.length; i++) {
+      if (loadAllowed !== null && (endpoints[i] as Endpoint).active >= allowed * (weights[i] as number)) continue
       const hash = mixHashes(key, seeds[i] as number)
       const score = areEqual ? hash : (weights[i] as number) / -Math.log((hash + 0.5) / 2 ** 32)
       if (score <= bestScore) continue
@@ -125,6 +134,20 @@ function rendezvous(endpoints: readonly Endpoint[], { hashOf }: BalancerOptions)
       bestScore = score
     }
     return endpoints[best] as Endpoint
+  }
+}
+
+/**
+ * Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2016): the calls under way, with the one at hand, that
+ * an endpoint may have per weight. A key whose endpoint has so many goes to the next one by its hash. There is always one with
+ * room, as the bounds together are more than the calls.
+ */
+function createLoadBound(endpoints: readonly Endpoint[], factor: number): () => number {
+  const perCall = factor / endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0)
+  return () => {
+    let calls = 1
+    for (const endpoint of endpoints) calls += endpoint.active
+    return calls * perCall
   }
 }
 

@@ -15,6 +15,7 @@ const reasonsByCode: Partial<Record<FailureCode, RetryReason>> = {
   'upstream-tls-failed': 'connect-failure',
   'upstream-reset': 'reset',
   'upstream-stale': 'reset',
+  'upstream-malformed-reply': 'reset',
   'upstream-timeout': 'timeout',
 }
 
@@ -40,7 +41,9 @@ export function createConditions(
     if (reason === undefined || !wanted.has(reason)) return null
     // Where there was no connection, nobody can have seen the call.
     if (reason === 'connect-failure' || failure.retryable === 'yes') return reason
-    return failure.retryable === 'if-idempotent' && isIdempotent(call.method) ? reason : null
+    // A try fails before the head of its reply was passed on: what was no HTTP went nowhere.
+    const isUnseen = failure.retryable === 'if-idempotent' || failure.code === 'upstream-malformed-reply'
+    return isUnseen && isIdempotent(call.method) ? reason : null
   }
 
   return (call, outcome) => (outcome instanceof Reply ? reasonOfReply(call, outcome) : reasonOfFailure(call, outcome))

@@ -79,11 +79,11 @@ export class Pool implements Endpoint {
   /** Host field of calls that have none (HTTP/1.0). */
   readonly hostField: string
   weight: number
-  active = 0
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly timeouts: UpstreamBlueprint['timeouts']
   readonly headLimits: HeadLimits = defaultLimits
+  #exchanges = 0
   readonly #options: PoolOptions
   readonly #dialer: Dialer
   readonly #idle: UpstreamConnection[] = []
@@ -114,6 +114,11 @@ export class Pool implements Endpoint {
     this.timeouts = options.blueprint.timeouts
     this.#options = options
     this.#dialer = new Dialer(address, options)
+  }
+
+  /** Those that wait for a connection count too: a target that accepts none is a busy one. */
+  get active(): number {
+    return this.#exchanges + this.#waiting.length
   }
 
   send(call: Call, isFresh: boolean): Promise<Reply> {
@@ -157,7 +162,7 @@ export class Pool implements Endpoint {
 
   /** An exchange is over, well or badly. */
   exchangeOver(): void {
-    this.active--
+    this.#exchanges--
   }
 
   /** A connection is fit for another exchange. */
@@ -213,7 +218,7 @@ export class Pool implements Endpoint {
     resolve: (reply: Reply) => void,
     reject: (failure: Failure) => void,
   ): void {
-    this.active++
+    this.#exchanges++
     call.upstream = this.#options.name
     connection.begin(new Exchange(connection, call, resolve, reject))
   }

@@ -66,6 +66,14 @@ test('the observer is told how each try ended', async () => {
   assert.deepEqual(told, ['a upstream-stale', 'a upstream-connect-failed', 'b 503', 'a 200'])
 })
 
+test('a reply that is no HTTP is tried again like a reset, but only for methods that are safe to repeat', async () => {
+  const malformed = () => failure('upstream-malformed-reply')
+  const { send, sent } = setUp([[malformed(), malformed()], []], { on: ['reset'] })
+  assert.equal(await textOf(send(createCall())), '200 b')
+  await assert.rejects(send(createCall({ method: 'POST' })), withCode('upstream-malformed-reply'))
+  assert.deepEqual(sent(), [2, 1])
+})
+
 test('what is no Failure becomes one', async () => {
   const { send } = setUp([[() => Promise.reject(new TypeError('oops'))]])
   await assert.rejects(send(createCall()), withCode('internal'))

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
+import { compilePattern } from '../core/pattern.ts'
 import { createCall, FakeEndpoint, FakePorts, failure } from './fakes.ts'
 import { createUpstream } from './upstream.ts'
 
@@ -80,6 +81,29 @@ test('hashes what `hashBy` says', async () => {
     await upstream.send(call)
   }
   assert.deepEqual(new Set(opened.map(endpoint => endpoint.sent.length)), new Set([0, 20]))
+})
+
+test('hashes a cookie, and a parameter of the path', async () => {
+  const pattern = compilePattern('/users/{id}/**')
+  for (const [hashBy, key] of [
+    ['{cookie.session}', 'cookie'],
+    ['{id}', 'path'],
+  ] as const) {
+    const { upstream, opened } = setUp({ balance: 'hash', hashBy })
+    for (let user = 0; user < 40; user++) {
+      const before = opened.map(endpoint => endpoint.sent.length)
+      for (let i = 0; i < 3; i++) {
+        const target = `/users/${key === 'path' ? user : i}/${i}`
+        const headers = Headers.of({ cookie: `other=${i}; session=${key === 'cookie' ? user : i}` })
+        const call = createCall({ target, path: target, headers })
+        call.pattern = pattern
+        await upstream.send(call)
+      }
+      const grown = opened.map((endpoint, i) => endpoint.sent.length - (before[i] ?? 0))
+      assert.deepEqual(new Set(grown), new Set([0, 3]), hashBy)
+    }
+    assert.ok(opened.every(endpoint => endpoint.sent.length > 0))
+  }
 })
 
 test('a name that does not resolve: calls fail with that, until it does', async () => {

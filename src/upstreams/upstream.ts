@@ -130,7 +130,11 @@ function chooseUsable(
 }
 
 function createOwnBalancer(blueprint: UpstreamBlueprint, { random }: Ports): Balancer {
-  return createBalancer(blueprint.balance, { random, hashOf: createKey(blueprint.hashBy) })
+  return createBalancer(blueprint.balance, {
+    random,
+    hashOf: createKey(blueprint.hashBy),
+    boundedLoad: blueprint.boundedLoad,
+  })
 }
 
 /** Where two groups share the calls, hashing sends the same value to the same one of them. */

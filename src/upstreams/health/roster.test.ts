@@ -31,7 +31,7 @@ function setUp(priorities: readonly number[], settings: Settings = {}, weights: 
       ...{ health, ejection, slowStart: null, ...settings },
       failover: { spillBelow: 0, panic: 0, ...settings.failover },
     },
-    createBalancer: () => createBalancer('round-robin', { random: Math.random, hashOf: () => '' }),
+    createBalancer: () => createBalancer('round-robin', { random: Math.random, hashOf: () => '', boundedLoad: null }),
   })
   const set = (n: number, flag: number) => {
     table.raise(roster.rowOf(all[n] ?? assert.fail()) ?? -1, flag)

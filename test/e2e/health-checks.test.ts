@@ -1,0 +1,142 @@
+// Active checks against servers that others wrote: what is asked, how often, and what the answers change.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { authority, selfSigned, signedBy } from '../../examples/tls/certificate.ts'
+import type { UpstreamStatus } from '../../src/control/admin-view.ts'
+import { ask } from '../tools/ask.ts'
+import { GrpcHealth } from '../tools/grpc-health.ts'
+import { Origin } from '../tools/origin.ts'
+import { Program } from '../tools/program.ts'
+import { until } from '../tools/until.ts'
+
+const often = { interval: '200ms', timeout: '2s', unhealthy: 1, healthy: 1 }
+
+async function targetOf(program: Program, upstream: string): Promise<UpstreamStatus['targets'][number] | undefined> {
+  const all = (await (await program.admin('/upstreams')).json()) as UpstreamStatus[]
+  return all.find(({ name }) => name === upstream)?.targets[0]
+}
+
+/** Waits until the check of the only target of an upstream is in this state, and what was wrong matches. */
+async function untilChecked(program: Program, upstream: string, state: string, problem = /^$/): Promise<void> {
+  let seen = ''
+  await until(
+    async () => {
+      const { check = null } = (await targetOf(program, upstream)) ?? {}
+      seen = JSON.stringify(check)
+      return check?.state === state && problem.test(check.problem ?? '')
+    },
+    () => `${upstream} to be ${state} (${problem}): ${seen}`,
+  )
+}
+
+test('over HTTP: asks as it is told, once per process, and survives a reload', { timeout: 60_000 }, async () => {
+  let status = 200
+  const seen: { host: string | undefined; token: unknown; method: string | undefined }[] = []
+  await using origin = await Origin.start(({ url, method, headers }, response) => {
+    if (url === '/healthz?deep=1') seen.push({ host: headers.host, token: headers['x-token'], method })
+    response.writeHead(url === '/healthz?deep=1' ? status : 200, { 'content-length': 0 }).end()
+  })
+  const health = {
+    ...{
+      path: '/healthz?deep=1',
+      method: 'HEAD',
+      host: 'shop.test',
+      headers: { 'X-Token': 'abc' },
+      statuses: [200, 418],
+    },
+    ...often,
+  }
+  const config = (more: object) => ({
+    workers: 4,
+    upstreams: { shop: { targets: [origin.url], health } },
+    routes: [{ match: { path: '/shop' }, forward: 'shop' }, more],
+  })
+  await using program = await Program.start(config({ match: { path: '/a' }, reply: { body: 'a' } }))
+  await untilChecked(program, 'shop', 'healthy')
+  assert.deepEqual(seen[0], { host: 'shop.test', token: 'abc', method: 'HEAD' })
+  const [before, fromMs] = [seen.length, performance.now()]
+  await pause(1_000)
+  const most = (performance.now() - fromMs) / 180 + 2
+  const { length } = seen
+  assert.ok(length - before <= most, `${length - before} checks, ${most} were due: one per process, not per worker`)
+  status = 418
+  await pause(300)
+  assert.equal((await targetOf(program, 'shop'))?.state, 'usable')
+  status = 500
+  await untilChecked(program, 'shop', 'unhealthy', /^status 500$/)
+  assert.equal((await ask(program.port, { path: '/shop' })).status, 503)
+  // Another route, and the upstream as it was: what is known stays known, in every worker.
+  await program.replace(config({ match: { path: '/b' }, reply: { body: 'b' } }))
+  await until(
+    async () => (await ask(program.port, { path: '/b' })).status === 200,
+    () => 'the reload',
+  )
+  for (let i = 0; i < 20; i++) assert.equal((await ask(program.port, { path: '/shop' })).status, 503)
+  status = 200
+  await untilChecked(program, 'shop', 'healthy')
+  assert.equal((await ask(program.port, { path: '/shop' })).status, 200)
+  const told = program.stderr.split('\n').filter(line => line.includes('"upstream":"shop"'))
+  assert.equal(told.length, 2, told.join('\n'))
+  assert.match(program.stderr, /upstream shop: http:\/\/127\.0\.0\.1:\d+ is unhealthy: status 500/)
+})
+
+test('over TLS: with the authorities and the certificate of the upstream, and on another port', async () => {
+  const server = selfSigned(['inside.test'])
+  const ca = authority('gateways')
+  const own = signedBy(ca, ['gateway.test'])
+  const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true }
+  await using origin = await Origin.start((_request, response) => void response.end('well'), { tls })
+  await using plain = await Origin.start((_request, response) => void response.end('well'))
+  const settings = { ca: 'server.pem', serverName: 'inside.test', cert: 'own.pem', key: 'own.key' }
+  await using program = await Program.start(
+    {
+      upstreams: {
+        known: { targets: [origin.url], tls: settings, health: often },
+        nameless: { targets: [origin.url], tls: { ca: 'server.pem', serverName: 'inside.test' }, health: often },
+        stranger: { targets: [origin.url], health: often },
+        aside: { targets: ['http://127.0.0.1:9'], health: { ...often, port: plain.port } },
+      },
+      routes: [{ match: {}, reply: { body: 'here' } }],
+    },
+    { 'server.pem': server.cert, 'own.pem': own.cert, 'own.key': own.key },
+  )
+  await untilChecked(program, 'known', 'healthy')
+  await untilChecked(program, 'aside', 'healthy')
+  await untilChecked(program, 'nameless', 'unhealthy', /./)
+  await untilChecked(program, 'stranger', 'unhealthy', /self-signed certificate/)
+})
+
+test('over gRPC: grpc.health.v1 of @grpc/grpc-js, plain and over TLS', async () => {
+  const server = selfSigned(['inside.test'])
+  using plain = await GrpcHealth.start()
+  using secure = await GrpcHealth.start({ tls: server })
+  await using deaf = await Origin.start((_request, response) => void response.end('no gRPC here'))
+  for (const { statuses } of [plain, secure]) statuses.set('', 'SERVING').set('acme.Catalog', 'SERVING')
+  const tls = { ca: 'server.pem', serverName: 'inside.test' }
+  await using program = await Program.start(
+    {
+      upstreams: {
+        whole: { targets: [`http://127.0.0.1:${plain.port}`], health: { ...often, grpc: {} } },
+        service: { targets: [`http://127.0.0.1:${plain.port}`], health: { ...often, grpc: 'acme.Catalog' } },
+        unknown: { targets: [`http://127.0.0.1:${plain.port}`], health: { ...often, grpc: 'acme.Nothing' } },
+        secure: { targets: [`https://127.0.0.1:${secure.port}`], tls, health: { ...often, grpc: {} } },
+        stranger: { targets: [`https://127.0.0.1:${secure.port}`], health: { ...often, grpc: {} } },
+        deaf: { targets: [deaf.url], health: { ...often, grpc: {} } },
+      },
+      routes: [{ match: {}, reply: { body: 'here' } }],
+    },
+    { 'server.pem': server.cert },
+  )
+  for (const name of ['whole', 'service', 'secure']) await untilChecked(program, name, 'healthy')
+  await untilChecked(program, 'unknown', 'unhealthy', /^grpc-status 5$/)
+  await untilChecked(program, 'stranger', 'unhealthy', /self-signed certificate/)
+  await untilChecked(program, 'deaf', 'unhealthy', /./)
+  plain.statuses.set('acme.Catalog', 'NOT_SERVING')
+  await untilChecked(program, 'service', 'unhealthy', /^not serving: NOT_SERVING$/)
+  assert.equal((await targetOf(program, 'whole'))?.state, 'usable')
+  plain.statuses.set('acme.Catalog', 'SERVING')
+  await untilChecked(program, 'service', 'healthy')
+  assert.deepEqual(new Set(plain.asked), new Set(['', 'acme.Catalog', 'acme.Nothing']))
+})
