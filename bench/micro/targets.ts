@@ -9,9 +9,11 @@ import type { UpstreamBlueprint } from '../../src/core/blueprint.ts'
 import { Call } from '../../src/core/call.ts'
 import { Headers } from '../../src/core/headers.ts'
 import { Reply } from '../../src/core/reply.ts'
+import { resolve } from '../../src/config/resolve.ts'
+import { reply as replyEnd } from '../../src/ends/reply.ts'
 import type { Endpoint } from '../../src/upstreams/endpoint.ts'
 import { createTargetMemory } from '../../src/upstreams/health/target-memory.ts'
-import { createUpstream } from '../../src/upstreams/upstream.ts'
+import { createUpstream, isWatched } from '../../src/upstreams/upstream.ts'
 import { fakePorts } from '../../test/tools/call.ts'
 
 const targets = 8
@@ -23,41 +25,35 @@ const depth = 64
 const clock = { now: () => performance.now(), wall: () => Date.now() }
 const ports = { ...fakePorts(), clock }
 
-const plain: UpstreamBlueprint = {
-  targets: Array.from({ length: targets }, (_, n) => ({ url: `http://10.0.0.${n}:9001`, weight: 1, priority: 0 })),
-  ...{ balance: 'least-request', hashBy: null, boundedLoad: null },
-  ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
-  dns: { refresh: 30_000 },
-  tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
-  timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
-  retry: null,
-  limits: { connections: 1024, pending: 1024 },
-}
-const health: UpstreamBlueprint['health'] = {
-  ...{ path: '/', method: 'GET', host: null, headers: {}, statuses: ['2xx'], grpc: null, port: null },
-  ...{ interval: 5000, timeout: 1000, unhealthy: 3, healthy: 2 },
-}
-const ejection: NonNullable<UpstreamBlueprint['ejection']> = {
-  on: ['connect-failure', 'reset', 'timeout', '502', '503', '504'],
-  ...{ consecutive: 5, successRate: null, interval: 10_000, baseTime: 30_000, maxTime: 300_000, maxPercent: 0.5 },
-}
-const successRate = { minimumHosts: 5, requestVolume: 100, stdevFactor: 1.9, gap: 0.05 }
-const hash = { balance: 'hash', hashBy: '{header.x-user}' } as const
-
-const kinds: readonly (readonly [name: string, changes: Partial<UpstreamBlueprint>])[] = [
+const rate = { ejection: { successRate: {} } }
+const hash = { balance: 'hash', hashBy: '{header.x-user}' }
+const kinds: readonly (readonly [name: string, settings: object])[] = [
   ['nothing', {}],
-  ['health', { health }],
-  ['ejection', { ejection }],
-  [
-    'health, ejection by rate, slow start',
-    {
-      ...{ health, ejection: { ...ejection, successRate } },
-      slowStart: { window: 30_000, minimum: 0.1, aggression: 1 },
-    },
-  ],
+  ['health', { health: {} }],
+  ['ejection', { ejection: {} }],
+  ['health, ejection by rate, slow start', { health: {}, ...rate, slowStart: '30s' }],
   ['hash of a header', hash],
   ['hash of a header, bounded load', { ...hash, boundedLoad: 1.25 }],
 ]
+
+function blueprintOf(settings: object): UpstreamBlueprint {
+  const upstream = { targets: Array.from({ length: targets }, (_, n) => `http://10.0.0.${n}:9001`), ...settings }
+  const config = { upstreams: { upstream }, routes: [{ match: {}, reply: { status: 204 } }] }
+  const resolution = resolve({
+    sources: [{ path: '/config.json', label: 'config.json', text: JSON.stringify(config) }],
+    language: { policies: [], ends: [replyEnd] },
+    surroundings: {
+      env: {},
+      readText() {
+        throw new Error('there is no such file')
+      },
+    },
+  })
+  if (!resolution.ok) throw new Error(resolution.problems.map(({ message }) => message).join('\n'))
+  const blueprint = resolution.blueprint.upstreams['upstream']
+  if (blueprint === undefined) throw new Error('no upstream')
+  return blueprint
+}
 
 function open(address: { readonly id: string }, weight: number): Endpoint {
   const endpoint = {
@@ -65,7 +61,7 @@ function open(address: { readonly id: string }, weight: number): Endpoint {
     ...{ weight, active: 0 },
     async send() {
       endpoint.active++
-      await undefined
+      await Promise.resolve()
       endpoint.active--
       return Reply.empty(200)
     },
@@ -74,10 +70,9 @@ function open(address: { readonly id: string }, weight: number): Endpoint {
   return endpoint
 }
 
-const upstreams = kinds.map(([name, changes], id) => {
-  const blueprint = { ...plain, ...changes }
-  const isWatched = blueprint.health !== null || blueprint.ejection !== null
-  const watch = isWatched ? { memory: createTargetMemory(id, clock.now()), clock } : null
+const upstreams = kinds.map(([name, settings], id) => {
+  const blueprint = blueprintOf(settings)
+  const watch = isWatched(blueprint) ? { memory: createTargetMemory(id, clock.now()), clock } : null
   return createUpstream(name, blueprint, ports, { lookup: async () => [], open, watch })
 })
 

@@ -67,8 +67,8 @@ test('the observer is told how each try ended', async () => {
 })
 
 test('a reply that is no HTTP is tried again like a reset, but only for methods that are safe to repeat', async () => {
-  const malformed = () => failure('upstream-malformed-reply')
-  const { send, sent } = setUp([[malformed(), malformed()], []], { on: ['reset'] })
+  const malformed = failure('upstream-malformed-reply')
+  const { send, sent } = setUp([[malformed, malformed], []], { on: ['reset'] })
   assert.equal(await textOf(send(createCall())), '200 b')
   await assert.rejects(send(createCall({ method: 'POST' })), withCode('upstream-malformed-reply'))
   assert.deepEqual(sent(), [2, 1])

@@ -148,7 +148,6 @@ test('a slow upstream does not slow the others', async context => {
     assert.ok(percentile(slow.counts, 0.01) > 900, 'they all waited')
   }
   await victim.be('none')
-  const median = (values: number[]) => values.toSorted((a, b) => a - b)[1] ?? NaN
   const [alone, beside] = [median(p99.alone), median(p99.beside)]
   tell(context, `p99 ${alone.toFixed(1)} ms alone, ${beside.toFixed(1)} ms beside 100 calls that wait`)
   assert.ok(beside < 2 * alone + 20, `${p99.alone.join()} alone, ${p99.beside.join()} beside`)
@@ -180,6 +179,11 @@ test('all sick: a fast 503, and calls get through within one interval of the fir
   // One interval, and what a busy machine adds.
   assert.ok(recoveredMs < intervalMs + 1_000, `${recoveredMs} ms`)
 })
+
+/** The one in the middle of three. */
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[1] ?? NaN
+}
 
 function tell(context: TestContext, text: string): void {
   context.diagnostic(text)
