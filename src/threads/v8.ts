@@ -10,4 +10,7 @@ import v8 from 'node:v8'
 export function tuneEngine(): void {
   v8.setFlagsFromString('--no-allocation-site-pretenuring')
   v8.setFlagsFromString('--no-maglev-pretenure-store-values')
+  // A call runs through many small functions of many files: with the default of 920, V8 stops half-way through putting them into
+  // their callers. 3 to 4 % of a call with four policies; a plain call is as before.
+  v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000')
 }
