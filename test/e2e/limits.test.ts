@@ -155,6 +155,28 @@ describe('a quota', () => {
     }
   })
 
+  test('two gateways on one folder count it together: exactly so many pass', async () => {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-'))
+    const file = path.join(folder, 'turnpike.json')
+    await writeFile(file, render(quotaConfig(folder)))
+    const open = async () => Program.open(await mkdtemp(path.join(os.tmpdir(), 'turnpike-')), file)
+    const programs = [await open(), await open()]
+    const pools = programs.map(({ url }) => new Pool(url, { connections: 16 }))
+    try {
+      for (const round of ['a', 'b', 'c', 'd', 'e']) {
+        const counts = await Promise.all(pools.map(pool => rush(pool, '/paid', round, 250)))
+        // What one of them has booked in advance is not lost to its own callers.
+        const rest = await Promise.all(pools.map(pool => rush(pool, '/paid', round, 50)))
+        const passed = [...counts, ...rest].reduce((sum, [count]) => sum + count, 0)
+        assert.equal(passed, 300, `round ${round}: ${passed} passed`)
+      }
+    } finally {
+      for (const pool of pools) await pool.destroy()
+      for (const program of programs) await program.stop()
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
   test('without a folder for it the config is refused, with the way to mend it', async () => {
     await assert.rejects(
       Program.start({ routes: [routeOf('paid', { quota: { limit: '1/month', by: 'client' } })] }),
