@@ -25,6 +25,12 @@ const reasonsByCode: Partial<Record<FailureCode, EjectionBlueprint['on'][number]
   'upstream-timeout': 'timeout',
 }
 
+/**
+ * The status of HTTP that says the same as one of gRPC, for those that are the server's fault: UNKNOWN, DEADLINE_EXCEEDED,
+ * UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+ */
+const statusesByGrpc: Readonly<Record<string, number>> = { 2: 500, 4: 504, 12: 501, 13: 500, 14: 503, 15: 500 }
+
 /** Says of the outcome of a try whether the target failed; null where it says nothing of the target. */
 export type Verdict = (call: Call, outcome: Reply | Failure) => boolean | null
 
@@ -36,11 +42,18 @@ export function createVerdict(on: EjectionBlueprint['on']): Verdict {
   }
   const isTimeoutWanted = wanted.has('timeout')
   return (call, outcome) => {
-    if (outcome instanceof Reply) return badStatuses[outcome.status] === 1
+    if (outcome instanceof Reply) return badStatuses[statusOf(outcome)] === 1
     const reason = reasonsByCode[outcome.code]
     if (reason !== undefined) return wanted.has(reason) ? true : null
     return isTimeoutWanted && outcome.code === 'call-timeout' && call.upstreamMs >= patienceMs ? true : null
   }
+}
+
+/** A call of gRPC that fails at once has its status among the fields of the head. */
+function statusOf({ status, headers }: Reply): number {
+  if (status !== 200) return status
+  const grpcStatus = headers.get('grpc-status')
+  return grpcStatus === undefined ? status : (statusesByGrpc[grpcStatus] ?? status)
 }
 
 export interface EjectorOptions {

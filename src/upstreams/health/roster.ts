@@ -139,13 +139,11 @@ export class Roster {
   }
 
   #seat(endpoints: readonly Endpoint[]): void {
-    const { listing, table, full, createBalancer } = this.#options
+    const { listing, table, createBalancer } = this.#options
     const known = new Map(this.#seats.map(seat => [seat.endpoint, seat]))
     this.#list = endpoints
     this.#seats = endpoints.map(endpoint => {
-      const row = known.get(endpoint)?.row ?? table.claim(endpoint.id)
-      if (row === -1) full.add(1)
-      const generation = row === -1 ? 0 : table.load(row, Cell.generation)
+      const { row, generation } = known.get(endpoint) ?? this.#claim(endpoint)
       return { endpoint, row, generation, weight: endpoint.weight, priority: listing.priorityOf(endpoint.id) }
     })
     const priorities = [...new Set(this.#seats.map(({ priority }) => priority))].sort((a, b) => a - b)
@@ -156,6 +154,13 @@ export class Roster {
     this.#index()
     // What was claimed changed the version.
     this.#version = table.version
+  }
+
+  #claim({ id }: Endpoint): Pick<Seat, 'row' | 'generation'> {
+    const { table, full } = this.#options
+    const row = table.claim(id)
+    if (row === -1) full.add(1)
+    return { row, generation: row === -1 ? 0 : table.load(row, Cell.generation) }
   }
 
   #index(): void {
@@ -213,8 +218,7 @@ export class Roster {
       // A worker that stood still for long may have lost its row to another endpoint.
       if (table.load(seat.row, Cell.generation) === seat.generation) table.stamp(seat.row)
       else {
-        seat.row = table.claim(seat.endpoint.id)
-        seat.generation = seat.row === -1 ? 0 : table.load(seat.row, Cell.generation)
+        Object.assign(seat, this.#claim(seat.endpoint))
         isMoved = true
       }
     }

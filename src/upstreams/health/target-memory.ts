@@ -65,6 +65,8 @@ const idBytes = 384
 const headerCells = 16
 const versionCell = 0
 const lockCell = 1
+/** No row from here on ever had an endpoint. */
+const usedCell = 2
 /** A lock is held for microseconds. One that is still held after this belongs to a thread that ended within them. */
 const lockTries = 100
 const lockWaitMs = 1
@@ -156,7 +158,8 @@ export class TargetTable {
   /** Rows that workers have now. */
   rows(): number[] {
     const rows: number[] = []
-    for (let row = 0; row < rowsMax; row++) {
+    const used = Atomics.load(this.cells, usedCell)
+    for (let row = 0; row < used; row++) {
       if (this.load(row, Cell.low) !== 0 && this.#age(row) <= staleTicks) rows.push(row)
     }
     return rows
@@ -198,6 +201,8 @@ export class TargetTable {
     this.store(row, Cell.high, high)
     this.store(row, Cell.low, low)
     this.store(row, Cell.since, this.now)
+    // Under the lock.
+    Atomics.store(this.cells, usedCell, Math.max(row + 1, Atomics.load(this.cells, usedCell)))
     this.store(row, Cell.generation, generation + 1)
     this.publish()
   }
