@@ -9,8 +9,9 @@ import { Program } from '../tools/program.ts'
 import { failuresOf, percentile, Stream, untilUsable, Victim } from './sick/ward.ts'
 
 const intervalMs = 250
-const health = { path: '/healthz', interval: `${intervalMs}ms`, timeout: '200ms', unhealthy: 2, healthy: 2 }
-const timeouts = { connect: '300ms', response: '300ms' }
+const health = { path: '/healthz', interval: `${intervalMs}ms`, timeout: '600ms', unhealthy: 2, healthy: 2 }
+// Long enough for a machine that stutters, short enough for those who never answer.
+const timeouts = { connect: '800ms', response: '800ms' }
 const retryOn = ['connect-failure', 'reset', 'timeout', '502', '503', '504']
 /** How long calls are counted after a sickness was found out. */
 const countedMs = 700
@@ -56,6 +57,7 @@ const be = (sickness: Parameters<Victim['be']>[0]) => ({
 const ills: readonly Ill[] = [
   { name: 'is killed', fall: victim => victim.kill(), recover: victim => victim.revive() },
   { name: 'is stopped', fall: victim => victim.signal('SIGSTOP'), recover: victim => victim.signal('SIGCONT') },
+  { name: 'is out of descriptors', fall: victim => victim.exhaust(), recover: victim => victim.relieve() },
   { name: 'refuses connections', ...be('refuses') },
   { name: 'is slow', ...be('slow') },
   { name: 'answers garbage', ...be('garbage') },

@@ -17,7 +17,7 @@ const answers: Record<Sickness, (socket: Socket) => void> = {
   none: socket => void socket.write(reply('200 OK')),
   unavailable: socket => void socket.write(reply('503 Service Unavailable')),
   resets: socket => void (Math.random() < 0.5 ? socket.resetAndDestroy() : socket.write(reply('200 OK'))),
-  slow: socket => void setTimeout(() => socket.write(reply('200 OK')), 1_000),
+  slow: socket => void setTimeout(() => socket.write(reply('200 OK')), 1_500),
   garbage: socket => void socket.write('\u0000\u0001SSH-2.0-none of this is HTTP\r\n\r\n'),
   'half-closes': socket => void socket.end(),
   refuses: socket => void socket.destroy(),

@@ -1,19 +1,25 @@
 // Victims and steady load for the tests of sick targets.
 
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import net, { type Socket } from 'node:net'
 import path from 'node:path'
+import process from 'node:process'
 import type { UpstreamStatus } from '../../../src/control/admin-view.ts'
 import { Line } from '../../tools/load.ts'
 import type { Program } from '../../tools/program.ts'
 import { until } from '../../tools/until.ts'
 import type { Sickness } from './victim.ts'
 
+/** Open files of a victim, its sockets among them. */
+const descriptorsMax = 256
+
 /** A server process that can be made sick. */
 export class Victim implements AsyncDisposable {
   readonly name: string
   readonly port: number
   #child: ChildProcess
+  readonly #leeches: Socket[] = []
 
   private constructor(name: string, port: number, child: ChildProcess) {
     this.name = name
@@ -49,6 +55,20 @@ export class Victim implements AsyncDisposable {
     await exited
   }
 
+  /** Takes all the descriptors that it has, by connections that say nothing. */
+  async exhaust(): Promise<void> {
+    for (let i = 0; i < descriptorsMax; i++) {
+      const socket = net.connect(this.port, '127.0.0.1')
+      socket.on('error', () => {})
+      this.#leeches.push(socket)
+    }
+    await Promise.all(this.#leeches.map(socket => once(socket, 'connect').catch(() => {})))
+  }
+
+  relieve(): void {
+    for (const socket of this.#leeches.splice(0)) socket.destroy()
+  }
+
   /** Starts it again on its port, well. */
   async revive(): Promise<void> {
     this.#child = spawnVictim(this.name, this.port)
@@ -56,12 +76,16 @@ export class Victim implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.relieve()
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.kill()
   }
 }
 
+/** By a shell, as only that can bound its descriptors. */
 function spawnVictim(name: string, port: number): ChildProcess {
-  return fork(path.join(import.meta.dirname, 'victim.ts'), [name, String(port)], {
+  const file = path.join(import.meta.dirname, 'victim.ts')
+  const command = `ulimit -n ${descriptorsMax}; exec "$0" "$@"`
+  return spawn('sh', ['-c', command, process.execPath, file, name, String(port)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
 }
