@@ -48,9 +48,9 @@ test('over HTTP: asks as it is told, once per process, and survives a reload', {
     },
     ...often,
   }
-  const config = (more: object) => ({
+  const config = (more: object, settings: object = {}) => ({
     workers: 4,
-    upstreams: { shop: { targets: [origin.url], health } },
+    upstreams: { shop: { targets: [origin.url], health, ...settings } },
     routes: [{ match: { path: '/shop' }, forward: 'shop' }, more],
   })
   await using program = await Program.start(config({ match: { path: '/a' }, reply: { body: 'a' } }))
@@ -73,7 +73,20 @@ test('over HTTP: asks as it is told, once per process, and survives a reload', {
     async () => (await ask(program.port, { path: '/b' })).status === 200,
     () => 'the reload',
   )
-  for (let i = 0; i < 20; i++) assert.equal((await ask(program.port, { path: '/shop' })).status, 503)
+  const staysSick = async () => {
+    for (let i = 0; i < 20; i++) assert.equal((await ask(program.port, { path: '/shop' })).status, 503)
+  }
+  await staysSick()
+  // The same where the upstream changes, and in a worker that is new.
+  await program.replace(config({ match: { path: '/c' }, reply: { body: 'c' } }, { timeouts: { response: '7s' } }))
+  await until(
+    async () => (await ask(program.port, { path: '/c' })).status === 200,
+    () => 'the second reload',
+  )
+  await staysSick()
+  const workers = (await (await program.admin('/workers')).json()) as { id: number }[]
+  assert.equal((await program.admin(`/workers/${workers[0]?.id}/replace`, { method: 'POST' })).status, 200)
+  await staysSick()
   status = 200
   await untilChecked(program, 'shop', 'healthy')
   assert.equal((await ask(program.port, { path: '/shop' })).status, 200)
