@@ -10,6 +10,14 @@ export const figures: readonly Scenario[] = [
     script: 'guarded.ts',
   }),
   scriptScenario({
+    name: 'targets',
+    title: 'What it costs to watch targets, and to hash',
+    note:
+      'CPU of one thread per call without sockets, `bench/micro/targets.ts`: eight targets that answer at once, the best of 20 ' +
+      'rounds of 100,000 calls in turn. Rounds of nothing differ by some tens of nanoseconds.',
+    script: 'targets.ts',
+  }),
+  scriptScenario({
     name: 'signatures',
     title: 'Verifying tokens for the first time',
     note: 'Signatures per second, `bench/micro/jwt.ts`: in one thread, and spread over the threads of libuv, all on one core.',

@@ -1,5 +1,7 @@
 // What a schema cannot say about upstreams: settings that contradict each other.
 
+import { checkFieldName } from '../core/field-name.ts'
+import { OptionsError } from '../core/policy.ts'
 import type { Found } from './found.ts'
 import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
@@ -57,12 +59,12 @@ function isWritten(part: Found | null): boolean {
 function checkHealth(upstream: Found, findings: Finding[]): void {
   const [health, ejection] = [partOf(upstream, 'health'), partOf(upstream, 'ejection')]
   for (const [name, field] of partOf(health, 'headers')?.children ?? []) {
-    if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(String(name))) continue
-    findings.push({
-      message: `\`${name}\` is no name of a header field`,
-      hint: 'Names are letters, digits and `-`.',
-      span: field.keySpan ?? field.span,
-    })
+    try {
+      checkFieldName(String(name), [])
+    } catch (error) {
+      if (!(error instanceof OptionsError)) throw error
+      findings.push({ message: error.message, hint: error.hint, span: field.keySpan ?? field.span })
+    }
   }
   const [base, most] = [partOf(ejection, 'baseTime'), partOf(ejection, 'maxTime')]
   const [baseMs, mostMs] = [numberOf(base), numberOf(most)]

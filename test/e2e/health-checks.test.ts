@@ -1,6 +1,7 @@
 // Active checks against servers that others wrote: what is asked, how often, and what the answers change.
 
 import assert from 'node:assert/strict'
+import { lookup } from 'node:dns/promises'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { authority, selfSigned, signedBy } from '../../examples/tls/certificate.ts'
@@ -93,6 +94,31 @@ test('over HTTP: asks as it is told, once per process, and survives a reload', {
   const told = program.stderr.split('\n').filter(line => line.includes('"upstream":"shop"'))
   assert.equal(told.length, 2, told.join('\n'))
   assert.match(program.stderr, /upstream shop: http:\/\/127\.0\.0\.1:\d+ is unhealthy: status 500/)
+})
+
+const addresses = await lookup('localhost', { all: true })
+const skip = addresses.length < 2 && 'localhost has only one address on this machine'
+
+test('each address of a name is checked, and taken for itself', { skip }, async () => {
+  await using origin = await Origin.start((_request, response) => void response.end('well'))
+  const target = `http://localhost:${origin.port}`
+  await using program = await Program.start({
+    upstreams: { named: { targets: [target], health: often } },
+    routes: [{ match: {}, forward: 'named' }],
+  })
+  // It listens on 127.0.0.1 only.
+  let seen: Record<string, string> = {}
+  await until(
+    async () => {
+      const [upstream] = (await (await program.admin('/upstreams')).json()) as UpstreamStatus[]
+      seen = Object.fromEntries((upstream?.targets ?? []).map(({ address, state }) => [address, state]))
+      return seen['127.0.0.1'] === 'usable' && seen['::1'] === 'unhealthy'
+    },
+    () => `one of two addresses to be unhealthy: ${JSON.stringify(seen)}`,
+  )
+  const failures = await program.total('turnpike_upstream_connect_failures_total', { upstream: 'named' })
+  for (let i = 0; i < 20; i++) assert.equal((await ask(program.port)).status, 200)
+  assert.equal(await program.total('turnpike_upstream_connect_failures_total', { upstream: 'named' }), failures)
 })
 
 test('over TLS: with the authorities and the certificate of the upstream, and on another port', async () => {

@@ -42,26 +42,27 @@ export function createGrpcCheck(
   }
   const host = address.hostname.includes(':') ? `[${address.hostname}]` : address.hostname
   const authority = health.host ?? `${host}:${port}`
-  return {
-    async run() {
-      const session = http2.connect(`${address.scheme}://${authority}`, { createConnection: connect })
-      const entry: Timed = {
-        dueMs: clock.now() + health.timeout,
-        slot: -1,
-        due: () => session.destroy(new Error('no answer in time')),
-      }
-      deadlines.add(entry)
-      try {
-        return await ask(session, { ...health.headers, ':authority': authority }, question, health.timeout)
-      } catch (thrown) {
-        return thrown instanceof Error ? thrown.message : String(thrown)
-      } finally {
-        deadlines.remove(entry)
-        session.destroy()
-      }
-    },
-    close: () => {},
+  async function run(): Promise<string | null> {
+    const session = http2.connect(`${address.scheme}://${authority}`, { createConnection: connect })
+    const entry: Timed = {
+      dueMs: clock.now() + health.timeout,
+      slot: -1,
+      due: () => session.destroy(new Error('no answer in time')),
+    }
+    deadlines.add(entry)
+    try {
+      return await ask(session, { ...health.headers, ':authority': authority }, question, health.timeout)
+    } finally {
+      deadlines.remove(entry)
+      session.destroy()
+    }
   }
+
+  return { run: () => run().catch(messageOf), close: () => {} }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
 }
 
 function ask(

@@ -88,6 +88,31 @@ test('a failed check between passed ones changes nothing', async () => {
   }
 })
 
+test('a check that breaks is a failed one, and the next one comes', async () => {
+  const ports = new FakePorts(() => 1)
+  const table = new TargetTable(createTargetMemory(1, 0), ports.clock)
+  const row = table.claim('http://10.0.0.1:80 10.0.0.1')
+  let runs = 0
+  const overseer = new Overseer({
+    ...{ name: 'catalog', blueprint: { health, ejection: null } as UpstreamBlueprint, table, ports },
+    openCheck: () => ({
+      run() {
+        runs++
+        return Promise.reject(new Error('bug'))
+      },
+      close: () => {},
+    }),
+  })
+  for (let i = 0; i < 70; i++) {
+    await ports.time.pass(100)
+    table.stamp(row)
+    overseer.beat(ports.time.nowMs)
+    for (const { start } of overseer.due(ports.time.nowMs)) await start()
+  }
+  assert.equal(runs, 3)
+  assert.equal(table.load(row, Cell.flags), Flag.unhealthy)
+})
+
 test('while no target is usable, one passed check is enough', async () => {
   const { problems, pass, flags, table, rows } = setUp(2)
   problems['10.0.0.0'] = problems['10.0.0.1'] = 'refused'

@@ -169,7 +169,7 @@ export class Overseer {
     if (watched.check === null || health === null) return
     const startedMs = ports.clock.now()
     watched.isChecking = true
-    const problem = await watched.check.run()
+    const problem = await watched.check.run().catch(String)
     watched.isChecking = false
     // A little early rather than late: from one to the next it is never longer than the interval.
     watched.nextMs = startedMs + health.interval * (0.9 + 0.1 * ports.random())
