@@ -10,6 +10,8 @@ export const tools: Readonly<Record<string, string>> = {
   openssl: 'openssl',
   wrk: 'wrk',
   h2load: 'nghttp2-client',
+  nghttp: 'nghttp2-client',
+  nghttpd: 'nghttp2-server',
   nginx: 'nginx-light',
   haproxy: 'haproxy',
   caddy: 'caddy',

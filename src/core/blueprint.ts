@@ -18,6 +18,8 @@ import {
   Type,
 } from './schema.ts'
 
+const flood = (count: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 1_000_000, default: count, description })
 const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65535, description })
 
 export const tlsSchema = Fields({
@@ -109,6 +111,43 @@ export const listenerSchema = Fields({
           'Connections of these proxies begin with a PROXY header, version 1 or 2, which says who the client is; nobody’s where it is not written.',
       },
     ),
+  ),
+  http2: Fields(
+    {
+      enabled: Type.Boolean({
+        default: true,
+        description: 'Whether clients may speak HTTP/2: by ALPN with TLS, by its preface without.',
+      }),
+      streams: Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        default: 128,
+        description: 'Calls at once on one connection; further ones are refused, to be tried again.',
+      }),
+      window: Size({
+        default: '65535B',
+        description: 'What a client may send of one body before it was passed on; 65,535 bytes at least.',
+      }),
+      resets: flood(200, 'Streams that end before their reply was whole, by the client or by its fault.'),
+      pings: flood(1_000, 'PING frames.'),
+      settings: flood(100, 'SETTINGS frames.'),
+      emptyFrames: flood(1_000, 'DATA frames without data, PRIORITY frames, and frames of unknown types.'),
+      windowUpdates: flood(
+        2_000,
+        'WINDOW_UPDATE frames; each DATA frame of 1 kB and more that is sent makes room for ten.',
+      ),
+      continuations: Type.Integer({
+        minimum: 0,
+        maximum: 1_000,
+        default: 8,
+        description: 'CONTINUATION frames of one header block.',
+      }),
+    },
+    {
+      default: {},
+      description:
+        'HTTP/2, and what a client may do on one connection; the counts are for ten seconds, and past one the connection ends.',
+    },
   ),
   trustedProxies: Type.Array(Type.String({ format: 'cidr' }), {
     default: [],

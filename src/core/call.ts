@@ -81,7 +81,7 @@ export class Call {
   /** `x-request-id`; taken over from a trusted proxy or made here. */
   id = ''
   /** Version of HTTP that the client speaks. */
-  protocol: 'HTTP/1.0' | 'HTTP/1.1' = 'HTTP/1.1'
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1'
   /** Token of the Upgrade field in lower case, empty without one. */
   upgrade = ''
   /** The client waits for `100 Continue`; it is sent when the body is first read. */

@@ -10,7 +10,7 @@ import { Found, HeadBuffer } from '../http/head-buffer.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
 import { Framing } from '../http/reply.ts'
 import { decodeRequestHead, type RequestHead } from '../http/request.ts'
-import type { Gate } from './gate.ts'
+import type { Gate, TakeOver } from './gate.ts'
 import { lendReads } from './lent-reads.ts'
 import { receiveCall } from './receive.ts'
 import { spliceTunnel } from './tunnel.ts'
@@ -36,6 +36,7 @@ export class Connection implements Timed, IncomingBodyOwner {
   dueMs: number
   slot = -1
   readonly #gate: Gate
+  readonly #toHttp2: TakeOver
   readonly #heads: HeadBuffer
   /** What was read must be copied to be kept. */
   #isLent = false
@@ -54,15 +55,16 @@ export class Connection implements Timed, IncomingBodyOwner {
   /** When a body that should be moving has stood still for too long. */
   #progressDueMs = Infinity
 
-  constructor(socket: Socket, peer: Peer, gate: Gate) {
+  /** `toHttp2` is shown heads of another version; it takes the socket over where HTTP/2 begins with them. */
+  constructor(socket: Socket, peer: Peer, gate: Gate, toHttp2: TakeOver) {
     this.socket = socket
     this.peer = peer
     this.#gate = gate
+    this.#toHttp2 = toHttp2
     this.#heads = new HeadBuffer(gate.limits.headBytes)
     this.dueMs = gate.idleDueMs
   }
 
-  /** Starts to read. */
   read(): void {
     // A tunnel takes what it reads from the stream.
     const take = (bytes: Buffer) => (this.#isUpgraded ? this.socket.push(Buffer.from(bytes)) : this.received(bytes))
@@ -104,7 +106,6 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (this.#lingeredBytes !== -1) this.socket.destroy()
   }
 
-  /** The socket is gone, or is to go. */
   closed(): void {
     if (this.#isClosed) return
     const turn = this.#turn
@@ -265,7 +266,9 @@ export class Connection implements Timed, IncomingBodyOwner {
     try {
       this.#begin(decodeRequestHead(bytes, start, end, this.#gate.limits), bytes, end)
     } catch (thrown) {
-      this.#refuse(Failure.from(thrown))
+      const failure = Failure.from(thrown)
+      if (failure.code === 'version-not-supported' && this.#toHttp2(bytes, start, end)) this.#isClosed = true
+      else this.#refuse(failure)
     }
   }
 

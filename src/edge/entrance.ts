@@ -174,7 +174,7 @@ export class Entrance {
         ...socketOptions,
         // Node shows the end of a client that leaves in its handshake only without this; it is set again behind it.
         allowHalfOpen: false,
-        ALPNProtocols: ['http/1.1'],
+        ALPNProtocols: blueprint.http2.enabled ? ['h2', 'http/1.1'] : ['http/1.1'],
         SNICallback: (name, done) => done(null, this.#certificatesNow().contextFor(name)),
         handshakeTimeout: blueprint.timeouts.head,
         requestCert: (blueprint.tls?.clientCa ?? null) !== null,

@@ -23,11 +23,13 @@ export function applyForwarding(
   list.push('x-forwarded-for', 'x-forwarded-for', peer.address)
   list.push('x-forwarded-proto', 'x-forwarded-proto', peer.scheme)
   if (hostField !== '') list.push('x-forwarded-host', 'x-forwarded-host', hostField)
-  list.push('via', 'via', ourVia)
+  list.push('via', 'via', viaOf(call))
 }
 
 /** RFC 9110 §7.6.3: a gateway says that it passed a request on, by the version it received it in and a name for itself. */
-const ourVia = '1.1 turnpike'
+function viaOf(call: Call): string {
+  return call.protocol === 'HTTP/2' ? '2 turnpike' : '1.1 turnpike'
+}
 
 const forwardingKeys = [
   'via',
@@ -56,7 +58,7 @@ function continueChain(call: Call, hostField: string, isTrusted: (address: strin
   headers.set('x-forwarded-for', chain.join(', '))
   if (!headers.has('x-forwarded-proto')) headers.add('x-forwarded-proto', peer.scheme)
   if (!headers.has('x-forwarded-host') && hostField !== '') headers.add('x-forwarded-host', hostField)
-  headers.set('via', [...headers.all('via'), ourVia].join(', '))
+  headers.set('via', [...headers.all('via'), viaOf(call)].join(', '))
   const forwarded = headers.all('forwarded')
   if (forwarded.length > 0) headers.set('forwarded', [...forwarded, forwardedElement(call, hostField)].join(', '))
 }

@@ -7,12 +7,16 @@ import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import { Headers } from '../core/headers.ts'
-import type { Clock, Deadlines, Log } from '../core/ports.ts'
+import type { Clock, Deadlines, Log, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
 import type { HeadLimits } from '../http/limits.ts'
 import { hostName } from '../http/request.ts'
-import type { Connection } from './connection.ts'
+import type { Ceiling } from '../http2/session.ts'
+import type { SharedMemory } from '../http2/shared-memory.ts'
+
+/** What the bounds on HTTP/2 connections are called in metrics, behind `http2-`. */
+export type Http2Ceiling = Ceiling | 'stalls'
 
 /** What the edge needs from the rest of its worker. */
 export interface EdgePorts {
@@ -21,6 +25,7 @@ export interface EdgePorts {
   readonly log: Log
   /** Where plain sockets of this worker read into. */
   readonly scratch: Buffer
+  readonly http2Memory: SharedMemory
   /** The step of the runtime in force now; a call stays on the one it got. */
   answer: Step
   /** Told once for every call. */
@@ -32,6 +37,24 @@ export interface EdgePorts {
  * quiet for so long most likely has not.
  */
 const partingMs = 500
+
+/** What a listener knows of each of its connections, whatever is spoken on it. */
+export interface EdgeConnection extends Timed {
+  readonly isIdle: boolean
+  /** Starts to read. */
+  read(): void
+  /** The client has sent its last byte. */
+  ended(): void
+  /** The socket has room again. */
+  drained(): void
+  /** To be called when the gate drains: the connection ends when its calls have. */
+  drain(): void
+  /** The socket is gone, or is to go. */
+  closed(): void
+}
+
+/** The head stands from `start` to `end`, and behind it what else was read. False: it is not HTTP/2. */
+export type TakeOver = (bytes: Buffer, start: number, end: number) => boolean
 
 /** Shared by all connections of one listener in one worker. */
 export class Gate {
@@ -46,15 +69,21 @@ export class Gate {
   tunnelIdleMs: number
   /** Set when the worker stops: replies say `Connection: close`. */
   isDraining = false
+  readonly partingMs: number = partingMs
   /** Calls without a finished reply. */
   activeCalls = 0
-  readonly connections: Set<Connection> = new Set()
+  readonly connections: Set<EdgeConnection> = new Set()
   /** Connections that became tunnels. */
-  readonly tunnels: Set<Connection> = new Set()
+  readonly tunnels: Set<EdgeConnection> = new Set()
+  http2: ListenerBlueprint['http2']
+  readonly http2Memory: SharedMemory
+  /** Counts that a bound on HTTP/2 connections was hit. */
+  readonly hitHttp2: (ceiling: Http2Ceiling) => void
   readonly hostOf: (host: string) => string = createHostReader()
   readonly scratch: Buffer
   readonly #ports: EdgePorts
   #dateMs = 0
+  #date = ''
   #dateField = ''
 
   constructor(
@@ -62,6 +91,7 @@ export class Gate {
     paths: PathsBlueprint,
     isTrusted: (address: string) => boolean,
     ports: EdgePorts,
+    hitHttp2: (ceiling: Http2Ceiling) => void,
   ) {
     this.name = blueprint.name
     this.clock = ports.clock
@@ -69,6 +99,9 @@ export class Gate {
     this.log = ports.log
     this.scratch = ports.scratch
     this.#ports = ports
+    this.http2Memory = ports.http2Memory
+    this.http2 = blueprint.http2
+    this.hitHttp2 = hitHttp2
     this.limits = headLimits(blueprint)
     this.timeouts = blueprint.timeouts
     this.paths = paths
@@ -79,6 +112,7 @@ export class Gate {
   /** Takes over the settings of a changed listener; they hold for what is read from now on. */
   adopt(blueprint: ListenerBlueprint, paths: PathsBlueprint, isTrusted: (address: string) => boolean): void {
     this.name = blueprint.name
+    this.http2 = blueprint.http2
     this.limits = headLimits(blueprint)
     this.timeouts = blueprint.timeouts
     this.paths = paths
@@ -144,13 +178,23 @@ export class Gate {
 
   /** The Date field of replies that have none (RFC 9110 §6.6.1); made once per second. */
   dateField(): string {
-    const nowMs = this.clock.now()
-    if (nowMs - this.#dateMs >= 1000 || this.#dateField === '') {
-      const wallMs = this.clock.wall()
-      this.#dateMs = nowMs - (wallMs % 1000)
-      this.#dateField = `date: ${new Date(wallMs).toUTCString()}\r\n`
-    }
+    this.#tellDate()
     return this.#dateField
+  }
+
+  /** The value of that field. */
+  date(): string {
+    this.#tellDate()
+    return this.#date
+  }
+
+  #tellDate(): void {
+    const nowMs = this.clock.now()
+    if (nowMs - this.#dateMs < 1000 && this.#dateField !== '') return
+    const wallMs = this.clock.wall()
+    this.#dateMs = nowMs - (wallMs % 1000)
+    this.#date = new Date(wallMs).toUTCString()
+    this.#dateField = `date: ${this.#date}\r\n`
   }
 }
 

@@ -47,9 +47,9 @@ function sessionsBoundTo(trust: ReturnType<typeof clientTrust>): ListenerSetting
 }
 
 /** What makes two listeners the same socket: a change of anything else is taken over while it is open. */
-export function listenerKey({ host, port, tls: secure, proxyProtocol }: ListenerBlueprint): string {
+export function listenerKey({ host, port, tls: secure, proxyProtocol, http2 }: ListenerBlueprint): string {
   const clientCa = secure?.clientCa ?? null
   const clients = clientCa === null ? '' : ` ${clientCa.mode}`
   const proxied = proxyProtocol === null ? '' : ' proxied'
-  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : 'tls'}${clients}${proxied}`
+  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : `tls${http2.enabled ? ' h2' : ''}`}${clients}${proxied}`
 }

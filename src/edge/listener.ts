@@ -4,11 +4,12 @@ import type { Socket } from 'node:net'
 import type { Peer } from '../core/call.ts'
 import type { Gauge, Meter } from '../core/ports.ts'
 import type { ProxiedEnds } from '../http/proxy-header.ts'
+import { attach } from './attach.ts'
 import { readClientCertificate } from './client-certificate.ts'
-import { Connection } from './connection.ts'
 import { Entrance, type EntrancePorts } from './entrance.ts'
 import { plainAddress } from './forwarded.ts'
 import { type EdgePorts, Gate } from './gate.ts'
+import { createHttp2Hits } from './http2-hits.ts'
 import type { ListenerSettings } from './listener-settings.ts'
 
 export interface ListenerPorts extends EdgePorts, EntrancePorts {}
@@ -29,7 +30,8 @@ export class Listener {
 
   constructor(settings: ListenerSettings, ports: ListenerPorts) {
     this.#settings = settings
-    this.gate = new Gate(settings.blueprint, settings.paths, settings.isTrusted, ports)
+    const hitHttp2 = createHttp2Hits(ports.meter, settings.blueprint.name)
+    this.gate = new Gate(settings.blueprint, settings.paths, settings.isTrusted, ports, hitHttp2)
     this.#gauges = createGauges(ports.meter, settings.blueprint.name)
     this.#entrance = new Entrance(settings, ports, (socket, ends) => this.#arrived(socket, ends))
   }
@@ -114,18 +116,7 @@ export class Listener {
         return gate.name
       },
     }
-    const connection = new Connection(socket, peer, gate)
-    gate.connections.add(connection)
-    gate.deadlines.add(connection)
-    connection.read()
-    socket.on('end', () => connection.ended())
-    socket.on('drain', () => connection.drained())
-    socket.on('close', () => {
-      gate.connections.delete(connection)
-      gate.deadlines.remove(connection)
-      connection.closed()
-    })
-    if (gate.isDraining) connection.drain()
+    attach(socket, peer, gate)
     // It was stopped behind the PROXY header.
     if (socket.isPaused()) socket.resume()
   }

@@ -1,9 +1,8 @@
 // A request head becomes a Call: its path judged, its body attached, the fields about who calls made by the trust rule.
 
-import { Body } from '../core/body.ts'
+import { Body, type BodySource } from '../core/body.ts'
 import { Call, type Peer } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
-import type { IncomingBody } from '../http/incoming-body.ts'
 import { readPath } from '../http/path.ts'
 import type { RequestHead } from '../http/request.ts'
 import { applyForwarding } from './forwarded.ts'
@@ -11,11 +10,12 @@ import type { Gate } from './gate.ts'
 
 /** Throws a Failure for a request that is HTTP, but not to be taken: `unsafe-path`, `malformed-request`. */
 export function receiveCall(
-  head: RequestHead,
-  incoming: IncomingBody | null,
+  head: Omit<RequestHead, 'isChunked' | 'keepsAlive' | 'transferEncoding' | 'hostCount'>,
+  incoming: BodySource | null,
   peer: Peer,
   gate: Gate,
   startedMs: number,
+  protocol: Call['protocol'] = 'HTTP/1.1',
 ): Call {
   // RFC 9110 §7.4: what is asked for as https must come over TLS, here or at a proxy that is trusted to say so.
   if (head.claimsHttps && peer.scheme !== 'https' && !peer.isTrusted) {
@@ -38,6 +38,7 @@ export function receiveCall(
     startedMs,
   })
   if (head.minor === 0) call.protocol = 'HTTP/1.0'
+  else if (protocol !== 'HTTP/1.1') call.protocol = protocol
   // With a body the request would not be over when the protocol changes (RFC 9110 §7.8); no handshake in use has one.
   const mayUpgrade = head.connectionUpgrade && head.minor === 1 && incoming === null
   if (head.upgrade !== '' && mayUpgrade) call.upgrade = head.upgrade.toLowerCase()

@@ -1,6 +1,5 @@
 // An upgraded connection: bytes both ways between two sockets, under back-pressure, until one side is done.
 
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Deadlines, Timed } from '../core/ports.ts'
 import type { Tunnel } from '../core/reply.ts'
@@ -18,11 +17,11 @@ export interface Moved {
 }
 
 /**
- * Joins the two sockets. A half-close is passed on; an error on one side ends the other. `onClose` is called once, with the
+ * Joins the two sides. A half-close is passed on; an error on one side ends the other. `onClose` is called once, with the
  * number of bytes moved each way.
  */
 export function spliceTunnel(
-  client: Socket,
+  client: Duplex,
   early: Buffer | null,
   tunnel: Tunnel,
   ports: TunnelPorts,

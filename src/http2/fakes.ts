@@ -119,8 +119,7 @@ export class Bench implements SessionOwner {
         window: 65_535,
         isLent: false,
         isEncrypted: false,
-        memory: new SharedMemory(),
-        schedule: () => {},
+        memory: new SharedMemory(() => {}),
         output: this,
         bounds: { resets: 20, pings: 10, settings: 10, emptyFrames: 20, windowUpdates: 100, continuations: 4 },
         ...options,
@@ -174,7 +173,7 @@ export class Bench implements SessionOwner {
 
   settingsCame(): void {}
 
-  ended(code: number, why: string): void {
+  over(code: number, why: string): void {
     this.end = { code, why }
   }
 

@@ -29,9 +29,9 @@ export class FrameReader {
     this.#taker = taker
   }
 
-  /** Whether some bytes of a frame have come, but not all. */
+  /** Whether some bytes of a frame have come, but not enough to take it. */
   get isPartial(): boolean {
-    return this.#held !== null || this.#isInData
+    return this.#held !== null
   }
 
   read(chunk: Buffer, from: number): void {

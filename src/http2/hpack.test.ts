@@ -7,7 +7,7 @@ import { decodeHuffman } from './huffman.ts'
 import { SharedMemory } from './shared-memory.ts'
 
 function createDecoder(listBytesMax = 100_000): HpackDecoder {
-  return new HpackDecoder(listBytesMax, new SharedMemory())
+  return new HpackDecoder(listBytesMax, new SharedMemory(() => {}))
 }
 
 function decode(decoder: HpackDecoder, block: Buffer): string[] {

@@ -18,8 +18,6 @@ export interface OutboxOptions {
   readonly memory: SharedMemory
   /** The output looks at the bytes later, so that they must be its own (TLS). */
   readonly isEncrypted: boolean
-  /** Has `flush` called at the end of this turn of the event loop. */
-  readonly schedule: (outbox: Outbox) => void
 }
 
 /** Frames that answer the peer's, held for a peer that does not read; more is an attack (CVE-2019-9512, CVE-2019-9515). */
@@ -193,6 +191,7 @@ export class Outbox {
     if (size <= 0) return 0
     this.window -= size
     stream.sendWindow -= size
+    stream.sentBytes += size
     const pen = this.#frame(size, FrameType.data, 0, stream.id)
     this.#lastData = stream
     this.#lastDataAt = this.#length - frameHeadBytes
@@ -249,7 +248,7 @@ export class Outbox {
       this.#pen = this.#options.memory.takePen()
       if (!this.#isScheduled) {
         this.#isScheduled = true
-        this.#options.schedule(this)
+        this.#options.memory.flushSoon(this)
       }
     }
     return this.#pen

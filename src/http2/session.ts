@@ -21,7 +21,7 @@ export interface SessionOptions extends OutboxOptions {
   readonly limits: HeadLimits
   /** Streams that the peer may have open at once. */
   readonly streamsMax: number
-  /** Octets that the peer may send on a stream before they were passed on. */
+  /** Octets that the peer may send on a stream before they were passed on; at least 65,535. */
   readonly window: number
   /** Received bytes are lent: what is handed on of them is copied. */
   readonly isLent: boolean
@@ -43,7 +43,7 @@ export interface SessionOwner {
   /** The peer has changed its settings. */
   settingsCame(): void
   /** Nothing more goes over this connection. What is in the outbox is still to be flushed. */
-  ended(code: number, why: string): void
+  over(code: number, why: string): void
   hit(ceiling: Ceiling): void
 }
 
@@ -93,14 +93,14 @@ export class Session implements FrameTaker {
     const { limits, window, streamsMax } = this.#options
     if (!this.isServer) this.outbox.bytes(preface)
     const settings = [Setting.maxHeaderListSize, limits.headBytes]
-    if (window !== initialWindow) settings.push(Setting.initialWindowSize, window)
+    if (window > initialWindow) settings.push(Setting.initialWindowSize, window)
     if (this.isServer) settings.push(Setting.maxConcurrentStreams, streamsMax, Setting.enableConnectProtocol, 1)
     else settings.push(Setting.enablePush, 0)
     this.outbox.settings(settings)
     this.outbox.windowUpdate(0, connectionWindow - initialWindow)
   }
 
-  /** Whether the peer has begun a frame or a header block and owes the rest of it. */
+  /** Whether the peer has begun a frame or a header block and owes the rest of it; the data of a body is not meant. */
   get isMidFrame(): boolean {
     return this.#reader.isPartial || this.#heads.openStreamId !== 0
   }
@@ -157,7 +157,7 @@ export class Session implements FrameTaker {
     this.isOver = true
     this.outbox.goAway(this.isLeaving ? this.#leftAtId : this.lastStreamId, code)
     this.lost(code, why)
-    this.owner.ended(code, why)
+    this.owner.over(code, why)
   }
 
   /** The connection is gone: tells all that were on it. */

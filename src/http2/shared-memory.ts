@@ -1,4 +1,6 @@
-// The memory that all HTTP/2 connections of a worker share, so that an idle one holds next to none.
+// What all HTTP/2 connections of a worker share, so that an idle one holds next to no memory.
+
+import type { Outbox } from './outbox.ts'
 
 /** A pen holds the frames of one turn of the event loop; when it is full, it is written out early. */
 export const penBytes = 65_536
@@ -6,8 +8,15 @@ export const penBytes = 65_536
 const sparePensMax = 16
 
 export class SharedMemory {
+  readonly #defer: (run: () => void) => void
   readonly #pens: Buffer[] = []
   #room: Buffer = Buffer.allocUnsafeSlow(8_192)
+  #unflushed: Outbox[] = []
+
+  /** `defer` runs something at the end of this turn of the event loop. */
+  constructor(defer: (run: () => void) => void) {
+    this.#defer = defer
+  }
 
   /** A buffer to collect frames in. */
   takePen(): Buffer {
@@ -23,5 +32,17 @@ export class SharedMemory {
   roomFor(bytes: number): Buffer {
     if (this.#room.length < bytes) this.#room = Buffer.allocUnsafeSlow(bytes)
     return this.#room
+  }
+
+  /** Has what was collected written when this turn of the event loop ends, so that all its frames leave in one write. */
+  flushSoon(outbox: Outbox): void {
+    this.#unflushed.push(outbox)
+    if (this.#unflushed.length === 1) this.#defer(() => this.#flush())
+  }
+
+  #flush(): void {
+    const outboxes = this.#unflushed
+    this.#unflushed = []
+    for (const outbox of outboxes) outbox.flush()
   }
 }

@@ -23,6 +23,8 @@ export class Stream {
   receiveWindow: number
   /** Octets passed on that the peer was not told of. */
   unacknowledged = 0
+  /** Octets of data that went out. */
+  sentBytes = 0
   /** Octets that the announced Content-Length still wants; -1 where none was announced. */
   owed = -1
   /** The final head of the reply has come. */

@@ -13,6 +13,7 @@ import { Listener, type ListenerPorts } from '../edge/listener.ts'
 import { listenerKey, prepareListener } from '../edge/listener-settings.ts'
 import type { TicketMemory } from '../edge/ticket-keys.ts'
 import { OutsideClient, type OutsideSettings } from '../outside/outside.ts'
+import { SharedMemory } from '../http2/shared-memory.ts'
 import { compileRuntime, type Runtime } from '../runtime/compile.ts'
 import { Epochs } from '../runtime/epochs.ts'
 import { Kept } from '../runtime/kept.ts'
@@ -70,6 +71,7 @@ export class WorkerCore {
   readonly #openUpstreams = new Set<HttpUpstream>()
   readonly #listeners = new Map<string, Listener>()
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
+  readonly #http2Memory = new SharedMemory(setImmediate)
   readonly #ids = createIds(bytes => void randomFillSync(bytes))
   #prepared: Prepared | null = null
   #blueprint: Blueprint | null = null
@@ -85,6 +87,7 @@ export class WorkerCore {
       ...ports,
       deadlines: this.deadlines,
       scratch: this.#scratch,
+      http2Memory: this.#http2Memory,
       answer: call => this.#epochs.answer(call),
       observe: event => this.#observe(event, count),
     }

@@ -156,7 +156,7 @@ describe('a listener with several certificates', () => {
     running.child.stdin?.end()
     const { stdout } = await running
     assert.match(stdout, /subject=CN ?= ?two\.test/)
-    assert.match(stdout, /ALPN protocol: http\/1\.1/)
+    assert.match(stdout, /ALPN protocol: h2/)
   })
 
   test('carries a WebSocket', async () => {
