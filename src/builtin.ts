@@ -14,6 +14,7 @@ import { bodyGuard } from './policies/body-guard/body-guard.ts'
 import { bodyLimit } from './policies/body-limit/body-limit.ts'
 import { bot } from './policies/bot/bot.ts'
 import { buffer } from './policies/buffer/buffer.ts'
+import { cache } from './policies/cache/cache.ts'
 import { clientCertificate } from './policies/client-certificate/client-certificate.ts'
 import { compress } from './policies/compress/compress.ts'
 import { concurrency } from './policies/concurrency/concurrency.ts'
@@ -46,6 +47,7 @@ export const policies: readonly PolicyDefinition[] = [
   bodyLimit,
   bot,
   buffer,
+  cache,
   clientCertificate,
   compress,
   concurrency,

@@ -1,4 +1,4 @@
-// `turnpike consumers`, `apps`, `keys`, `credentials`, `plans` and `deny`: who may call, in a running gateway.
+// `turnpike consumers`, `apps`, `keys`, `credentials`, `plans`, `deny` and `cache`: what is managed in a running gateway.
 
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
@@ -41,6 +41,7 @@ export function addManageCommands(program: Command, end: (code: number) => void)
   addKeys(noun('keys', 'API keys: list, create, show, update, rotate, revoke, remove'))
   addCredentials(noun('credentials', 'user names, public keys, certificates: list, create, show, revoke, remove'))
   addPlans(noun('plans', 'what consumers buy: list, create, show, update, remove'))
+  addCache(noun('cache', 'replies that are kept: purge'))
   addDenials(noun('deny', 'addresses and the like that are turned away: list, add, remove'))
 }
 
@@ -299,6 +300,30 @@ function addPlans(verb: Verb): void {
       value: await ask('PATCH', `/plans/${encodeURIComponent(name)}`, planBody(values)),
     }),
     planLimits,
+  )
+}
+
+const purgeKinds = ['url', 'prefix', 'tag', 'route', 'all'] as const
+
+function addCache(verb: Verb): void {
+  verb(
+    'purge',
+    'take kept replies out on every worker, by exactly one option; prints how many there were',
+    async (_words, values, ask) => {
+      const given = purgeKinds.filter(kind => values[kind] !== undefined)
+      const [kind] = given
+      if (kind === undefined || given.length > 1) {
+        throw new Error('say what to purge by one of --url URL, --prefix URL, --tag TAG, --route NAME and --all')
+      }
+      return { value: await ask('POST', '/cache/purge', { [kind]: values[kind] }) }
+    },
+    command =>
+      command
+        .option('--url <url>', 'of one resource, all its forms; without a host it is meant on each')
+        .option('--prefix <url>', 'of all whose path begins so')
+        .option('--tag <tag>', 'of all that have it in Cache-Tag or Surrogate-Key')
+        .option('--route <name>', 'of one route')
+        .option('--all', 'of everything'),
   )
 }
 

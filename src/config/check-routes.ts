@@ -3,7 +3,7 @@
 import { compilePattern } from '../core/pattern.ts'
 import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
-import { checkCounts, checkEnd, checkFacts, checkPolicy, type FileText } from './check-uses.ts'
+import { checkCounts, checkEnd, checkFacts, checkGates, checkPolicy, type FileText } from './check-uses.ts'
 import type { Found } from './found.ts'
 import { partOf, partsOf, textOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -23,6 +23,7 @@ export function checkRoutes(
   const upstreams = [...(partOf(blueprint, 'upstreams')?.children?.keys() ?? [])].map(String)
   const given = new Set<string>()
   checkFacts(globalPolicies, language, given, findings)
+  checkGates([], globalPolicies, language, findings)
   for (const policy of globalPolicies) checkUse(policy, config, language, listeners, file, findings)
   checkNames(partOf(blueprint, 'routes'), findings)
 
@@ -34,6 +35,7 @@ export function checkRoutes(
     for (const policy of policies) checkUse(policy, config, language, listeners, file, findings)
     const left = new Set(given)
     checkFacts(policies, language, left, findings)
+    checkGates(globalPolicies, policies, language, findings)
     checkEnd(route, language, upstreams, left, findings)
     const own = [...policies.flatMap(templatesOf), ...templatesOf(partOf(route, 'options'))]
     checkParams([...own, ...globalTemplates], matches, findings)

@@ -2,6 +2,7 @@
 
 import type { Fact } from '../core/facts.ts'
 import { OptionsError, type PolicyDefinition } from '../core/policy.ts'
+import { principal } from '../core/principal.ts'
 import type { Found } from './found.ts'
 import { headSpan, partAt, partOf, partsOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -103,6 +104,32 @@ export function checkFacts(uses: readonly Found[], language: Language, given: Se
 function giversOf(fact: Fact<unknown>, language: Language): string[] {
   const givers = language.policies.filter(({ gives = [] }) => gives.some(({ name }) => name === fact.name))
   return givers.map(({ name }) => name)
+}
+
+/** Reports policies that decide who may pass, behind others that answer from memory. `outer` stand further out than `uses`. */
+export function checkGates(
+  outer: readonly Found[],
+  uses: readonly Found[],
+  language: Language,
+  findings: Finding[],
+): void {
+  const definitions = new Map(language.policies.map(definition => [definition.name, definition]))
+  const definitionOf = (use: Found) => definitions.get(policyOf(use.value))
+  uses.forEach((use, index) => {
+    if (!isGate(definitionOf(use))) return
+    const early = [...outer, ...uses.slice(0, index)].find(other => definitionOf(other)?.isShortcut === true)
+    if (early === undefined) return
+    const [name, other] = [policyOf(use.value), policyOf(early.value)]
+    findings.push({
+      message: `\`${name}\` stands behind \`${other}\`, which answers calls that it never sees`,
+      hint: `Put \`${other}\` behind \`${name}\`.`,
+      span: partOf(use, 'policy')?.span ?? headSpan(use),
+    })
+  })
+}
+
+function isGate(definition: PolicyDefinition | undefined): boolean {
+  return definition?.admits === true || definition?.gives?.some(({ name }) => name === principal.name) === true
 }
 
 function needsOf(definition: PolicyDefinition, options: Found | null): Fact<unknown>[] {

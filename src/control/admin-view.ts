@@ -2,6 +2,8 @@
 
 import type { TargetStatus } from '../core/target-status.ts'
 
+import type { Purge } from '../core/purges.ts'
+
 export interface Readiness {
   readonly isReady: boolean
   readonly state: 'starting' | 'serving' | 'draining'
@@ -55,6 +57,8 @@ export interface AdminView {
   workers(): readonly WorkerStatus[]
   /** Those with health checks, ejection or slow start. */
   upstreams(): readonly UpstreamStatus[]
+  /** Takes replies out of the caches of all workers; resolves with how many there were. */
+  purge(purge: Purge): Promise<number>
   /** Loads the config again; resolves when it is in force on every worker, or was refused. */
   reload(): Promise<ReloadOutcome>
   /** Starts a new worker in place of this one, which drains; false where there is none of this id. Resolves once the new one serves. */

@@ -7,6 +7,7 @@ import { StoreRefusal } from '../core/consumers.ts'
 import { createTokenCheck, isHostAllowed, isLoopback, isOriginAllowed, type TokenCheck } from './admin-access.ts'
 import type { AdminView } from './admin-view.ts'
 import { BodyRefused } from './body.ts'
+import { cacheEndpoints } from './cache-endpoints.ts'
 import { consumerEndpoints } from './consumer-endpoints.ts'
 import { credentialEndpoints } from './credential-endpoints.ts'
 import { type Answer, type Endpoint, problem } from './endpoint.ts'
@@ -32,7 +33,12 @@ export interface AdminServer {
   close(): Promise<void>
 }
 
-const endpoints: readonly Endpoint[] = [...statusEndpoints, ...consumerEndpoints, ...credentialEndpoints]
+const endpoints: readonly Endpoint[] = [
+  ...statusEndpoints,
+  ...cacheEndpoints,
+  ...consumerEndpoints,
+  ...credentialEndpoints,
+]
 
 /** Of a request. */
 const bodyBytesMax = 64_000

@@ -393,6 +393,10 @@ export const memorySchema = Fields({
     description:
       'Texts that each worker remembers to be nobody’s credential, so that guessing does not reach the store.',
   }),
+  replies: Size({
+    default: '64MB',
+    description: 'What the replies that `cache` keeps may take in all workers together; each has its even part.',
+  }),
 })
 
 export const telemetrySchema = Fields({

@@ -59,6 +59,8 @@ export interface CallInit {
   readonly startedMs: number
 }
 
+type Asked = Pick<CallInit, 'method' | 'target' | 'query'>
+
 /** One request. Made by the edge; layers may change `headers`, `target` and `body` on the way in. */
 export class Call {
   readonly method: string
@@ -131,12 +133,16 @@ export class Call {
 
   /**
    * The same call once more, to be sent besides this one: giving one of them up is nothing to the other. It cannot be upgraded,
-   * asks for no `100 Continue` and takes no interim replies.
+   * asks for no `100 Continue` and takes no interim replies. `as` puts another method, or another query, in their place.
    */
-  copy(headers: Headers, body: Body): Call {
-    const { method, path, query, host, peer, startedMs } = this
-    const copy = new Call({ method, target: this.received, path, query, host, headers, body, peer, startedMs })
-    copy.target = this.target
+  copy(
+    headers: Headers,
+    body: Body,
+    as: Asked = { method: this.method, target: this.received, query: this.query },
+  ): Call {
+    const { path, host, peer, startedMs } = this
+    const copy = new Call({ ...as, path, host, headers, body, peer, startedMs })
+    if (this.target !== this.received) copy.target = this.target
     copy.facts.adopt(this.facts)
     copy.clientAddress = this.clientAddress
     copy.id = this.id

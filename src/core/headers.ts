@@ -9,7 +9,11 @@
  */
 export class Headers {
   /** Triples of name as sent, name in lower case, value. Read it in loops; change it through the methods. */
-  readonly list: string[] = []
+  readonly list: string[]
+
+  constructor(list: string[] = []) {
+    this.list = list
+  }
 
   /** Number of fields, duplicates counted. */
   get size(): number {
@@ -69,10 +73,7 @@ export class Headers {
   }
 
   clone(): Headers {
-    const copy = new Headers()
-    const list = this.list
-    for (let i = 0; i < list.length; i++) copy.list.push(list[i] as string)
-    return copy
+    return new Headers(this.list.slice())
   }
 
   /** Iterates `[name as sent, value]`. Convenient, not for the hot path. */

@@ -3,8 +3,10 @@
 import type { Denials, Identities } from './consumers.ts'
 import type { Fact } from './facts.ts'
 import type { LimitStore, LimitStoreOptions } from './limits.ts'
+import type { Marks } from './marks.ts'
 import type { Outside } from './outside.ts'
 import type { Ports } from './ports.ts'
+import type { Purges } from './purges.ts'
 import type { PolicyPart, Static, TSchema } from './schema.ts'
 import type { Layer, Step } from './step.ts'
 import type { Upstream } from './upstream.ts'
@@ -44,6 +46,10 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
    * gateway takes fields of these names off every call that comes as far as this policy, also where `when` keeps the call from it.
    */
   owns?(options: Static<S>): readonly string[]
+  /** It may answer without asking those further in: no policy that admits calls may stand there. */
+  readonly isShortcut?: boolean
+  /** It decides who may pass, as each policy that gives the principal does. */
+  readonly admits?: boolean
   /** Set where it looks at what the client sent in those: then it takes them off itself, on each call that it sees. */
   readonly clearsOwned?: boolean
   /** Called once per use in the config and worker. All state lives in the returned closures. */
@@ -55,6 +61,12 @@ export interface PolicyPorts extends Ports {
   readonly identities: Identities
   readonly denials: Denials
   readonly outside: Outside
+  /** Whatever remembers replies and can be told to forget some. */
+  readonly purges: Purges
+  /** Grow when a path was changed, over all workers. */
+  readonly marks: Marks
+  /** How much all that a worker remembers of replies may take, in bytes. */
+  readonly replyBytes: number
   /** How many workers share the calls of this gateway: each has its part of a bound that the config names for all. */
   readonly workers: number
   /** What counts calls for a limit. @throws Error where it cannot be had, such as a store that the config does not name. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type { Consumer, ConsumerChanges, ConsumerReader, Credential, Identity, Soon } from '../core/consumers.ts'
 import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
 import { fakePorts } from '../../test/tools/call.ts'
 import { createDirectory } from './directory.ts'
+import type { KnownMax } from './lookups.ts'
 import { createKeyText, digestOf } from './key.ts'
 
 const nothing: ConsumerChanges = { isAll: false, credentials: [], consumers: [], areDenialsChanged: false }
@@ -23,7 +23,7 @@ function identityOf(lookup: string, more: Partial<Credential> = {}): Identity {
 }
 
 /** A store in memory that counts what it is asked. */
-function start(memory: MemoryBlueprint = { credentials: 20_000, unknownCredentials: 10_000 }) {
+function start(memory: KnownMax = { credentials: 20_000, unknownCredentials: 10_000 }) {
   const ports = fakePorts()
   const store = {
     rows: new Map<string, Identity>(),

@@ -1,10 +1,9 @@
 // Who calls, as one worker knows it: lookups that are cached, lists of denials, and the beat that follows the store.
 
 import type { ConsumerReader, Denials, Identities, Identity, Soon } from '../core/consumers.ts'
-import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type { Clock, Deadlines, Log, Meter, Timed } from '../core/ports.ts'
 import { compileDenials } from './denied.ts'
-import { Lookups } from './lookups.ts'
+import { type KnownMax, Lookups } from './lookups.ts'
 import { callSafely, createStoreGuard, quietly, type StoreGuard } from './store-guard.ts'
 
 export interface DirectoryOptions {
@@ -15,14 +14,14 @@ export interface DirectoryOptions {
   readonly log: Log
   /** Two random words of 32 bits. */
   readonly seed: readonly [number, number]
-  readonly memory: MemoryBlueprint
+  readonly memory: KnownMax
 }
 
 export interface Directory {
   readonly identities: Identities
   readonly denials: Denials
   /** Takes the bounds of another config. */
-  readonly resize: (memory: MemoryBlueprint) => void
+  readonly resize: (memory: KnownMax) => void
   /** Writes down what was used, and asks no further. */
   readonly close: () => void
 }

@@ -1,5 +1,6 @@
 // Whose key this is: what was asked lately is kept, also that nobody has it, and forgotten when the store says so.
 
+import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type {
   Absence,
   Consumer,
@@ -10,11 +11,12 @@ import type {
   Identity,
   Soon,
 } from '../core/consumers.ts'
-import type { MemoryBlueprint } from '../core/blueprint.ts'
 import type { Clock, Meter } from '../core/ports.ts'
 import { defaultKeyPrefix, digestOf, isKeyText, keyCharactersMax, keyPattern } from './key.ts'
 import { Known } from './known.ts'
 import type { StoreGuard } from './store-guard.ts'
+
+export type KnownMax = Pick<MemoryBlueprint, 'credentials' | 'unknownCredentials'>
 
 export interface LookupsOptions {
   readonly reader: ConsumerReader
@@ -22,7 +24,7 @@ export interface LookupsOptions {
   readonly clock: Clock
   readonly meter: Meter
   readonly seed: readonly [number, number]
-  readonly memory: MemoryBlueprint
+  readonly memory: KnownMax
 }
 
 const tags = { key: 1, basic: 2, signature: 3, certificate: 4, digest: 5, consumer: 6 } as const
@@ -32,7 +34,7 @@ export class Lookups implements Omit<Identities, 'used'> {
   readonly #guard: StoreGuard
   readonly #clock: Clock
   readonly #known: <T>(name: string, entriesMax: number) => Known<T>
-  #memory: MemoryBlueprint
+  #memory: KnownMax
   #hot: Known<Identity>
   #consumers: Known<Consumer>
   #unknown: Known<Absence>
@@ -54,7 +56,7 @@ export class Lookups implements Omit<Identities, 'used'> {
   }
 
   /** Takes other bounds; a table whose bound changes starts empty. */
-  resize(memory: MemoryBlueprint): void {
+  resize(memory: KnownMax): void {
     const before = this.#memory
     this.#memory = memory
     if (memory.credentials !== before.credentials) {

@@ -23,7 +23,7 @@ export interface Kit {
   readonly ends: readonly EndDefinition[]
   readonly ports: Ports
   /** What policies may use besides. */
-  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside'>
+  readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside' | 'purges' | 'marks'>
   limits(options: LimitStoreOptions, keep: PolicyPorts['keep']): LimitStore
   /** Upstreams kept over reloads. */
   readonly upstreams: Kept<KeptUpstream>
@@ -154,6 +154,7 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
     ...kit.ports,
     ...kit.policyPorts,
     workers: kit.share.workers,
+    replyBytes: Math.floor(blueprint.memory.replies / kit.share.workers),
     limits: options => kit.limits(options, keep),
     file(path) {
       const text = kit.files[path]

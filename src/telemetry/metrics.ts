@@ -200,6 +200,30 @@ export const metrics = {
     help: 'Calls that `external` let pass unchecked, as its service gave no proper answer.',
     labels: ['http_route'],
   },
+  turnpike_cache_calls: {
+    type: 'counter',
+    unit: '',
+    help: 'Calls that `cache` saw, by outcome: `hit`, `stale`, `revalidated`, `collapsed` (waited for another call), `miss` or `bypass`.',
+    labels: ['http_route', 'outcome'],
+  },
+  turnpike_cache_bytes: {
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Memory that kept replies take, over all workers.',
+    labels: [],
+  },
+  turnpike_cache_resources: {
+    type: 'gauge',
+    unit: '',
+    help: 'Keys under which replies are kept, over all workers.',
+    labels: [],
+  },
+  turnpike_cache_evictions: {
+    type: 'counter',
+    unit: '',
+    help: 'Keys whose replies made room for others.',
+    labels: [],
+  },
   turnpike_compressions: {
     type: 'counter',
     unit: '',

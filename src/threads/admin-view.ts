@@ -20,6 +20,7 @@ export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMet
     config: () => gateway.configStatus,
     workers: () => fleet.status,
     upstreams: () => health.status,
+    purge: purge => fleet.purge(purge),
     reload: () => gateway.reload(),
     replaceWorker: id => fleet.replace(id, 'asked'),
   }

@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../core/ports.ts'
+import type { Purge } from '../core/purges.ts'
 import { writeRemoteLine } from '../telemetry/log.ts'
 import { applyPageNews, type MetricPage } from '../telemetry/page.ts'
 import type { GivenTables, WantedTables } from '../stores/limit-tables.ts'
@@ -94,6 +95,13 @@ export class Crew {
   drain(drainMs: number): Promise<number> {
     this.#drained ??= this.#drain(drainMs)
     return this.#drained
+  }
+
+  /** A worker that is gone, or was starting and has nothing yet, took nothing out. */
+  async purge(purge: Purge): Promise<number> {
+    const counted = this.#answer('purged').then(({ count }) => count)
+    this.send({ kind: 'purge', purge })
+    return counted.catch(() => 0)
   }
 
   async terminate(): Promise<void> {

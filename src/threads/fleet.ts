@@ -7,6 +7,8 @@ import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener-settings.ts'
 import { createTicketMemory, rotateTicketKeys } from '../edge/ticket-keys.ts'
 import { tallyFields } from '../limits/tally.ts'
+import { createMarkMemory } from '../core/marks.ts'
+import type { Purge } from '../core/purges.ts'
 import { type CounterMemory, createCounterMemory, releaseWorker } from '../stores/counter-memory.ts'
 import { type GivenTables, LimitMemories } from '../stores/limit-tables.ts'
 import { clearGauges, createPage, type MetricPage } from '../telemetry/page.ts'
@@ -47,11 +49,14 @@ export class Fleet {
   readonly #options: FleetOptions
   readonly #counters: CounterMemory
   readonly #limits: LimitMemories
+  readonly #marks = createMarkMemory()
   readonly #tickets = createTicketMemory()
   #rotation: { readonly everyMs: number; readonly timer: NodeJS.Timeout } | null = null
   readonly #crew = new Set<Crew>()
   #edition: Edition | null = null
   #queue: Promise<unknown> = Promise.resolve()
+  /** One purge at a time; none waits for a reload. */
+  #purging: Promise<unknown> = Promise.resolve()
   #isDraining = false
   #deathsInARow = 0
   #nextId = 1
@@ -99,6 +104,16 @@ export class Fleet {
     if (crew === undefined) return false
     await this.#enqueue(() => this.#replace(crew, reason, detail))
     return true
+  }
+
+  /** Takes replies out of the caches of all workers; resolves with how many there were, when the last one has done it. */
+  purge(purge: Purge): Promise<number> {
+    const done = this.#purging.then(async () => {
+      const counts = await Promise.all([...this.#crew].map(crew => crew.purge(purge)))
+      return counts.reduce((sum, count) => sum + count, 0)
+    })
+    this.#purging = done.catch(() => {})
+    return done
   }
 
   /** Opens access logs anew after rotation. */
@@ -200,6 +215,7 @@ export class Fleet {
         extensions: this.#options.extensions,
         data: blueprint.data,
         memory: blueprint.memory,
+        marks: this.#marks,
       },
       ports,
     )

@@ -1,6 +1,7 @@
 // What the main thread and its workers say to each other.
 
 import type { Blueprint, MemoryBlueprint } from '../core/blueprint.ts'
+import type { Purge } from '../core/purges.ts'
 import type { TicketMemory } from '../edge/ticket-keys.ts'
 import type { ConfigEntries } from '../stores/config/entries.ts'
 import type { CounterMemory } from '../stores/counter-memory.ts'
@@ -21,6 +22,8 @@ export interface WorkerStart {
   /** Folder for data; null for none. */
   readonly data: string | null
   readonly memory: MemoryBlueprint
+  /** Marks of paths that calls changed; see core/marks.ts. */
+  readonly marks: SharedArrayBuffer
 }
 
 /** A config on its way into force. */
@@ -57,6 +60,7 @@ export type ToWorker =
   /** Stop accepting, finish calls for so long, exit. */
   | { readonly kind: 'drain'; readonly drainMs: number }
   | { readonly kind: 'reopen-log' }
+  | { readonly kind: 'purge'; readonly purge: Purge }
 
 export type FromWorker =
   | { readonly kind: 'started' }
@@ -70,6 +74,8 @@ export type FromWorker =
   | { readonly kind: 'drained'; readonly cut: number }
   /** Something was thrown that nothing caught; the worker serves on but wants to be replaced. */
   | { readonly kind: 'sick'; readonly reason: string }
+  /** So many replies were taken out. */
+  | { readonly kind: 'purged'; readonly count: number }
   | { readonly kind: 'metrics'; readonly news: PageNews }
   /** When credentials were last used, by id. */
   | { readonly kind: 'used'; readonly times: ReadonlyMap<string, number> }

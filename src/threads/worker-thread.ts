@@ -3,6 +3,7 @@
 import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { DeadlineTable } from '../core/deadlines.ts'
+import { Marks } from '../core/marks.ts'
 import type { Clock, Log } from '../core/ports.ts'
 import { createDirectory, type Directory } from '../identity/directory.ts'
 import { type ConfigReader, createConfigReader } from '../stores/config/reader.ts'
@@ -70,7 +71,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     ...{ deadlines, identities: directory.identities, denials: directory.denials },
     limits: (options, edition, keep) => limits.of(options, edition, keep),
     language: await loadLanguage(data.extensions),
-    ...{ tickets: data.tickets, sharedClock: time },
+    ...{ tickets: data.tickets, sharedClock: time, marks: new Marks(data.marks, data.counters.seed) },
   })
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
@@ -136,6 +137,8 @@ async function obey({ core, limits, log, post }: Inside, message: ToWorker): Pro
       // What was posted is delivered before the thread ends.
       return process.exit(0)
     }
+    case 'purge':
+      return post({ kind: 'purged', count: core.purges.purge(message.purge) })
     case 'reopen-log':
       return core.reopenLog().catch((error: unknown) => log.error({ err: error }, 'the access log cannot be reopened'))
   }

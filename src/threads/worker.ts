@@ -7,7 +7,9 @@ import type { Denials, Identities } from '../core/consumers.ts'
 import type { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
+import type { Marks } from '../core/marks.ts'
 import type { Closable, PolicyPorts } from '../core/policy.ts'
+import { Purges } from '../core/purges.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
 import { Listener, type ListenerPorts } from '../edge/listener.ts'
 import { listenerKey, prepareListener } from '../edge/listener-settings.ts'
@@ -38,6 +40,7 @@ export interface WorkerPorts {
   limits(options: LimitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): LimitStore
   readonly language: Language
   readonly tickets: TicketMemory
+  readonly marks: Marks
   /** Runs alike in all threads. */
   readonly sharedClock: SharedClock
 }
@@ -59,6 +62,7 @@ interface Prepared {
 /** Everything one worker owns. */
 export class WorkerCore {
   readonly deadlines: DeadlineTable
+  readonly purges: Purges = new Purges()
   readonly #ports: WorkerPorts
   readonly #inner: Ports
   readonly #edge: ListenerPorts
@@ -197,6 +201,8 @@ export class WorkerCore {
         identities: this.#ports.identities,
         denials: this.#ports.denials,
         outside: this.#outside,
+        purges: this.purges,
+        marks: this.#ports.marks,
       },
       limits: (options, keep) => this.#ports.limits(options, edition, keep),
       things: this.#things,

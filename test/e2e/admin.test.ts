@@ -52,6 +52,7 @@ async function withAdmin(
       return { contentType: 'text/plain; version=0.0.4', text: 'turnpike_config_version 3\n' }
     },
     readiness: () => state.readiness,
+    purge: () => Promise.resolve(0),
     config: () => ({
       version: 3,
       hash: 'abc',

@@ -6,11 +6,13 @@ import type { Consumer, Identity } from '../../src/core/consumers.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { Headers } from '../../src/core/headers.ts'
 import type { LimitStore, LimitStoreOptions } from '../../src/core/limits.ts'
+import { createMarkMemory, Marks } from '../../src/core/marks.ts'
 import { type Outside, OutsideError } from '../../src/core/outside.ts'
 import { compilePattern } from '../../src/core/pattern.ts'
 import { decodePath } from '../../src/core/percent.ts'
 import type { Closable, EndPorts, PolicyDefinition, PolicyPorts } from '../../src/core/policy.ts'
 import type { Log, SharedCounter } from '../../src/core/ports.ts'
+import { Purges } from '../../src/core/purges.ts'
 import type { Reply } from '../../src/core/reply.ts'
 import type { Step } from '../../src/core/step.ts'
 
@@ -82,6 +84,8 @@ export interface FakeWorld {
   readonly denied?: Readonly<Record<string, readonly string[]>>
   /** Other servers. */
   readonly outside?: Partial<Outside>
+  /** What remembered replies may take. */
+  readonly replyBytes?: number
   /** What counts for limits. */
   readonly limits?: (options: LimitStoreOptions) => LimitStore
   /** Policies that may stand inside the options of others. */
@@ -120,6 +124,9 @@ export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}, world:
       ...world.outside,
     },
     workers: 1,
+    purges: new Purges(),
+    marks: new Marks(createMarkMemory(), [1, 2]),
+    replyBytes: world.replyBytes ?? 10_000_000,
     limits(options) {
       if (world.limits === undefined) throw new Error('the test has no store of counts')
       return world.limits(options)

@@ -83,6 +83,22 @@ routes:
   - name: content
     match: { path: /content }
     policies:
+      - cache: {}
+      - cache:
+          methods: GET
+          statuses: [200, 404]
+          ttl: { "200": 1m, "404": 5s }
+          heuristic: 10%
+          heuristicMax: 1h
+          staleWhileRevalidate: 10s
+          staleIfError: 1h
+          bodyMax: 10kB
+          variants: 2
+          collapse: 0s
+          key: { headers: [x-a], cookies: [lang], query: { only: [a, "b*"], ignore: "utm_*", sort: true } }
+          bypass: { headers: x-a, cookies: session, query: draft }
+          clientDirectives: ignore
+          cacheStatus: turnpike
       - compress: {}
       - compress: { codings: [gzip], types: [text/html, "*+json"], min: 0, levels: { gzip: 9, br: 11, zstd: 19 }, concurrent: 1 }
       - buffer: 64kB

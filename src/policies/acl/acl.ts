@@ -9,6 +9,7 @@ import { compileRule, ruleOptions } from './rule.ts'
 export const acl = definePolicy({
   name: 'acl',
   summary: 'Allows and denies callers by consumer, group, label, plan, application, scope and method.',
+  admits: true,
   needs: [principal],
   options: Fields({
     allow: OneOrMany(ruleOptions, {

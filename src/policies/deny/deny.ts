@@ -34,6 +34,7 @@ const readers: Readonly<Record<'address' | 'consumer' | 'credential' | 'agent', 
 export const deny = definePolicy({
   name: 'deny',
   summary: 'Turns away callers on lists that change at run time.',
+  admits: true,
   options,
   needsFor: ({ by }) => (by === 'consumer' || by === 'credential' ? [principal] : []),
   build({ by, lists }, { denials }) {

@@ -9,6 +9,7 @@ import { compileExpression } from './cel.ts'
 export const expression = definePolicy({
   name: 'expression',
   summary: 'Lets calls pass for which a CEL expression is true.',
+  admits: true,
   options: Shorthand(
     'allow',
     Fields({

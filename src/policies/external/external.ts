@@ -23,6 +23,7 @@ const bytesMax = 65_536
 export const external = definePolicy({
   name: 'external',
   summary: 'Asks an outside service whether a call may pass.',
+  admits: true,
   options,
   owns: ownedBy,
   // The service is told what the client sent.

@@ -19,6 +19,7 @@ const options = Fields({
 export const ip = definePolicy({
   name: 'ip',
   summary: 'Allows and denies clients by their address.',
+  admits: true,
   options,
   check,
   build({ allow, deny }) {

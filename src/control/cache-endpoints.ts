@@ -1,0 +1,43 @@
+// The endpoint that takes replies out of the caches.
+
+import type { Purge } from '../core/purges.ts'
+import { Fields, Type } from '../core/schema.ts'
+import { BodyRefused, readBody } from './body.ts'
+import { type Endpoint, json } from './endpoint.ts'
+
+const text = Type.Optional(Type.String({ minLength: 1, maxLength: 8000 }))
+const body = Fields({ url: text, prefix: text, tag: text, route: text, all: Type.Optional(Type.Boolean()) })
+
+export const cacheEndpoints: readonly Endpoint[] = [
+  {
+    method: 'POST',
+    path: /^\/cache\/purge$/,
+    isManagement: true,
+    async answer({ body: given }, view) {
+      const purge = purgeOf(readBody(given, body))
+      return json(200, { ...purge, purged: await view.purge(purge) })
+    },
+  },
+]
+
+const kinds = ['url', 'prefix', 'tag', 'route'] as const
+
+function purgeOf(given: { readonly [K in (typeof kinds)[number]]?: string } & { readonly all?: boolean }): Purge {
+  const found: Purge[] = kinds.flatMap(by => (given[by] === undefined ? [] : [{ by, value: valueOf(by, given[by]) }]))
+  if (given.all === true) found.push({ by: 'all', value: '' })
+  const [purge] = found
+  if (found.length === 1 && purge !== undefined) return purge
+  return refuse('', 'a purge names one of `url`, `prefix`, `tag`, `route` and `all`', 'Send `{ "tag": "products" }`.')
+}
+
+/** URLs as `//host/path?query`, or without a host as `/path?query`. */
+function valueOf(by: (typeof kinds)[number], value: string): string {
+  if (by === 'tag' || by === 'route' || value.startsWith('/')) return value
+  const [, rest] = /^https?:(\/\/[^/?#\s]+(?:[/?][^#\s]*)?)$/i.exec(value) ?? []
+  if (rest !== undefined) return rest
+  return refuse(by, `\`${value}\` is no URL`, 'Write `https://shop.acme.test/products`, or `/products` for any host.')
+}
+
+function refuse(member: string, message: string, hint: string): never {
+  throw new BodyRefused([{ member, message, hint }])
+}

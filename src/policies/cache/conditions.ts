@@ -1,0 +1,53 @@
+// Preconditions and ranges of a request, judged by a reply that is at hand (RFC 9111 §4.3.2, RFC 9110 §13 and §14).
+
+import type { Headers } from '../../core/headers.ts'
+import type { Asked } from './asked.ts'
+import { splitList } from './directives.ts'
+import { dateIn } from './freshness.ts'
+import { parseHttpDate } from './http-date.ts'
+
+/** Whether the client has this reply already. If-None-Match goes before If-Modified-Since (RFC 9110 §13.1.3). */
+export function isNotModified(asked: Asked, headers: Headers, receivedWallMs: number): boolean {
+  if (asked.ifNoneMatch !== '') {
+    if (asked.ifNoneMatch.trim() === '*') return true
+    const tag = headers.get('etag')
+    return tag !== undefined && splitList(asked.ifNoneMatch).some(item => opaque(item) === opaque(tag))
+  }
+  if (asked.ifModifiedSince === '') return false
+  const sinceMs = parseHttpDate(asked.ifModifiedSince, receivedWallMs)
+  if (sinceMs === null) return false
+  // §4.3.2: without Last-Modified by Date, and without that by when it came.
+  const changedMs =
+    dateIn(headers, 'last-modified', receivedWallMs) ?? dateIn(headers, 'date', receivedWallMs) ?? receivedWallMs
+  return changedMs <= sinceMs
+}
+
+/** The weak comparison (RFC 9110 §8.8.3.2). */
+function opaque(tag: string): string {
+  return tag.startsWith('W/') ? tag.slice(2) : tag
+}
+
+/** The first byte and the one after the last; `unsatisfiable` where the body is shorter; null where the whole is to be sent. */
+export function rangeIn(
+  asked: Asked,
+  headers: Headers,
+  length: number,
+): readonly [number, number] | 'unsatisfiable' | null {
+  if (asked.ifRange !== '' && !isUnchanged(asked.ifRange, headers)) return null
+  // Several ranges at once may be ignored (RFC 9110 §14.2): the whole is an answer to them, too.
+  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/i.exec(asked.range.trim()) ?? []
+  if (first === '' && last === '') return null
+  if (first === '') {
+    const suffix = Number(last)
+    return suffix === 0 || length === 0 ? 'unsatisfiable' : [Math.max(0, length - suffix), length]
+  }
+  if (last !== '' && Number(last) < Number(first)) return null
+  if (Number(first) >= length) return 'unsatisfiable'
+  return [Number(first), last === '' ? length : Math.min(length, Number(last) + 1)]
+}
+
+/** RFC 9110 §13.1.5: by the strong comparison, or by exactly the date. */
+function isUnchanged(ifRange: string, headers: Headers): boolean {
+  if (ifRange.startsWith('"')) return headers.get('etag') === ifRange
+  return !ifRange.startsWith('W/') && headers.get('last-modified') === ifRange
+}

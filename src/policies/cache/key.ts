@@ -1,0 +1,53 @@
+// What makes two calls the same to a cache.
+
+import type { Call } from '../../core/call.ts'
+import { principal } from '../../core/principal.ts'
+import { cookieOf } from '../../core/cookie.ts'
+import type { Asked } from './asked.ts'
+import { compileQuery, type QueryOptions } from './query.ts'
+
+export interface KeyOptions {
+  readonly headers: readonly string[]
+  readonly cookies: readonly string[]
+  readonly consumer: boolean
+  readonly query: QueryOptions
+}
+
+export interface Keys {
+  /** The key of a call, for this use of the policy alone. */
+  keyOf(call: Call, asked: Asked): string
+  /** The target as it is part of the key, and as it is sent on to fill the cache: what has no part in the key reaches nobody. */
+  readonly targetOf: (received: string) => string
+}
+
+/** `scope` tells uses of the policy apart, and the same use with other options. */
+export function compileKeys(scope: string, { headers, cookies, consumer, query }: KeyOptions): Keys {
+  const normal = compileQuery(query)
+  const names = headers.map(name => name.toLowerCase())
+  const isPlain = names.length === 0 && cookies.length === 0 && !consumer
+  const targetOf = (received: string): string => {
+    if (normal === null) return received
+    const question = received.indexOf('?')
+    return question < 0 ? received : received.slice(0, question) + normal(received.slice(question))
+  }
+  return {
+    targetOf,
+    keyOf(call, { scheme, host, forwardedHost }) {
+      // No field of a head holds a line end, so that no value can pass for another part.
+      const asked = forwardedHost === host ? '' : `\n${forwardedHost}`
+      const base = `${scope}\n${call.route}\n${scheme}\n${host}${asked}\n${targetOf(call.received)}`
+      if (isPlain) return base
+      const parts = names.map(name => call.headers.all(name).join('\t'))
+      for (const name of cookies) parts.push(cookieOf(call.headers, name) ?? '')
+      if (consumer) parts.push(whoIs(call))
+      return `${base}\n${parts.join('\n')}`
+    },
+  }
+}
+
+/** What an answer may depend on: who it is, by which credential, and what that may be used for. */
+function whoIs({ facts }: Call): string {
+  const who = facts.get(principal)
+  if (who === undefined) return ''
+  return JSON.stringify([who.method, who.id, who.credential, who.application?.id ?? '', [...who.scopes].sort()])
+}
