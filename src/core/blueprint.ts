@@ -2,6 +2,7 @@
 
 import type { ConsumerBlueprint, PlanBlueprint } from './consumer-schema.ts'
 import { ejectionSchema, failoverSchema, healthSchema, slowStartSchema } from './health-schema.ts'
+import { adaptiveSchema, breakerSchema, hedgeSchema } from './resilience-schema.ts'
 import {
   Choice,
   Duration,
@@ -283,6 +284,15 @@ export const upstreamSchema = Fields({
           'When a call is tried again; where it is not written, only one that found no connection, on other targets.',
       },
     ),
+  ),
+  hedge: Maybe(hedgeSchema),
+  breaker: Maybe(breakerSchema),
+  adaptive: Maybe(adaptiveSchema),
+  deadlineHeader: Maybe(
+    Type.String({
+      description:
+        'Field in which each try tells how many milliseconds its call has left, such as `x-envoy-expected-rq-timeout-ms`; clients cannot send it.',
+    }),
   ),
   limits: Fields(
     {

@@ -67,6 +67,12 @@ export const codes = {
   'upstream-timeout': { status: 504, source: 'upstream', text: 'The service did not answer in time.' },
   'upstream-unhealthy': { status: 503, source: 'upstream', text: 'The service is not well. Try again shortly.' },
   'upstream-busy': { status: 503, source: 'upstream', text: 'The service is at its limit. Try again shortly.' },
+  'breaker-open': { status: 503, source: 'upstream', text: 'The service is failing. Try again shortly.' },
+  'upstream-overloaded': {
+    status: 503,
+    source: 'upstream',
+    text: 'The service has too much to do. Try again shortly.',
+  },
 } as const satisfies Record<string, CodeEntry>
 
 export type FailureCode = keyof typeof codes

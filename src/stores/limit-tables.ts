@@ -41,6 +41,11 @@ export class LimitTable {
     ;[this.#seed0, this.#seed1] = memory.seed
   }
 
+  /** Whether a config that wants it is in force. */
+  get isBound(): boolean {
+    return this.#cells !== null
+  }
+
   get cells(): LimitCells {
     if (this.#cells === null) throw new Error('a limit counts before its config is in force')
     return this.#cells

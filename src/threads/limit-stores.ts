@@ -4,9 +4,11 @@ import type { StoreBlueprint } from '../core/blueprint.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { PolicyPorts } from '../core/policy.ts'
 import type { Clock, Log, Meter } from '../core/ports.ts'
+import type { SharedRow } from '../core/shared-row.ts'
 import { DurableLimits } from '../stores/durable-limits.ts'
 import { LimitTables } from '../stores/limit-tables.ts'
 import { createLocalLimits, type LimitStores, type SharedTime } from '../stores/local-limits.ts'
+import { TableRow } from '../stores/table-row.ts'
 import { createCounts } from '../stores/valkey/counts.ts'
 import { Leased } from '../stores/valkey/leased.ts'
 import { StoreLink } from '../stores/valkey/link.ts'
@@ -53,6 +55,11 @@ export class WorkerLimits {
       this.#files.set(data, file)
     }
     return file.store(options)
+  }
+
+  /** Numbers that all workers share, under a name. */
+  row(name: string): SharedRow {
+    return new TableRow(this.tables.of(name, 1), this.#options.time)
   }
 
   #remote(

@@ -11,6 +11,7 @@ import type { Marks } from '../core/marks.ts'
 import type { Closable, PolicyPorts } from '../core/policy.ts'
 import { Purges } from '../core/purges.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
+import type { SharedRows } from '../core/shared-row.ts'
 import { Listener, type ListenerPorts } from '../edge/listener.ts'
 import { listenerKey, prepareListener } from '../edge/listener-settings.ts'
 import type { TicketMemory } from '../edge/ticket-keys.ts'
@@ -24,7 +25,9 @@ import { createCallObserver } from '../telemetry/observe.ts'
 import { HiddenParameters } from '../telemetry/redact.ts'
 import { createIds, createTracing } from '../telemetry/trace.ts'
 import type { SharedClock } from '../upstreams/health/target-memory.ts'
-import { createHttpUpstream, type HttpUpstream } from '../upstreams/http-upstream.ts'
+import { createHttpUpstream } from '../upstreams/http-upstream.ts'
+import { sharedRowsOf } from '../upstreams/sending.ts'
+import type { OwnedUpstream } from '../upstreams/upstream.ts'
 import { upstreamPem } from '../upstreams/upstream-tls.ts'
 import type { Language } from './language.ts'
 import type { Berth, Edition } from './messages.ts'
@@ -38,6 +41,7 @@ export interface WorkerPorts {
   readonly identities: Identities
   readonly denials: Denials
   limits(options: LimitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): LimitStore
+  readonly rows: SharedRows
   readonly language: Language
   readonly tickets: TicketMemory
   readonly marks: Marks
@@ -69,10 +73,10 @@ export class WorkerCore {
   readonly #epochs = new Epochs()
   readonly #outside: OutsideClient
   #outbound: OutsideSettings = { allow: [], ca: null }
-  readonly #upstreams = new Kept<HttpUpstream>()
+  readonly #upstreams = new Kept<OwnedUpstream>()
   readonly #things = new Kept<Closable>()
   readonly #hidden = new HiddenParameters()
-  readonly #openUpstreams = new Set<HttpUpstream>()
+  readonly #openUpstreams = new Set<OwnedUpstream>()
   readonly #listeners = new Map<string, Listener>()
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
   readonly #http2Memory = new SharedMemory(setImmediate)
@@ -194,6 +198,9 @@ export class WorkerCore {
 
   #compile(edition: Edition, { ordinal, workers }: Berth): Runtime {
     const { blueprint, files, watched } = edition
+    const { rows } = this.#ports
+    for (const [name, upstream] of Object.entries(blueprint.upstreams))
+      for (const row of sharedRowsOf(name, upstream)) rows(row)
     return compileRuntime(blueprint, {
       ...this.#ports.language,
       ports: this.#inner,
@@ -213,7 +220,7 @@ export class WorkerCore {
         const pem = upstreamPem(definition.tls, files)
         const memory = watched.get(name)
         const watch = memory === undefined ? null : { memory, clock: this.#ports.sharedClock }
-        const share = { ordinal, workers, scratch: this.#scratch, watch }
+        const share = { ordinal, workers, scratch: this.#scratch, rows, watch }
         return this.#trackUpstream(createHttpUpstream(name, definition, pem, share, this.#inner))
       },
       files,
@@ -222,7 +229,7 @@ export class WorkerCore {
     })
   }
 
-  #trackUpstream(upstream: HttpUpstream): HttpUpstream {
+  #trackUpstream(upstream: OwnedUpstream): OwnedUpstream {
     const close = upstream.close.bind(upstream)
     this.#openUpstreams.add(upstream)
     return Object.assign(upstream, {

@@ -7,6 +7,7 @@ import type { FailureCode } from '../core/codes.ts'
 import { Headers } from '../core/headers.ts'
 import type { Deadlines, Labels, Log, Meter, Ports, Timed } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
+import { type SharedRow, sharedRowSize } from '../core/shared-row.ts'
 import type { Endpoint, EndpointAddress } from './endpoint.ts'
 import type { StartTimer } from './pause.ts'
 
@@ -83,6 +84,38 @@ export class FakePorts implements Ports {
   #count(name: string, labels: Labels, amount: number): void {
     const key = [name, ...Object.entries(labels).map(([label, value]) => `${label}=${value}`)].join(' ')
     this.counts[key] = (this.counts[key] ?? 0) + amount
+  }
+}
+
+/** A row as one worker has it; workers that are to share it are given the same numbers. */
+export class FakeRow implements SharedRow {
+  readonly numbers: Float64Array
+  /** Whether a thread has it now. */
+  isOpen = false
+  /** Whether it can be had. */
+  isLost = false
+  readonly #time: FakeTime
+
+  constructor(time: FakeTime, numbers: Float64Array = new Float64Array(sharedRowSize + 3)) {
+    this.#time = time
+    this.numbers = numbers
+  }
+
+  open(): number {
+    if (this.isOpen) throw new Error('the row was opened twice')
+    if (this.isLost) return -1
+    this.isOpen = true
+    // Rows begin anywhere.
+    return 3
+  }
+
+  close(): void {
+    if (!this.isOpen) throw new Error('the row was closed twice')
+    this.isOpen = false
+  }
+
+  now(): number {
+    return this.#time.nowMs + 1_000_000
   }
 }
 

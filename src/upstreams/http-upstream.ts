@@ -2,6 +2,7 @@
 
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
+import type { SharedRows } from '../core/shared-row.ts'
 import { lookupAll } from './lookup.ts'
 import { Pool, type PoolShare } from './pool.ts'
 import { ProxiedPools } from './proxied-pools.ts'
@@ -17,11 +18,8 @@ export interface WorkerShare {
   readonly scratch: Buffer
   /** Null where nobody watches the targets. */
   readonly watch: Watch | null
-}
-
-export interface HttpUpstream extends OwnedUpstream {
-  /** Brings the gauges up to date; called every second or so. */
-  report(): void
+  /** Numbers that all workers share. */
+  readonly rows: SharedRows
 }
 
 export function createHttpUpstream(
@@ -30,12 +28,13 @@ export function createHttpUpstream(
   pem: UpstreamPem,
   worker: WorkerShare,
   ports: Ports,
-): HttpUpstream {
+): OwnedUpstream {
   const share = createShare(name, blueprint, worker, ports)
   const options = { name, blueprint, pem, share }
   const upstream = createUpstream(name, blueprint, ports, {
     lookup: lookupAll,
     watch: worker.watch,
+    rows: worker.rows,
     open: (address, weight) =>
       blueprint.proxyProtocol === null
         ? new Pool(address, weight, { ...options, preface: null }, ports)
@@ -54,6 +53,7 @@ export function createHttpUpstream(
       for (const gauge of Object.values(gauges)) gauge.set(0)
     },
     report() {
+      upstream.report()
       gauges.idle.set(share.idle)
       gauges.active.set(share.connections - share.idle)
       gauges.pending.set(share.pending)

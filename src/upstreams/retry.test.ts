@@ -7,6 +7,7 @@ import type { FailureCode } from '../core/codes.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
+import { createBudget } from './budget.ts'
 import { type Act, createCall, FakeEndpoint, FakePorts, FakeSink, FakeSource, failure, settle } from './fakes.ts'
 import { createSender } from './retry.ts'
 
@@ -25,6 +26,7 @@ function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, c
   const send = createSender({
     name: 'catalog',
     retry: retry && { attempts: 1, on: ['connect-failure', 'reset'], budget: 1, backoff: 0, ...retry },
+    budget: retry === null || retry.attempts === 0 ? null : createBudget(retry.budget ?? 1),
     callMs,
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => failure('upstream-unresolved'),

@@ -6,7 +6,7 @@ import { Failure } from '../core/failure.ts'
 import type { Counter, Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
-import { type Budget, createBudget } from './budget.ts'
+import type { Budget } from './budget.ts'
 import { createConditions, isIdempotent, isStaleAndSafe, type RetryReason } from './conditions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
@@ -23,6 +23,8 @@ export interface SenderOptions {
    * no upstream saw it.
    */
   readonly retry: UpstreamBlueprint['retry']
+  /** What further tries are taken from, and first ones counted in; null where nothing is. */
+  readonly budget: Budget | null
   /** The whole exchange, all tries included; null for no bound of its own. */
   readonly callMs: number | null
   /** The endpoint for a call; one of `tried` only when there is no other. */
@@ -43,8 +45,7 @@ const none: readonly Endpoint[] = []
  * Hot path: a call whose first try succeeds costs one promise and one closure more than the try itself.
  */
 export function createSender(options: SenderOptions): Step {
-  const { pick, noEndpoint, callMs, retry, observe, ports } = options
-  const budget = retry === null || retry.attempts === 0 ? null : createBudget(retry.budget)
+  const { pick, noEndpoint, callMs, retry, budget, observe, ports } = options
   const recover = createRecovery(options, budget)
   const isAnyStatusRetried = retry !== null && retry.attempts > 0 && retry.on.some(reason => /^\d/.test(reason))
   const isEachReplyWatched = isAnyStatusRetried || observe !== null

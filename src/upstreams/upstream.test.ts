@@ -4,7 +4,7 @@ import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { compilePattern } from '../core/pattern.ts'
-import { createCall, FakeEndpoint, FakePorts, failure } from './fakes.ts'
+import { createCall, FakeEndpoint, FakePorts, FakeRow, failure } from './fakes.ts'
 import { createUpstream } from './upstream.ts'
 
 const plain: UpstreamBlueprint = {
@@ -20,6 +20,10 @@ const plain: UpstreamBlueprint = {
   proxyProtocol: null,
   timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
   retry: null,
+  hedge: null,
+  breaker: null,
+  adaptive: null,
+  deadlineHeader: null,
   limits: { connections: 1024, pending: 1024 },
 }
 
@@ -34,6 +38,7 @@ function setUp(changes: Partial<UpstreamBlueprint> = {}, addresses: Record<strin
       return endpoint
     },
     watch: null,
+    rows: () => new FakeRow(ports.time),
     startTimer: ports.time.startTimer,
   })
   return { upstream, opened, ports, addresses }

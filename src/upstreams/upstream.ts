@@ -4,6 +4,7 @@ import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
+import type { SharedRows } from '../core/shared-row.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { Upstream } from '../core/upstream.ts'
 import { type Balancer, createBalancer } from './balance.ts'
@@ -15,7 +16,7 @@ import { type SharedClock, type TargetMemory, TargetTable } from './health/targe
 import { hashString } from './hash.ts'
 import type { Lookup } from './lookup.ts'
 import { type StartTimer, startTimer } from './pause.ts'
-import { createSender } from './retry.ts'
+import { composeSending } from './sending.ts'
 import { combineObservers, type TryObserver } from './try-observer.ts'
 
 export interface UpstreamParts {
@@ -24,6 +25,8 @@ export interface UpstreamParts {
   readonly open: (address: EndpointAddress, weight: number) => Endpoint
   /** Where it is known which targets are sick; null where nobody watches them. */
   readonly watch: Watch | null
+  /** Numbers that all workers share. */
+  readonly rows: SharedRows
   readonly startTimer?: StartTimer
 }
 
@@ -44,6 +47,8 @@ export interface OwnedUpstream extends Upstream {
   ready(): Promise<void>
   /** Names of targets for which no address is known. */
   readonly unresolved: readonly string[]
+  /** Brings gauges up to date; called every second or so. */
+  report(): void
   /** Calls under way end; new ones fail. */
   close(): void
 }
@@ -54,31 +59,30 @@ export function createUpstream(
   ports: Ports,
   parts: UpstreamParts,
 ): OwnedUpstream {
-  const { targets, dns, retry, timeouts } = blueprint
+  const { targets, dns } = blueprint
   const directory = new Directory({ name, targets, refreshMs: dns.refresh, ...parts, ports })
   const choice =
     parts.watch === null
       ? chooseAny(name, blueprint, directory, ports)
       : chooseUsable(name, blueprint, directory, ports, parts.watch)
-  const send = createSender({
-    name,
-    retry,
-    callMs: timeouts.call,
+  const sending = composeSending(name, blueprint, ports, {
+    rows: parts.rows,
     pick: choice.pick,
     noEndpoint: choice.explain,
     observe: combineObservers([choice.observe]),
-    ports,
     startTimer: parts.startTimer ?? startTimer,
   })
   return {
     name,
-    send,
+    send: sending.send,
+    report: () => sending.report(),
     ready: () => directory.ready(),
     get unresolved() {
       return directory.unresolved
     },
     close() {
       choice.close()
+      sending.close()
       directory.close()
     },
   }

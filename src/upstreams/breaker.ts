@@ -1,0 +1,89 @@
+// The breaker of an upstream: while too many calls fail or are slow, further ones are refused at once.
+
+import type { Call } from '../core/call.ts'
+import type { Counter, Ports } from '../core/ports.ts'
+import { Reply } from '../core/reply.ts'
+import type { SharedRow } from '../core/shared-row.ts'
+import type { Layer } from '../core/step.ts'
+import { BreakerMode, type BreakerModeNumber, type BreakerRules, BreakerState, refused } from './breaker-state.ts'
+import { type Verdict, verdictOfFailure, verdictOfReply } from './outcome.ts'
+
+export interface BreakerOptions {
+  /** Name of the upstream. */
+  readonly name: string
+  readonly rules: BreakerRules
+  readonly row: SharedRow
+  readonly ports: Pick<Ports, 'log' | 'meter'>
+}
+
+export interface Breaker {
+  readonly layer: Layer
+  /** Brings the gauge up to date. */
+  report(): void
+  close(): void
+}
+
+/** Calls are counted whole, all their tries together: what a further try made good is no failure of the upstream. */
+export function createBreaker({ name, rules, row, ports }: BreakerOptions): Breaker {
+  const { meter } = ports
+  const refusals = meter.counter('turnpike_breaker_refusals', { upstream: name })
+  const gauge = meter.gauge('turnpike_breaker_state', { upstream: name })
+  const state = new BreakerState(rules, row, createTeller(name, rules, ports))
+  const slowMs = rules.slow?.over ?? Infinity
+
+  function end(ticket: number, startedMs: number, verdict: Verdict): void {
+    if (verdict === 'none') state.release(ticket)
+    else state.record(ticket, verdict === 'bad', slowMs !== Infinity && row.now() - startedMs > slowMs)
+  }
+
+  const layer: Layer = next =>
+    function breaker(call) {
+      const ticket = state.admit()
+      if (ticket === refused) return Promise.resolve(refuse(call, name, state, refusals))
+      const startedMs = slowMs === Infinity ? 0 : row.now()
+      return next(call).then(
+        reply => {
+          end(ticket, startedMs, verdictOfReply(reply))
+          return reply
+        },
+        (thrown: unknown) => {
+          end(ticket, startedMs, verdictOfFailure(thrown))
+          throw thrown
+        },
+      )
+    }
+  return { layer, report: () => gauge.set(state.mode), close: () => gauge.set(0) }
+}
+
+function refuse(call: Call, name: string, state: BreakerState, refusals: Counter): Reply {
+  refusals.add(1)
+  call.upstream = name
+  const reply = Reply.problem('breaker-open')
+  reply.headers.add('retry-after', String(Math.max(1, Math.ceil(state.waitMs() / 1000))))
+  return reply
+}
+
+/** Counts changes and writes them to the log. The thread whose call brought the change tells it, once for all. */
+function createTeller(name: string, rules: BreakerRules, { log, meter }: BreakerOptions['ports']) {
+  const changes = (state: string) => meter.counter('turnpike_breaker_changes', { upstream: name, state })
+  const counters = {
+    [BreakerMode.closed]: changes('closed'),
+    [BreakerMode.halfOpen]: changes('half-open'),
+    [BreakerMode.open]: changes('open'),
+  }
+  return (mode: BreakerModeNumber, share: { readonly failures: number; readonly slow: number }): void => {
+    counters[mode].add(1)
+    const fields = { upstream: name }
+    if (mode === BreakerMode.closed) log.info(fields, `upstream ${name}: the breaker is closed, calls pass again`)
+    else if (mode === BreakerMode.halfOpen) {
+      log.info(fields, `upstream ${name}: the breaker is half open and lets ${rules.probes} calls through`)
+    } else {
+      const what = `${percent(share.failures)} of the calls failed, ${percent(share.slow)} were slow`
+      log.warn(fields, `upstream ${name}: the breaker is open for ${rules.open} ms: ${what}`)
+    }
+  }
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)}%`
+}
