@@ -70,10 +70,14 @@ function open(address: { readonly id: string }, weight: number): Endpoint {
   return endpoint
 }
 
+const rows = () => {
+  throw new Error('no upstream here has anything of its own to share')
+}
+
 const upstreams = kinds.map(([name, settings], id) => {
   const blueprint = blueprintOf(settings)
   const watch = isWatched(blueprint) ? { memory: createTargetMemory(id, clock.now()), clock } : null
-  return createUpstream(name, blueprint, ports, { lookup: async () => [], open, watch })
+  return createUpstream(name, blueprint, ports, { lookup: async () => [], open, watch, rows })
 })
 
 const peer = {

@@ -2,6 +2,7 @@
 
 import { checkFieldName } from '../core/field-name.ts'
 import { OptionsError } from '../core/policy.ts'
+import { checkResilience } from './check-resilience.ts'
 import type { Found } from './found.ts'
 import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
@@ -24,6 +25,7 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
     }
     checkBoundedLoad(upstream, findings)
     checkHealth(upstream, findings)
+    checkResilience(upstream, findings)
     const connections = partOf(partOf(upstream, 'limits'), 'connections')
     const count = numberOf(connections)
     if (connections !== null && count !== null && count < workers) {

@@ -69,8 +69,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     meter,
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
     ...{ deadlines, identities: directory.identities, denials: directory.denials },
-    limits: (options, edition, keep) => limits.of(options, edition, keep),
-    rows: name => limits.row(name),
+    ...{ limits: (options, edition, keep) => limits.of(options, edition, keep), rows: name => limits.row(name) },
     language: await loadLanguage(data.extensions),
     ...{ tickets: data.tickets, sharedClock: time, marks: new Marks(data.marks, data.counters.seed) },
   })

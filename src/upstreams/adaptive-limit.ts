@@ -29,6 +29,9 @@ const floorsField = 7
 const samplesField = 8
 const samplesMax = 16
 
+/** Of the calls of a window beyond twice as many, so many are samples. */
+const furtherShare = 0.1
+
 const windowMs = 100
 /** A window is not over before so many calls ended. */
 const windowSamples = 10
@@ -66,6 +69,7 @@ export class AdaptiveLimit {
 
   /** A call ended whose latency says something; `underWay` calls were at the upstream then, this one among them. */
   sample(startedMs: number, endedMs: number, underWay: number): void {
+    if (this.#at !== -1 && this.#isKnownWell() && this.#random() > furtherShare) return
     if (!this.#open()) return
     const { numbers } = this.#row
     const at = this.#at
@@ -80,6 +84,11 @@ export class AdaptiveLimit {
       if (count >= measureSamples || sinceMs > measureMsMax) this.#endMeasurement(endedMs)
     } else if (sinceMs >= windowMs && count >= windowSamples) this.#endWindow(endedMs)
     this.#row.close()
+  }
+
+  /** There are samples enough, and taking the lock for each further one would cost more than it tells. */
+  #isKnownWell(): boolean {
+    return (this.#row.numbers[this.#at + countField] as number) > samplesMax * 2
   }
 
   #keep(latencyMs: number): void {

@@ -9,6 +9,15 @@ import { createAdaptive } from './adaptive.ts'
 import type { AdaptiveRules } from './adaptive-limit.ts'
 import { createCall, FakePorts, FakeRow, failure } from './fakes.ts'
 
+/** Numbers from 0 to 1 that repeat from run to run. */
+function numbers(): () => number {
+  let state = 1
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
 const plain: AdaptiveRules = { min: 4, max: 1000, tolerance: 0.25, measure: 60_000 }
 
 /** Counts exactly, as the counters that workers share. */
@@ -43,7 +52,7 @@ class Simulation {
     this.slots = slots
     this.serviceMs = serviceMs
     this.row = new FakeRow(this.ports.time)
-    const ports = { ...this.ports, shared: this.shared, meter: this.ports.meter, random: () => 0.5 }
+    const ports = { shared: this.shared, meter: this.ports.meter, random: numbers() }
     this.adaptive = createAdaptive({ name: 'catalog', rules: { ...plain, ...rules }, row: this.row, ports })
   }
 
@@ -61,9 +70,8 @@ class Simulation {
   async run(clients: number, ms: number, rank: Priority = 'normal'): Promise<void> {
     const step = this.adaptive.layer(this.serve)
     const untilMs = this.ports.time.nowMs + ms
-    let isOver = false
     const client = async (): Promise<void> => {
-      while (!isOver) {
+      while (this.ports.time.nowMs < untilMs) {
         const call = createCall()
         if (rank !== 'normal') call.facts.set(priority, rank)
         const startedMs = this.ports.time.nowMs
@@ -79,7 +87,6 @@ class Simulation {
     }
     const all = Array.from({ length: clients }, client)
     while (this.ports.time.nowMs < untilMs) await this.ports.time.pass(5)
-    isOver = true
     await this.ports.time.pass(2000, 5)
     await Promise.all(all)
   }

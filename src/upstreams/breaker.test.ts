@@ -12,11 +12,19 @@ const plain: BreakerRules = { failures: 0.5, slow: null, window: 6000, minimum: 
 
 const refusal = 'breaker-open'
 
+const good: Step = async () => Reply.empty(200)
+
+/** A call that is answered by hand. */
+function byHand(): { step: Step; answer: (reply: Reply) => void } {
+  const { promise, resolve } = Promise.withResolvers<Reply>()
+  return { step: () => promise, answer: resolve }
+}
+
 /** Some workers that share one breaker. Each `ask` sends a call that does what `act` says. */
 function setUp(changes: Partial<BreakerRules> = {}, workers = 1) {
   const ports = new FakePorts()
   const first = new FakeRow(ports.time)
-  let act: Step = async () => Reply.empty(200)
+  let act: Step = good
   let sent = 0
   const breakers = Array.from({ length: workers }, (_, index) => {
     const row = index === 0 ? first : new FakeRow(ports.time, first.numbers)
@@ -199,8 +207,8 @@ test('half open: probes that never end do not keep it so', async () => {
   const { ports, ask, several } = setUp({ probes: 1 })
   await several(4, 500)
   await ports.time.pass(5000)
-  let answer: (reply: Reply) => void = () => {}
-  const lost = ask(() => new Promise(resolve => (answer = resolve)))
+  const { step, answer } = byHand()
+  const lost = ask(step)
   assert.equal(await ask(200), refusal)
   await ports.time.pass(5000)
   const second = ask(() => new Promise(() => {}))
@@ -216,8 +224,8 @@ test('half open: probes that never end do not keep it so', async () => {
 
 test('a call from before it opened counts neither for nor against the probes', async () => {
   const { ports, ask, several } = setUp({ probes: 1 })
-  let answer: (reply: Reply) => void = () => {}
-  const early = ask(() => new Promise(resolve => (answer = resolve)))
+  const { step, answer } = byHand()
+  const early = ask(step)
   await several(4, 500)
   await ports.time.pass(5000)
   const probe = ask(() => new Promise(() => {}))

@@ -8,7 +8,7 @@ export interface DeadlineTeller {
   /** Takes the field off each call; what a trusted proxy says in it brings the deadline forward. */
   readonly layer: Layer
   /** To be called before each try. */
-  tell(call: Call): void
+  readonly tell: (call: Call) => void
 }
 
 /** Milliseconds as plain digits, as in Envoy's `x-envoy-expected-rq-timeout-ms`. */

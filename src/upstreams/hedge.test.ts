@@ -105,10 +105,11 @@ test('an answer that is not good waits for the other try', async () => {
   }
 })
 
+const first = () => named(500, 'first')
+const second = () => named(502, 'second')
+const broken = () => failure('upstream-reset')
+
 test('where no try ends well, an answer goes before a failure, the last before the first', async () => {
-  const first = () => named(500, 'first')
-  const second = () => named(502, 'second')
-  const broken = () => failure('upstream-reset')
   for (const [one, other, wanted] of [
     [first, broken, '500 first'],
     [broken, second, '502 second'],

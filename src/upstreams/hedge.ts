@@ -17,6 +17,7 @@ import { Latencies } from './latencies.ts'
 import { verdictOfReply } from './outcome.ts'
 import type { StartTimer } from './pause.ts'
 import { replayBytesMax } from './replay.ts'
+import { type Waiting, Waits } from './waits.ts'
 
 export type HedgeRules = NonNullable<UpstreamBlueprint['hedge']>
 
@@ -32,12 +33,18 @@ export interface HedgeOptions {
   readonly startTimer: StartTimer
 }
 
-/** Endpoints that the tries of one late call were sent to: a further one goes to another. */
-export const askedEndpoints: Fact<Endpoint[]> = defineFact<Endpoint[]>('askedEndpoints')
+/** What the tries of one late call know of each other. */
+export interface Rivals {
+  /** Where the first try was sent; a further one goes elsewhere. */
+  firstEndpoint: Endpoint | null
+}
+
+export const rivals: Fact<Rivals> = defineFact<Rivals>('rivals')
 
 /** What the races of one upstream have in common. */
 interface Track extends HedgeOptions {
   readonly next: Step
+  readonly waits: Waits
   /** Null where the wait does not follow them. */
   readonly latencies: Latencies | null
   readonly won: Counter
@@ -55,7 +62,8 @@ export function createHedge(options: HedgeOptions): Layer {
     exhausted: ports.meter.counter('turnpike_upstream_retry_budget_exhausted', { upstream: name }),
   }
   return next => {
-    const track: Track = { ...options, ...counters, next, latencies }
+    const waits = new Waits(() => ports.clock.now(), options.startTimer)
+    const track: Track = { ...options, ...counters, next, latencies, waits }
     return function hedge(call) {
       if (!isIdempotent(call.method) || call.upgrade !== '' || call.expectsContinue) return next(call)
       return new Promise((resolve, reject) => new Race(track, call, resolve, reject).start())
@@ -70,14 +78,18 @@ type Outcome = Reply | Failure
  * One call and its tries, each with a copy of the call, so that one can be given up without the others. It lives until the reply
  * of the winner ended: giving the call up gives its tries up.
  */
-class Race implements Abandonable {
+class Race implements Abandonable, Waiting, Rivals {
+  dueMs = 0
+  before: Waiting | null = null
+  after: Waiting | null = null
+  firstEndpoint: Endpoint | null = null
   readonly #track: Track
   readonly #call: Call
   readonly #resolve: (reply: Reply) => void
   readonly #reject: (failure: Failure) => void
   readonly #startedMs: number
-  readonly #asked: Endpoint[] = []
-  readonly #tries: Call[] = []
+  #first: Call | null = null
+  #second: Call | null = null
   /** Tries without an outcome. */
   #open = 0
   #isOver = false
@@ -85,7 +97,6 @@ class Race implements Abandonable {
   #outcome: Outcome | null = null
   /** The body of the call for another try; null while it is not whole. */
   #body: Buffer | null = null
-  #stopTimer: (() => void) | null = null
 
   constructor(track: Track, call: Call, resolve: (reply: Reply) => void, reject: (failure: Failure) => void) {
     this.#track = track
@@ -97,12 +108,13 @@ class Race implements Abandonable {
 
   start(): void {
     const call = this.#call
-    const { rules, latencies, startTimer, next } = this.#track
+    const { rules, latencies, waits, next } = this.#track
     call.upstream = this.#track.name
     const first = this.#copy(this.#firstBody())
     first.inform = call.inform
+    this.#first = first
     const waitMs = Math.max(rules.after ?? 0, latencies?.quantileMs ?? 0)
-    if (waitMs > 0) this.#stopTimer = startTimer(Math.ceil(waitMs), () => this.#late())
+    if (waitMs > 0) waits.add(this, this.#startedMs, waitMs)
     this.#run(first, next)
     // The deadline of the upstream is the call's too, for it is the call that is watched.
     call.deadlineMs = first.deadlineMs
@@ -110,9 +122,20 @@ class Race implements Abandonable {
   }
 
   abandoned(reason: Failure): void {
-    this.#stopTimer?.()
-    this.#stopTimer = null
-    for (const one of this.#tries) one.abandon(reason)
+    this.#track.waits.remove(this)
+    this.#first?.abandon(reason)
+    this.#second?.abandon(reason)
+  }
+
+  /** The reply is late. */
+  due(): void {
+    const { budget, ports, exhausted, again } = this.#track
+    if (this.#isOver || this.#call.abandonReason !== null) return
+    const isEmpty = this.#call.body.isEmpty
+    if (!isEmpty && this.#body === null) return
+    if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
+    this.#second = this.#copy(isEmpty ? Body.empty : Body.of(this.#body as Buffer))
+    this.#run(this.#second, again)
   }
 
   #firstBody(): Body {
@@ -129,22 +152,11 @@ class Race implements Abandonable {
 
   #copy(body: Body): Call {
     const copy = this.#call.copy(this.#call.headers, body)
-    copy.facts.set(askedEndpoints, this.#asked)
+    copy.facts.set(rivals, this)
     return copy
   }
 
-  #late(): void {
-    this.#stopTimer = null
-    const { budget, ports, exhausted, again } = this.#track
-    if (this.#isOver || this.#call.abandonReason !== null) return
-    const isEmpty = this.#call.body.isEmpty
-    if (!isEmpty && this.#body === null) return
-    if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
-    this.#run(this.#copy(isEmpty ? Body.empty : Body.of(this.#body as Buffer)), again)
-  }
-
   #run(one: Call, step: Step): void {
-    this.#tries.push(one)
     this.#open++
     step(one).then(
       reply => this.#ended(one, reply),
@@ -158,7 +170,7 @@ class Race implements Abandonable {
       if (outcome instanceof Reply) outcome.body.cancel()
       return
     }
-    const isFirst = one === this.#tries[0]
+    const isFirst = one === this.#first
     const isGood = outcome instanceof Reply && verdictOfReply(outcome) === 'good'
     if (isGood || this.#open === 0) this.#finish(one, outcome, isGood, isFirst)
     else this.#outcome = outcome
@@ -166,14 +178,13 @@ class Race implements Abandonable {
 
   #finish(one: Call, outcome: Outcome, isGood: boolean, isFirst: boolean): void {
     this.#isOver = true
-    this.#stopTimer?.()
-    this.#stopTimer = null
-    const { latencies, ports, won, lost, failed } = this.#track
+    const { latencies, waits, ports, won, lost, failed } = this.#track
+    waits.remove(this)
     const call = this.#call
     const tookMs = ports.clock.now() - this.#startedMs
     // Of a first try that is given up here it is known that it would have taken longer.
     if (isGood) latencies?.add(tookMs)
-    if (this.#tries.length > 1 && call.abandonReason === null) (isGood ? (isFirst ? lost : won) : failed).add(1)
+    if (this.#second !== null && call.abandonReason === null) (isGood ? (isFirst ? lost : won) : failed).add(1)
     call.upstreamMs += isFirst ? one.upstreamMs : tookMs
     if (isGood) this.#giveUpOthers(one)
     const settled = isGood ? outcome : this.#better(outcome)
@@ -193,7 +204,7 @@ class Race implements Abandonable {
 
   #giveUpOthers(winner: Call): void {
     if (this.#outcome instanceof Reply) this.#outcome.body.cancel()
-    for (const other of this.#tries) if (other !== winner) other.abandon(overtaken)
+    ;(winner === this.#first ? this.#second : this.#first)?.abandon(overtaken)
   }
 }
 

@@ -4,8 +4,9 @@
 const size = 256
 /** Before so many are known, nothing is said of them. */
 const knownMin = 32
-/** How many new ones it takes to work the answer out anew. */
-const freshMax = 32
+/** How many new ones it takes to work the answer out anew, at first and when all that can be remembered is: it is a sort. */
+const freshMin = 32
+const freshMax = 128
 
 export class Latencies {
   readonly #share: number
@@ -23,7 +24,7 @@ export class Latencies {
   add(ms: number): void {
     this.#ring[this.#count % size] = ms
     this.#count++
-    if (++this.#fresh >= freshMax) this.#update()
+    if (++this.#fresh >= (this.#count < size ? freshMin : freshMax)) this.#update()
   }
 
   /** Milliseconds; 0 while too little is known. */

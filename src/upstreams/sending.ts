@@ -8,7 +8,7 @@ import { type Adaptive, createAdaptive } from './adaptive.ts'
 import { type Breaker, createBreaker } from './breaker.ts'
 import { createBudget } from './budget.ts'
 import { createDeadlineTeller } from './deadline.ts'
-import { askedEndpoints, createHedge } from './hedge.ts'
+import { createHedge, rivals } from './hedge.ts'
 import { createSender, type SenderOptions } from './retry.ts'
 
 export interface SendingParts extends Pick<SenderOptions, 'pick' | 'noEndpoint' | 'observe' | 'startTimer'> {
@@ -109,10 +109,12 @@ function tellBefore(pick: Picking, tell: ((call: Parameters<Picking>[0]) => void
 function pickBeside(pick: Picking, isHedged: boolean): Picking {
   if (!isHedged) return pick
   return (call, tried) => {
-    const asked = call.facts.get(askedEndpoints)
-    if (asked === undefined) return pick(call, tried)
-    const endpoint = pick(call, asked.length === 0 ? tried : [...asked, ...tried])
-    if (endpoint !== null && !asked.includes(endpoint)) asked.push(endpoint)
+    const known = call.facts.get(rivals)
+    if (known === undefined) return pick(call, tried)
+    const first = known.firstEndpoint
+    if (first !== null) return pick(call, tried.includes(first) ? tried : [first, ...tried])
+    const endpoint = pick(call, tried)
+    known.firstEndpoint = endpoint
     return endpoint
   }
 }

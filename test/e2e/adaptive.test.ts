@@ -1,0 +1,80 @@
+// The adaptive limit in front of a server whose latency grows with its load, in a process of its own. Each test ends in counts.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { ChildServer } from '../tools/child-server.ts'
+import { type Ends, flood, quantile } from '../tools/flood.ts'
+import { Program } from '../tools/program.ts'
+
+const upstream = (url: string) => ({ targets: [url], timeouts: { call: '300ms' } })
+
+/** How many of the calls were answered well. */
+const shareOf = ({ byOutcome, goodMs }: Ends) => goodMs.length / Object.values(byOutcome).reduce((sum, n) => sum + n, 0)
+
+describe('adaptive limit', () => {
+  // Four calls at once, 20 ms each, and a line for the others that does not know when nobody waits any more.
+  const drowning = `(() => {
+    let busy = 0
+    const line = []
+    const next = () => {
+      while (busy < 4 && line.length > 0) {
+        const response = line.shift()
+        busy++
+        setTimeout(() => { busy--; response.end('done'); next() }, 20)
+      }
+    }
+    return (_, response) => { line.push(response); next() }
+  })()`
+
+  test('a service whose latency grows with its load: with the limit it goes on answering, without it drowns', {
+    timeout: 60_000,
+  }, async () => {
+    await using without = await ChildServer.start(drowning)
+    await using behind = await ChildServer.start(drowning)
+    await using program = await Program.start({
+      workers: 2,
+      upstreams: { without: upstream(without.url), behind: { ...upstream(behind.url), adaptive: {} } },
+      routes: [
+        { match: { path: '/without' }, forward: 'without' },
+        { match: { path: '/behind' }, forward: 'behind' },
+      ],
+    })
+    const [clients, ms] = [120, 4_000]
+    const bare = await flood(program.port, '/without', clients, ms)
+    await flood(program.port, '/behind', 30, 1_000)
+    const limited = await flood(program.port, '/behind', clients, ms)
+    // The service can answer 200 calls a second.
+    const [lost, kept] = [bare.goodMs.length, limited.goodMs.length]
+    assert.ok(kept > 300, `${kept} of 800 answered with the limit: ${JSON.stringify(limited.byOutcome)}`)
+    assert.ok(kept > 2 * lost, `${kept} with the limit, ${lost} without`)
+    assert.ok((limited.byOutcome['upstream-overloaded'] ?? 0) > 0)
+    // Those that were let through were not in vain.
+    assert.ok((limited.byOutcome['call-timeout'] ?? 0) < kept / 4, JSON.stringify(limited.byOutcome))
+    assert.ok(quantile(limited.goodMs, 0.95) < 300)
+    const limit = await program.total('turnpike_adaptive_limit', { upstream: 'behind' })
+    assert.ok(limit >= 4 && limit < 60, String(limit))
+  })
+
+  test('routes of low priority are turned away first', { timeout: 60_000 }, async () => {
+    await using behind = await ChildServer.start(drowning)
+    await using program = await Program.start({
+      upstreams: { a: { targets: [behind.url], adaptive: {} } },
+      routes: ['high', 'normal', 'low'].map(priority => ({
+        name: priority,
+        match: { path: `/${priority}` },
+        forward: { to: 'a', priority },
+      })),
+    })
+    await flood(program.port, '/normal', 20, 1_000)
+    const [low, high] = await Promise.all([
+      flood(program.port, '/low', 40, 4_000),
+      flood(program.port, '/high', 3, 4_000),
+    ])
+    assert.ok(shareOf(high) > 0.9, JSON.stringify(high.byOutcome))
+    assert.ok(shareOf(low) < 0.6, JSON.stringify(low.byOutcome))
+    const shed = (priority: string) => program.total('turnpike_adaptive_shed_total', { priority })
+    await pause(1_100)
+    assert.ok((await shed('low')) > 10 * (await shed('high')))
+  })
+})

@@ -1,0 +1,130 @@
+// The breaker of an upstream against servers that fail, stop and die, with real processes. Each test ends in counts.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { ask } from '../tools/ask.ts'
+import { ChildServer } from '../tools/child-server.ts'
+import { codeOf, flood } from '../tools/flood.ts'
+import { Load } from '../tools/load.ts'
+import { Origin } from '../tools/origin.ts'
+import { Program } from '../tools/program.ts'
+
+describe('breaker', () => {
+  test('opens at exactly its minimum over all workers, refuses at once, and closes after its probes', async () => {
+    let status = 500
+    await using origin = await Origin.start((_, response) => response.writeHead(status).end('from the service'))
+    await using program = await Program.start({
+      workers: 4,
+      upstreams: { a: { targets: [origin.url], breaker: { minimum: 30, open: '1s', window: '1m', probes: 2 } } },
+      routes: [{ match: {}, forward: 'a' }],
+    })
+    // A connection each: the system spreads them over the workers.
+    for (let call = 0; call < 30; call++) assert.equal((await ask(program.port)).text, 'from the service')
+    for (let call = 0; call < 20; call++) {
+      const got = await ask(program.port)
+      assert.deepEqual([got.status, codeOf(got.text), got.headers['retry-after']], [503, 'breaker-open', '1'])
+    }
+    assert.equal(origin.calls, 30)
+    await program.untilTotal('turnpike_breaker_state', { upstream: 'a' }, 2)
+    assert.equal(await program.total('turnpike_breaker_refusals_total', { upstream: 'a' }), 20)
+
+    status = 200
+    await pause(1_000)
+    for (let call = 0; call < 50; call++) assert.equal((await ask(program.port)).status, 200)
+    await program.untilTotal('turnpike_breaker_state', { upstream: 'a' }, 0)
+    for (const state of ['open', 'half-open', 'closed']) {
+      assert.equal(await program.total('turnpike_breaker_changes_total', { upstream: 'a', state }), 1, state)
+    }
+    const lines = program.stderr.split('\n').filter(line => line.includes('the breaker is'))
+    assert.equal(lines.length, 3, 'one line for each change, whatever the number of workers')
+  })
+
+  test('a reload and the death of a worker leave it open', async () => {
+    await using origin = await Origin.start((_, response) => response.writeHead(500).end())
+    const config = (path: string, open: string) => ({
+      workers: 2,
+      upstreams: { a: { targets: [origin.url], breaker: { minimum: 5, open } } },
+      routes: [{ match: { path }, forward: 'a' }],
+    })
+    await using program = await Program.start(config('/**', '1m'))
+    for (let call = 0; call < 6; call++) await ask(program.port)
+    assert.equal(origin.calls, 5)
+    await program.replace(config('/a/**', '1m'))
+    await program.untilTotal('turnpike_config_version', {}, 2)
+    for (let call = 0; call < 10; call++)
+      assert.equal(codeOf((await ask(program.port, { path: '/a' })).text), 'breaker-open')
+    // Another definition of the upstream: the same breaker.
+    await program.replace(config('/a/**', '2m'))
+    await program.untilTotal('turnpike_config_version', {}, 3)
+    for (let call = 0; call < 10; call++)
+      assert.equal(codeOf((await ask(program.port, { path: '/a' })).text), 'breaker-open')
+    const workers = (await (await program.admin('/workers')).json()) as
+      | { workers?: { id: number }[] }
+      | { id: number }[]
+    const [worker] = Array.isArray(workers) ? workers : (workers.workers ?? [])
+    const replaced = await program.admin(`/workers/${worker?.id}/replace`, { method: 'POST' })
+    assert.ok(replaced.ok, String(replaced.status))
+    for (let call = 0; call < 10; call++)
+      assert.equal(codeOf((await ask(program.port, { path: '/a' })).text), 'breaker-open')
+    assert.equal(origin.calls, 5)
+  })
+
+  test('a service that is stopped, continued, killed and started again: few calls wait, and neighbours notice nothing', {
+    timeout: 60_000,
+  }, async () => {
+    let sick = await ChildServer.start()
+    try {
+      await using well = await Origin.start((_, response) => response.end('well'))
+      await using program = await Program.start({
+        workers: 2,
+        upstreams: {
+          sick: {
+            targets: [sick.url],
+            timeouts: { response: '300ms', connect: '300ms' },
+            breaker: { minimum: 10, open: '1s', window: '2s', probes: 1 },
+          },
+          well: { targets: [well.url] },
+        },
+        routes: [
+          { match: { path: '/sick' }, forward: 'sick' },
+          { match: { path: '/well' }, forward: 'well' },
+        ],
+      })
+      await using neighbour = new Load({ port: program.port, path: '/well' })
+      assert.deepEqual(Object.keys((await flood(program.port, '/sick', 8, 500)).byOutcome), ['200'])
+
+      sick.signal('SIGSTOP')
+      const stopped = await flood(program.port, '/sick', 8, 3_000)
+      const { 'upstream-timeout': timeouts = 0, 'breaker-open': refused = 0 } = stopped.byOutcome
+      // Eight clients meet the first timeout, and what was on its way with it; then one probe a second.
+      assert.ok(timeouts > 0 && timeouts <= 48, JSON.stringify(stopped.byOutcome))
+      assert.ok(refused > 4 * timeouts, JSON.stringify(stopped.byOutcome))
+
+      sick.signal('SIGCONT')
+      await pause(1_500)
+      await flood(program.port, '/sick', 1, 300)
+      assert.deepEqual(Object.keys((await flood(program.port, '/sick', 8, 300)).byOutcome), ['200'])
+
+      // Longer than its window, in which calls went well.
+      await pause(2_500)
+      sick.signal('SIGKILL')
+      const dead = await flood(program.port, '/sick', 8, 2_000)
+      const { 'breaker-open': fast = 0, ...failed } = dead.byOutcome
+      const failures = Object.values(failed).reduce((sum, count) => sum + count, 0)
+      assert.ok(failures > 0 && failures <= 40, JSON.stringify(dead.byOutcome))
+      assert.ok(fast > 4 * failures, JSON.stringify(dead.byOutcome))
+
+      sick = await ChildServer.start(undefined, sick.port)
+      await pause(1_500)
+      await flood(program.port, '/sick', 1, 300)
+      assert.deepEqual(Object.keys((await flood(program.port, '/sick', 8, 500)).byOutcome), ['200'])
+      await neighbour.stop()
+      assert.deepEqual(neighbour.lost, {})
+      assert.ok(neighbour.answered > 1_000, String(neighbour.answered))
+      await program.untilQuiet()
+    } finally {
+      await sick[Symbol.asyncDispose]()
+    }
+  })
+})
