@@ -185,7 +185,7 @@ export const metrics = {
   turnpike_upstream_health_checks: {
     type: 'counter',
     unit: '',
-    help: 'Checks of targets by outcome, `passed` or `failed`.',
+    help: 'Checks of targets by outcome, `passed` or `failed`; `unknown` where the gateway had no socket for it.',
     labels: ['upstream', 'outcome'],
   },
   turnpike_upstream_ejections: {

@@ -13,7 +13,7 @@ import type { Endpoint, EndpointAddress } from './endpoint.ts'
 import { createEjector } from './health/ejection.ts'
 import { Roster } from './health/roster.ts'
 import { type SharedClock, type TargetMemory, TargetTable } from './health/target-memory.ts'
-import { hashString } from './hash.ts'
+import { hashString, mixHashes } from './hash.ts'
 import type { Lookup } from './lookup.ts'
 import { type StartTimer, startTimer } from './pause.ts'
 import { composeSending } from './sending.ts'
@@ -145,7 +145,8 @@ function createOwnBalancer(blueprint: UpstreamBlueprint, { random }: Ports): Bal
 function createDraw({ balance, hashBy }: UpstreamBlueprint, { random }: Ports): (call: Call) => number {
   if (balance !== 'hash') return random
   const keyOf = createKey(hashBy)
-  return call => hashString(keyOf(call)) / 2 ** 32
+  // Mixed once more: where a key goes inside a group is to say nothing of the group.
+  return call => mixHashes(hashString(keyOf(call)), 1) / 2 ** 32
 }
 
 function createKey(hashBy: string | null): (call: Call) => string {

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import * as fc from 'fast-check'
 import type { FailureCode } from '../../core/codes.ts'
 import type { EjectionBlueprint } from '../../core/health-schema.ts'
+import { Failure } from '../../core/failure.ts'
 import { Reply } from '../../core/reply.ts'
 import { createCall, FakeEndpoint, failure } from '../fakes.ts'
 import { compareRates, createEjector, createVerdict, eject, takeBack } from './ejection.ts'
@@ -74,6 +75,9 @@ test('what counts as a failure', () => {
   for (const code of ['client-closed', 'upstream-busy', 'upstream-stale', 'call-timeout'] as const) {
     assert.equal(verdict(code), null, code)
   }
+  // Nor does it when this machine has no descriptor left.
+  const cause = Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' })
+  assert.equal(judge(call, new Failure('upstream-connect-failed', { cause })), null)
   call.upstreamMs = 1_000
   assert.equal(verdict('call-timeout'), true)
   assert.equal(createVerdict(['timeout'])(call, failure('upstream-reset')), null)

@@ -8,6 +8,7 @@ import type { Counter } from '../../core/ports.ts'
 import { Reply } from '../../core/reply.ts'
 import type { TryObserver } from '../try-observer.ts'
 import type { Endpoint } from '../endpoint.ts'
+import { isOwnFault } from '../own-fault.ts'
 import { Cell, type EjectionReason, ejectionReasons, Flag, type TargetTable, tickMs } from './target-memory.ts'
 
 /**
@@ -44,7 +45,7 @@ export function createVerdict(on: EjectionBlueprint['on']): Verdict {
   return (call, outcome) => {
     if (outcome instanceof Reply) return badStatuses[statusOf(outcome)] === 1
     const reason = reasonsByCode[outcome.code]
-    if (reason !== undefined) return wanted.has(reason) ? true : null
+    if (reason !== undefined) return wanted.has(reason) && !isOwnFault(outcome) ? true : null
     return isTimeoutWanted && outcome.code === 'call-timeout' && call.upstreamMs >= patienceMs ? true : null
   }
 }

@@ -7,7 +7,7 @@ import type { HealthBlueprint } from '../../core/health-schema.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
 import { throughPreface } from '../dial.ts'
 import type { EndpointAddress } from '../endpoint.ts'
-import type { Check } from './overseer.ts'
+import { type Check, type Finding, findingOf } from './overseer.ts'
 
 const method = '/grpc.health.v1.Health/Check'
 /** A HealthCheckResponse has one small field. */
@@ -42,7 +42,7 @@ export function createGrpcCheck(
   }
   const host = address.hostname.includes(':') ? `[${address.hostname}]` : address.hostname
   const authority = health.host ?? `${host}:${port}`
-  async function run(): Promise<string | null> {
+  async function run(): Promise<Finding> {
     const session = http2.connect(`${address.scheme}://${authority}`, { createConnection: connect })
     const entry: Timed = {
       dueMs: clock.now() + health.timeout,
@@ -51,18 +51,15 @@ export function createGrpcCheck(
     }
     deadlines.add(entry)
     try {
-      return await ask(session, { ...health.headers, ':authority': authority }, question, health.timeout)
+      const headers = { ...health.headers, ':authority': authority }
+      return { problem: await ask(session, headers, question, health.timeout), isOwnFault: false }
     } finally {
       deadlines.remove(entry)
       session.destroy()
     }
   }
 
-  return { run: () => run().catch(messageOf), close: () => {} }
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  return { run: () => run().catch(findingOf), close: () => {} }
 }
 
 function ask(

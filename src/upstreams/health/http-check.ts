@@ -7,7 +7,7 @@ import type { HealthBlueprint } from '../../core/health-schema.ts'
 import { Headers } from '../../core/headers.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
 import type { Endpoint } from '../endpoint.ts'
-import type { Check } from './overseer.ts'
+import { type Check, findingOf } from './overseer.ts'
 
 const peer: Peer = {
   ...{ address: '127.0.0.1', port: 0, local: { address: '127.0.0.1', port: 0 } },
@@ -34,9 +34,9 @@ export function createHttpCheck(
         // On a connection of its own: one that stands says nothing of whether the target still accepts others.
         const reply = await endpoint.send(call, true)
         reply.body.cancel()
-        return fits(reply.status) ? null : `status ${reply.status}`
+        return { problem: fits(reply.status) ? null : `status ${reply.status}`, isOwnFault: false }
       } catch (thrown) {
-        return Failure.from(thrown).message
+        return findingOf(thrown)
       } finally {
         deadlines.remove(entry)
       }

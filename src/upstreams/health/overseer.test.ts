@@ -30,7 +30,7 @@ function setUp(count: number, settings: object = { health, ejection }) {
         (({ address }) => ({
           run: async () => {
             asked.push(address)
-            return problems[address] ?? null
+            return { problem: problems[address] ?? null, isOwnFault: problems[address] === 'EMFILE' }
           },
           close: () => closed.push(address),
         })),
@@ -111,6 +111,19 @@ test('a check that breaks is a failed one, and the next one comes', async () => 
   }
   assert.equal(runs, 3)
   assert.equal(table.load(row, Cell.flags), Flag.unhealthy)
+})
+
+test('a check that the gateway could not make changes nothing', async () => {
+  const { problems, pass, flags, ports } = setUp(1)
+  problems['10.0.0.0'] = 'EMFILE'
+  await pass(10_000)
+  assert.deepEqual(flags(), [0])
+  problems['10.0.0.0'] = 'refused'
+  await pass(6_000)
+  problems['10.0.0.0'] = 'EMFILE'
+  await pass(6_000)
+  assert.deepEqual(flags(), [Flag.unhealthy])
+  assert.ok((ports.counts['turnpike_upstream_health_checks upstream=catalog outcome=unknown'] ?? 0) >= 6)
 })
 
 test('while no target is usable, one passed check is enough', async () => {

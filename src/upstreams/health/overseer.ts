@@ -5,14 +5,22 @@ import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Counter, Gauge, Ports } from '../../core/ports.ts'
 import type { TargetStatus } from '../../core/target-status.ts'
 import { addressOf, type EndpointAddress } from '../endpoint.ts'
+import { isOwnFault } from '../own-fault.ts'
 import { compareRates, takeBack } from './ejection.ts'
 import { Cell, type EjectionReason, ejectionReasons, Flag, type TargetTable, tickMs } from './target-memory.ts'
 
 /** Asks one address how it is. */
 export interface Check {
-  /** Null where it is well, else what is wrong, for people. Settles within its timeout and never rejects. */
-  run(): Promise<string | null>
+  /** Settles within its timeout. */
+  run(): Promise<Finding>
   close(): void
+}
+
+export interface Finding {
+  /** Null where the target is well, else what is wrong, for people. */
+  readonly problem: string | null
+  /** It is the gateway that could not ask, and nothing was found out of the target. */
+  readonly isOwnFault: boolean
 }
 
 export interface OverseerOptions {
@@ -57,7 +65,7 @@ export class Overseer {
   readonly #watched = new Map<number, Watched>()
   readonly #gauges: Readonly<Record<TargetStatus['state'], Gauge>>
   readonly #ejections: Readonly<Record<EjectionReason, Counter>>
-  readonly #checks: { readonly passed: Counter; readonly failed: Counter }
+  readonly #checks: Readonly<Record<'passed' | 'failed' | 'unknown', Counter>>
   #ratesMs: number
   #isClosed = false
 
@@ -70,7 +78,7 @@ export class Overseer {
       ports.meter.counter('turnpike_upstream_health_checks', { upstream: name, outcome })
     this.#gauges = { usable: gauge('usable'), unhealthy: gauge('unhealthy'), ejected: gauge('ejected') }
     this.#ejections = { consecutive: ejections('consecutive'), 'success-rate': ejections('success-rate') }
-    this.#checks = { passed: checks('passed'), failed: checks('failed') }
+    this.#checks = { passed: checks('passed'), failed: checks('failed'), unknown: checks('unknown') }
     this.#ratesMs = ports.clock.now()
   }
 
@@ -169,14 +177,15 @@ export class Overseer {
     if (watched.check === null || health === null) return
     const startedMs = ports.clock.now()
     watched.isChecking = true
-    const problem = await watched.check.run().catch(String)
+    const { problem, isOwnFault } = await watched.check.run().catch(findingOf)
     watched.isChecking = false
     // A little early rather than late: from one to the next it is never longer than the interval.
     watched.nextMs = startedMs + health.interval * (0.9 + 0.1 * ports.random())
     if (this.#isClosed || this.#watched.get(watched.row) !== watched) return
     watched.checkedMs = ports.clock.wall()
     watched.problem = problem?.slice(0, detailMax) ?? null
-    if (problem === null) this.#passed(watched, health.healthy)
+    if (isOwnFault) this.#checks.unknown.add(1)
+    else if (problem === null) this.#passed(watched, health.healthy)
     else this.#failed(watched, health.unhealthy)
   }
 
@@ -251,6 +260,12 @@ export class Overseer {
       `upstream ${name}: ${where} ${what}`,
     )
   }
+}
+
+/** What a check that broke says. */
+export function findingOf(thrown: unknown): Finding {
+  const problem = thrown instanceof Error ? thrown.message : String(thrown)
+  return { problem, isOwnFault: isOwnFault(thrown) }
 }
 
 function targetOf({ id }: EndpointAddress): string {
