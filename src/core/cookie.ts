@@ -7,8 +7,24 @@ export function cookieOf(headers: Headers, name: string): string | undefined {
   for (const field of headers.all('cookie')) {
     for (const pair of field.split(';')) {
       const at = pair.indexOf('=')
-      if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim()
+      if (at > 0 && bare(pair.slice(0, at)) === name) return bare(pair.slice(at + 1))
     }
   }
   return undefined
+}
+
+/**
+ * Without spaces and tabs around it, which are all that RFC 6265 §5.2 takes away. `trim` knows more, such as U+00A0: a name that
+ * begins with one is no `__Host-…` to a browser, so that any neighbouring host may set it.
+ */
+export function bare(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }

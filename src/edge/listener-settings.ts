@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type tls from 'node:tls'
-import type { Blueprint, ListenerBlueprint, PathsBlueprint } from '../core/blueprint.ts'
+import type { Blueprint, ListenerBlueprint, PathsBlueprint, TlsBlueprint } from '../core/blueprint.ts'
 import { type Certificates, clientTrust, loadCertificates } from './tls.ts'
 import { compileTrust } from './trust.ts'
 
@@ -31,15 +31,22 @@ export function prepareListener(
     certificates: blueprint.tls === null ? null : loadCertificates(blueprint.tls, files),
     isTrusted: compileTrust(blueprint.trustedProxies),
     isProxy: blueprint.proxyProtocol === null ? null : compileTrust(blueprint.proxyProtocol.from),
-    clientTrust: blueprint.tls === null ? {} : sessionsBoundTo(clientTrust(blueprint.tls, files)),
+    clientTrust: blueprint.tls === null ? {} : sessionsBoundTo(clientTrust(blueprint.tls, files), blueprint.tls),
     sessionLifetimeMs: tlsSessions.lifetime,
   }
 }
 
-/** A session that began under other authorities does not resume: the client is asked for its certificate anew. */
-function sessionsBoundTo(trust: ReturnType<typeof clientTrust>): ListenerSettings['clientTrust'] {
+/**
+ * A session that began under other authorities does not resume, nor one without a certificate where one is required: the client
+ * is asked for its certificate anew.
+ */
+function sessionsBoundTo(
+  trust: ReturnType<typeof clientTrust>,
+  { clientCa }: TlsBlueprint,
+): ListenerSettings['clientTrust'] {
   if (trust.ca === undefined) return {}
   const context = createHash('sha256')
+    .update(`${clientCa?.mode}\n`)
     .update(trust.ca)
     .update(trust.crl ?? '')
     .digest('hex')

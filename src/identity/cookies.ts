@@ -1,5 +1,6 @@
 // Cookies of a call: take some away, write one (RFC 6265bis).
 
+import { bare } from '../core/cookie.ts'
 import type { Headers } from '../core/headers.ts'
 
 /** Names of all cookies that `isWanted` takes. */
@@ -16,7 +17,7 @@ export function removeCookies(headers: Headers, isUnwanted: (name: string) => bo
     const pairs = (list[i + 1] as string).split(';')
     const kept = pairs.filter(pair => !isUnwanted(nameOf(pair)))
     if (kept.length === pairs.length) continue
-    const text = kept.join(';').trim()
+    const text = bare(kept.join(';'))
     if (text === '') list.splice(i - 1, 3)
     else list[i + 1] = text
   }
@@ -24,7 +25,7 @@ export function removeCookies(headers: Headers, isUnwanted: (name: string) => bo
 
 function nameOf(pair: string): string {
   const at = pair.indexOf('=')
-  return (at < 0 ? pair : pair.slice(0, at)).trim()
+  return bare(at < 0 ? pair : pair.slice(0, at))
 }
 
 export interface CookieOptions {

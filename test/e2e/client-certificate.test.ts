@@ -199,9 +199,9 @@ describe('a listener that takes client certificates', { skip }, () => {
 })
 
 /** One call over a connection of its own, beginning with a session of an earlier one. */
-async function call(servername: string, session?: Buffer) {
+async function call(servername: string, session?: Buffer, listener = 0, pair: Pair | null = client) {
   const socket = tls.connect({
-    ...{ host: '127.0.0.1', port: program.portOf(0), rejectUnauthorized: false, servername, ...client },
+    ...{ host: '127.0.0.1', port: program.portOf(listener), rejectUnauthorized: false, servername, ...pair },
     ...(session !== undefined && { session }),
   })
   const sessions: Buffer[] = []
@@ -257,6 +257,17 @@ test('the chain of a certificate goes on, also from the second connection on, an
   await chained.rewrite(chainConfig(false))
   assert.equal((await chained.admin('/reload', { method: 'POST' })).status, 200)
   for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [byteSequenceOf(leaf.cert), undefined])
+})
+
+test('a session without a certificate does not resume where one is required', { skip }, async () => {
+  const { session, status } = await call('localhost', undefined, 1, null)
+  assert.equal(status, '401')
+  assert.deepEqual((await call('localhost', session, 1, null)).isReused, true)
+  const without = await call('localhost', session, 0, null).catch(() => ({ status: '' }))
+  assert.equal(without.status, '')
+  // Who has one is asked for it, and comes in.
+  const { isReused, status: later } = await call('localhost', session, 0)
+  assert.deepEqual([isReused, later], [false, '200'])
 })
 
 test('a resumed session still has its certificate, until the authorities change', { skip }, async () => {

@@ -83,6 +83,7 @@ const cookies: [received: string, forwarded: string | undefined][] = [
   ['a=1; key=good; b="2"', 'a=1; b="2"'],
   ['key=good; a=1', 'a=1'],
   ['a=1;key=good', 'a=1'],
+  ['key=good; \u00a0key=other; \u00a0a=1', '\u00a0key=other; \u00a0a=1'],
 ]
 for (const [received, forwarded] of cookies) {
   test(`cookie: ${received} is forwarded as ${forwarded}`, async () => {

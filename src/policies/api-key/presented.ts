@@ -1,6 +1,7 @@
 // Where a call carries its key: found in headers, query and cookies, and taken away from exactly there.
 
 import type { Call } from '../../core/call.ts'
+import { bare } from '../../core/cookie.ts'
 
 export interface KeyPlaces {
   readonly headers: readonly string[]
@@ -73,7 +74,7 @@ function readParts(
     const at = part.indexOf('=')
     const value = at < 0 ? '' : part.slice(at + 1)
     presented.count++
-    presented.text = separator === '&' ? decode(value) : value.trim()
+    presented.text = separator === '&' ? decode(value) : bare(value)
   }
 }
 
@@ -84,7 +85,7 @@ function nameInQuery(part: string): string {
 
 function nameInCookie(part: string): string {
   const at = part.indexOf('=')
-  return (at < 0 ? part : part.slice(0, at)).trim()
+  return bare(at < 0 ? part : part.slice(0, at))
 }
 
 /** As forms are decoded; what is no valid escape stays as it is. */
@@ -112,7 +113,7 @@ function removeCookies({ headers: { list } }: Call, names: ReadonlySet<string>):
     const parts = (list[i + 1] as string).split(';')
     const kept = parts.filter(part => !names.has(nameInCookie(part)))
     if (kept.length === parts.length) continue
-    const text = kept.join(';').trimStart()
+    const text = bare(kept.join(';'))
     if (text === '') list.splice(i - 1, 3)
     else list[i + 1] = text
   }

@@ -60,6 +60,23 @@ test('safe methods pass from anywhere', async () => {
   }
 })
 
+async function begin(headers: Record<string, string>, given: Partial<Options> = {}): Promise<number> {
+  const call = makeCall({ headers })
+  call.upgrade = 'websocket'
+  return (await build(given).step(call)).status
+}
+
+test('a WebSocket is no safe call: any page may begin one, with the cookies of its visitor', async () => {
+  assert.equal(await begin({ origin: 'http://evil.test' }), 403)
+  assert.equal(await begin({ origin: 'null' }), 403)
+  assert.equal(await begin({}), 403)
+  assert.equal(await begin({}, { withoutOrigin: 'allow' }), 200)
+  for (const origin of ['http://api.acme.test', 'https://shop.acme.test']) assert.equal(await begin({ origin }), 200)
+  // A page cannot send the field with it, so that it would never pass.
+  assert.equal(await begin({ origin: 'http://api.acme.test', cookie: 'session=one' }, { token }), 200)
+  assert.equal(await begin({ origin: 'http://evil.test', cookie: 'session=one' }, { token }), 403)
+})
+
 test('two Origin fields are refused', async () => {
   const headers = [
     ['origin', 'https://shop.acme.test'],

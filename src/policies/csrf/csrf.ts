@@ -47,7 +47,7 @@ export const csrf = definePolicy({
     const token = given.token === null ? null : compileToken(given.token)
     return next => {
       function csrf(call: Call): Promise<Reply> {
-        if (isSafe(call.method)) return token === null ? next(call) : token.offer(call, next(call))
+        if (isSafe(call)) return token === null ? next(call) : token.offer(call, next(call))
         const reason = judgeOrigin(call, allowed, isMissingFine) ?? token?.judge(call) ?? null
         if (reason === null) return next(call)
         call.refusal = reason
@@ -58,9 +58,9 @@ export const csrf = definePolicy({
   },
 })
 
-/** RFC 9110 §9.2.1. */
-function isSafe(method: string): boolean {
-  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'TRACE'
+/** RFC 9110 §9.2.1. A WebSocket begins with GET, from any page, and may do anything from then on. */
+function isSafe({ method, upgrade }: Call): boolean {
+  return upgrade === '' && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'TRACE')
 }
 
 /** Why the page that makes this call may not; null where it may. */
@@ -111,8 +111,8 @@ function compileToken({ secret, session, cookie, header }: TokenOptions) {
     },
     judge(call: Call): string | null {
       const value = cookieOf(call.headers, session)
-      // Without a session there is nothing that another site could act with.
-      if (value === undefined) return null
+      // Without a session there is nothing that another site could act with. Pages cannot add fields to a WebSocket's call.
+      if (value === undefined || call.upgrade !== '') return null
       const presented = call.headers.get(field)
       if (presented === undefined) return 'no CSRF token'
       return isEqual(presented, tokenOf(value)) ? null : 'CSRF token of another session'

@@ -116,7 +116,8 @@ export class Provider implements Closable {
 
   #tokensOf(answer: Claims): Tokens {
     const { access_token: access, refresh_token: refresh, id_token: id, expires_in: seconds, scope } = answer
-    if (typeof access !== 'string' || access === '' || !/^bearer$/i.test(String(answer['token_type']))) {
+    // RFC 6749 §A.12: it may go on as a field, which nothing in it may end.
+    if (typeof access !== 'string' || !/^[!-~]+$/.test(access) || !/^bearer$/i.test(String(answer['token_type']))) {
       throw new Refused('the token endpoint gave no bearer token')
     }
     const wallMs = this.#ports.clock.wall()

@@ -1,6 +1,7 @@
 // Looks for mistakes in the head and the body of a call, and in replies.
 
 import type { Call } from '../../core/call.ts'
+import { bare } from '../../core/cookie.ts'
 import type { Headers } from '../../core/headers.ts'
 import type { Reply } from '../../core/reply.ts'
 import type { Content, Media } from '../../openapi/content.ts'
@@ -128,6 +129,6 @@ function queryPairs(query: string): [string, string][] | null {
 function cookiePairs(field: string): [string, string][] {
   return field.split(';').flatMap((pair): [string, string][] => {
     const at = pair.indexOf('=')
-    return at > 0 ? [[pair.slice(0, at).trim(), pair.slice(at + 1).trim()]] : []
+    return at > 0 ? [[bare(pair.slice(0, at)), bare(pair.slice(at + 1))]] : []
   })
 }
