@@ -19,7 +19,12 @@ const reset = failure('upstream-reset', 'if-idempotent')
 const timeout = failure('upstream-timeout', 'if-idempotent')
 
 /** A sender over endpoints `a`, `b`, … that play these scripts, each picked in turn. */
-function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, callMs: number | null = null) {
+function setUp(
+  scripts: readonly Act[][],
+  retry: Partial<Retry> | null = null,
+  callMs: number | null = null,
+  noEndpoint: Failure | Reply = failure('upstream-unresolved'),
+) {
   const ports = new FakePorts()
   const told: string[] = []
   const endpoints = scripts.map((acts, i) => new FakeEndpoint('abcdefgh'[i] ?? '', 1, [...acts]))
@@ -29,7 +34,7 @@ function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, c
     budget: retry === null || retry.attempts === 0 ? null : createBudget(retry.budget ?? 1),
     callMs,
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
-    noEndpoint: () => failure('upstream-unresolved'),
+    noEndpoint: () => noEndpoint,
     observe: (_, { id }, outcome) => told.push(`${id} ${outcome instanceof Reply ? outcome.status : outcome.code}`),
     ports,
     startTimer: ports.time.startTimer,
@@ -57,6 +62,17 @@ test('a call that succeeds is sent once', async () => {
 test('no endpoint: rejects with the reason', async () => {
   const { send } = setUp([])
   await assert.rejects(send(createCall()), withCode('upstream-unresolved'))
+})
+
+test('no endpoint: where that is a reply, it is the answer, also after a try', async () => {
+  const sick = Reply.problem('upstream-unhealthy')
+  const { send, endpoints } = setUp([[connectFailed]], { on: ['connect-failure'] }, null, sick)
+  endpoints.length = 0
+  assert.equal(await send(createCall()), sick)
+  const late = setUp([[connectFailed]], { on: ['connect-failure'] }, null, sick)
+  const reply = late.send(createCall())
+  late.endpoints.length = 0
+  assert.equal(await reply, sick)
 })
 
 test('the observer is told how each try ended', async () => {

@@ -29,8 +29,8 @@ export interface SenderOptions {
   readonly callMs: number | null
   /** The endpoint for a call; one of `tried` only when there is no other. */
   readonly pick: (call: Call, tried: readonly Endpoint[]) => Endpoint | null
-  /** Why there is no endpoint for a call. */
-  readonly noEndpoint: () => Failure
+  /** Why there is no endpoint for a call. A Reply is cheaper where many calls may come to this. */
+  readonly noEndpoint: (call: Call) => Failure | Reply
   /** Told how each try ended; null where nobody wants to know. */
   readonly observe: TryObserver | null
   readonly ports: Pick<Ports, 'clock' | 'random' | 'meter'>
@@ -62,7 +62,7 @@ export function createSender(options: SenderOptions): Step {
     if (callMs !== null) call.deadlineMs = Math.min(call.deadlineMs, ports.clock.now() + callMs)
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
-    if (endpoint === null) return Promise.reject(noEndpoint())
+    if (endpoint === null) return settled(noEndpoint(call))
     const replay = call.body.isEmpty || !isIdempotent(call.method) ? null : record(call)
     const isWatched = replay !== null || isEachReplyWatched
     return endpoint
@@ -73,6 +73,10 @@ export function createSender(options: SenderOptions): Step {
         return recover(call, endpoint, replay, failure)
       })
   }
+}
+
+function settled(outcome: Reply | Failure): Promise<Reply> {
+  return outcome instanceof Reply ? Promise.resolve(outcome) : Promise.reject(outcome)
 }
 
 type Recovery = (call: Call, endpoint: Endpoint, replay: Replay | null, outcome: Reply | Failure) => Promise<Reply>
@@ -105,7 +109,7 @@ function createRecovery(options: SenderOptions, budget: Budget | null): Recovery
       if (waitMs > 0) await pause(call, waitMs, options.startTimer)
       last = call.abandonReason === null ? pick(call, tried) : null
       if (last === null) {
-        outcome = call.abandonReason ?? noEndpoint()
+        outcome = call.abandonReason ?? noEndpoint(call)
         if (replay !== null) call.body.cancel()
       } else {
         tried.push(last)

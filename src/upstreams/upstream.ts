@@ -4,6 +4,7 @@ import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
+import { Reply } from '../core/reply.ts'
 import type { SharedRows } from '../core/shared-row.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { Upstream } from '../core/upstream.ts'
@@ -92,7 +93,7 @@ export function createUpstream(
 interface EndpointChoice {
   readonly pick: (call: Call, tried: readonly Endpoint[]) => Endpoint | null
   /** Why there is none for a call. */
-  readonly explain: () => Failure
+  readonly explain: (call: Call) => Failure | Reply
   /** Told how tries ended; null where that changes nothing. */
   readonly observe: TryObserver | null
   close(): void
@@ -127,7 +128,7 @@ function chooseUsable(
   const { rowOf, rows } = roster
   return {
     pick: (call, tried) => roster.pick(call, tried),
-    explain: () => (roster.isSick ? explainSick(name) : explainNoEndpoint(name, directory)),
+    explain: call => (roster.isSick ? refuseSick(call, name, roster.wellAgainMs) : explainNoEndpoint(name, directory)),
     observe: ejection && createEjector({ table, ejection, rowOf, rows, full: hits('ejections') }),
     close: () => roster.close(),
   }
@@ -166,6 +167,9 @@ function explainNoEndpoint(name: string, directory: Directory): Failure {
   })
 }
 
-function explainSick(name: string): Failure {
-  return new Failure('upstream-unhealthy', { detail: `upstream ${name}: every target is sick`, retryable: 'yes' })
+function refuseSick(call: Call, name: string, wellAgainMs: number): Reply {
+  call.upstream = name
+  const reply = Reply.problem('upstream-unhealthy')
+  reply.headers.add('retry-after', String(Math.max(1, Math.ceil(wellAgainMs / 1000))))
+  return reply
 }

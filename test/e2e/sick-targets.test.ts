@@ -163,7 +163,8 @@ test('all sick: a fast 503, and calls get through within one interval of the fir
   const sick = stream.take()
   assert.deepEqual(Object.keys(sick.failed), ['status 503'])
   assert.equal(failuresOf(sick), sick.calls)
-  assert.equal(codeOf(await ask(program.port, { path: '/checked' })), 'upstream-unhealthy')
+  const refused = await ask(program.port, { path: '/checked' })
+  assert.deepEqual([codeOf(refused), refused.headers['retry-after']], ['upstream-unhealthy', '1'])
   // A call that waited for a target would have taken `timeouts.response`.
   assert.ok(percentile(sick, 0.5) < 100, `${percentile(sick, 0.5)} ms`)
   await untilUsable(program, 'panicking', victims[0], false)

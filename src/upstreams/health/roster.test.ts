@@ -80,6 +80,14 @@ test('without a sick one left there is none, and it is said why', () => {
   assert.equal(pick(), 0)
 })
 
+test('says when one may be well again: with the next check, or when the first ejection ends', () => {
+  const checked = setUp([0], { health: { ...health, interval: 2_000 } })
+  assert.equal(checked.roster.wellAgainMs, 2_000)
+  const { table, roster } = setUp([0, 0], { health: null })
+  for (const [at, row] of roster.rows().entries()) table.store(row, Cell.ejectedUntil, table.now + 70 - 20 * at)
+  assert.equal(roster.wellAgainMs, 5_000)
+})
+
 test('a flag for which the config asks no more is not obeyed', () => {
   const { set, used } = setUp([0, 0], { ejection: null })
   set(0, Flag.ejected)

@@ -96,6 +96,14 @@ export class Roster {
     return this.#seats.some(({ weight }) => weight > 0) && this.#groups.every(({ share }) => share === 0)
   }
 
+  /** When one of its targets may be usable again at the earliest, milliseconds from now. */
+  get wellAgainMs(): number {
+    const { blueprint, table } = this.#options
+    if (blueprint.health !== null) return blueprint.health.interval
+    const untilTicks = this.#watchedRows.map(row => table.load(row, Cell.ejectedUntil))
+    return (Math.min(...untilTicks) - table.now) * tickMs
+  }
+
   /** Row of an endpoint, undefined where it has none. */
   rowOf = (endpoint: Endpoint): number | undefined => this.#rows.get(endpoint)
 
