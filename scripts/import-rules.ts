@@ -9,6 +9,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   limits: ['core'],
   openapi: ['core', 'identity'],
   outside: ['core'],
+  acme: ['core'],
   policies: ['core', 'identity', 'limits', 'openapi'],
   ends: ['core'],
   joins: ['core'],
@@ -37,6 +38,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   'pino-pretty': ['telemetry'],
   '@marcbachmann/cel-js': ['policies'],
   ioredis: ['stores'],
+  'acme-client': ['acme'],
   'lru-cache': ['stores', 'policies'],
 }
 
