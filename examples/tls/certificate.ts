@@ -1,6 +1,6 @@
 // Makes certificates for trying things out: ECDSA P-256, DER by hand (RFC 5280), nothing but node:crypto.
 
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 
 export interface Certificate {
   /** PEM. */
@@ -17,25 +17,43 @@ export interface Authority extends Certificate {
 
 /** A certificate for these DNS names, valid for thirty days. */
 export function selfSigned(names: readonly string[], now = new Date()): Certificate {
-  return make(names, null, true, now)
+  return make({ names, by: null, isAuthority: true, ...thirtyDaysAround(now) })
 }
 
 /** A certificate that signs others: a root, or one below `by`. */
 export function authority(name: string, by: Authority | null = null): Authority {
-  return { ...make([name], by, true, new Date()), name }
+  return { ...make({ names: [name], by, isAuthority: true, ...thirtyDaysAround(new Date()) }), name }
 }
 
 /** A certificate for these DNS names that an authority vouches for; an expired one where `now` is more than thirty days ago. */
 export function signedBy(by: Authority, names: readonly string[], now = new Date()): Certificate {
-  return make(names, by, false, now)
+  return make({ names, by, isAuthority: false, ...thirtyDaysAround(now) })
 }
 
-function make(names: readonly string[], by: Authority | null, isAuthority: boolean, now: Date): Certificate {
+/** A certificate for somebody else's key (PEM), whose time is given. */
+export function certify(by: Authority, publicKey: string, names: readonly string[], from: Date, until: Date): string {
+  return make({ names, by, isAuthority: false, from, until, publicKey }).cert
+}
+
+interface Wanted {
+  readonly names: readonly string[]
+  /** Null: itself. */
+  readonly by: Authority | null
+  readonly isAuthority: boolean
+  readonly from: Date
+  readonly until: Date
+  /** PEM; a new one where it is not given. */
+  readonly publicKey?: string
+}
+
+function thirtyDaysAround(now: Date): { from: Date; until: Date } {
+  return { from: new Date(now.getTime() - 3_600_000), until: new Date(now.getTime() + 30 * 86_400_000) }
+}
+
+function make({ names, by, isAuthority, from, until, publicKey: given }: Wanted): Certificate {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signatureType = sequence(objectId('2a8648ce3d040302')) // ecdsa-with-SHA256
   const name = commonName(names[0] ?? 'localhost')
-  const until = new Date(now.getTime() + 30 * 86_400_000)
-  const from = new Date(now.getTime() - 3_600_000)
   const body = sequence(
     tlv(0xa0, integer(Buffer.from([2]))), // version 3
     integer(Buffer.concat([Buffer.from([0x40]), randomBytes(15)])),
@@ -43,7 +61,7 @@ function make(names: readonly string[], by: Authority | null, isAuthority: boole
     by === null ? name : commonName(by.name),
     sequence(time(from), time(until)),
     name,
-    publicKey.export({ type: 'spki', format: 'der' }),
+    (given === undefined ? publicKey : createPublicKey(given)).export({ type: 'spki', format: 'der' }),
     tlv(0xa3, sequence(basicConstraints(isAuthority), subjectAltName(names))),
   )
   const signature = sign('sha256', body, by === null ? privateKey : by.key)
