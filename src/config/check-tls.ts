@@ -1,19 +1,31 @@
-// What a schema cannot say about TLS: cipher suites that OpenSSL does not know, sessions that outlive their keys.
+// What a schema cannot say about TLS: cipher suites that OpenSSL does not know, sessions that outlive their keys, no certificate.
 
 import tls from 'node:tls'
 import { cipherLists } from '../core/ciphers.ts'
+import { checkAcme } from './check-acme.ts'
 import type { Found } from './found.ts'
-import { numberOf, partOf, partsOf, textOf } from './found-read.ts'
+import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
 import { nearest } from './suggest.ts'
 
 /** `blueprint` may be broken in parts. */
 export function checkTls(blueprint: Found, findings: Finding[]): void {
   const suites = usableSuites()
+  checkAcme(blueprint, findings)
   for (const listener of partsOf(partOf(blueprint, 'listeners'))) {
+    checkCertificates(partOf(listener, 'tls'), findings)
     for (const cipher of partsOf(partOf(partOf(listener, 'tls'), 'ciphers'))) checkCipher(cipher, suites, findings)
   }
   checkSessions(partOf(blueprint, 'tlsSessions'), findings)
+}
+
+function checkCertificates(tls: Found | null, findings: Finding[]): void {
+  const [written, acme] = [partOf(tls, 'certificates'), partOf(tls, 'acme')]
+  if (tls === null || tls.value === null || written === null || acme === null || written.isBroken || acme.isBroken)
+    return
+  if (partsOf(written).length + partsOf(acme).length > 0) return
+  const hint = 'Write `certificates: [{ cert: …, key: … }]`, or names under `acme`.'
+  findings.push({ message: 'a TLS listener has no certificate', hint, span: headSpan(tls) })
 }
 
 /** Those that need a secret or a password of both sides are of no use here: there is no place to write one. */

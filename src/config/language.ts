@@ -1,6 +1,7 @@
 // The config language as one schema: what may stand at the top of a file, in a route, and in a list of policies.
 
 import {
+  acmeSchema,
   adminSchema,
   listenerSchema,
   matchSchema,
@@ -42,6 +43,7 @@ export function languageSchema(language: Language): Keywords {
       }),
       drain: Duration({ default: '30s', description: 'How long calls may go on after the order to stop.' }),
       paths: { ...pathsSchema, default: {}, description: 'What is refused or mended in the paths of calls.' },
+      acme: Maybe({ ...acmeSchema, description: 'Where listeners get certificates by themselves (ACME, HTTP-01).' }),
       tlsSessions: {
         ...tlsSessionsSchema,
         default: {},

@@ -1,5 +1,6 @@
 // What the admin server shows and may ask for; implemented by whoever owns the workers.
 
+import type { CertificateStatus } from '../core/certificate-status.ts'
 import type { TargetStatus } from '../core/target-status.ts'
 
 import type { Purge } from '../core/purges.ts'
@@ -59,6 +60,8 @@ export interface AdminView {
   upstreams(): readonly UpstreamStatus[]
   /** Takes replies out of the caches of all workers; resolves with how many there were. */
   purge(purge: Purge): Promise<number>
+  /** Those got by ACME. */
+  certificates(): readonly CertificateStatus[]
   /** Loads the config again; resolves when it is in force on every worker, or was refused. */
   reload(): Promise<ReloadOutcome>
   /** Starts a new worker in place of this one, which drains; false where there is none of this id. Resolves once the new one serves. */

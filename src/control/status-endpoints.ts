@@ -22,6 +22,7 @@ export const statusEndpoints: readonly Endpoint[] = [
   { method: 'GET', path: /^\/config$/, answer: (_request, view) => json(200, view.config()) },
   { method: 'GET', path: /^\/workers$/, answer: (_request, view) => json(200, view.workers()) },
   { method: 'GET', path: /^\/upstreams$/, answer: (_request, view) => json(200, view.upstreams()) },
+  { method: 'GET', path: /^\/certificates$/, answer: (_request, view) => json(200, view.certificates()) },
   {
     method: 'POST',
     path: /^\/reload$/,

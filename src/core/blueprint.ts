@@ -30,10 +30,15 @@ export const tlsSchema = Fields({
       key: Type.String({ format: 'file', description: 'PEM file with the private key.' }),
     }),
     {
-      minItems: 1,
+      default: [],
       description: 'Chosen by SNI from the names in the certificates; the first one serves unknown names.',
     },
   ),
+  acme: Type.Array(Type.String({ format: 'hostname' }), {
+    maxItems: 1000,
+    default: [],
+    description: 'Host names that get certificates by themselves, one each, from the server of the top-level `acme`.',
+  }),
   minVersion: Choice(['1.2', '1.3'], { default: '1.2', description: 'Oldest TLS version accepted.' }),
   ciphers: OneOrMany(Type.String(), {
     minItems: 1,
@@ -154,6 +159,36 @@ export const listenerSchema = Fields({
     default: [],
     description:
       'Addresses or CIDRs whose X-Forwarded-* and Forwarded fields are believed; from others they are dropped.',
+  }),
+})
+
+export const acmeSchema = Fields({
+  directory: Type.String({
+    default: 'https://acme-v02.api.letsencrypt.org/directory',
+    description: 'URL of the ACME server (RFC 8555); Let’s Encrypt where it is not written.',
+  }),
+  agreeToTerms: Type.Boolean({
+    default: false,
+    description: 'Must be `true`: you agree to the terms of service of that server.',
+  }),
+  email: Maybe(Type.String({ description: 'Where the server may write to about your certificates.' })),
+  externalAccount: Maybe(
+    Fields(
+      {
+        keyId: Type.String({ description: 'As the server gave it to you.' }),
+        hmacKey: Type.String({ format: 'secret', description: 'In base64url, by `${env:NAME}` or `${file:PATH}`.' }),
+      },
+      { description: 'For servers that want an account of theirs (external account binding).' },
+    ),
+  ),
+  renewBefore: Maybe(
+    Duration({
+      description: 'How long before its end a certificate is renewed, give or take; a third of its life by default.',
+    }),
+  ),
+  retry: Duration({
+    default: '1m',
+    description: 'Pause after a failure; it doubles with each further one, up to 6 hours.',
   }),
 })
 
@@ -467,6 +502,7 @@ export interface Blueprint {
   readonly paths: PathsBlueprint
   /** Of all TLS listeners. */
   readonly tlsSessions: TlsSessionsBlueprint
+  readonly acme: AcmeBlueprint | null
   readonly telemetry: TelemetryBlueprint
   /** What the gateway may ask of other servers for itself; upstreams are not meant. */
   readonly outbound: OutboundBlueprint
@@ -483,6 +519,7 @@ export interface Blueprint {
 /** `name` is never empty here. Certificate files stand as their absolute paths. */
 export type ListenerBlueprint = Static<typeof listenerSchema>
 export type TlsBlueprint = Static<typeof tlsSchema>
+export type AcmeBlueprint = Static<typeof acmeSchema>
 export type TlsSessionsBlueprint = Static<typeof tlsSessionsSchema>
 export type PathsBlueprint = Static<typeof pathsSchema>
 export type StoreBlueprint = Static<typeof storeSchema>

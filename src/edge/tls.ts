@@ -7,25 +7,25 @@ import { cipherText } from '../core/ciphers.ts'
 
 /** Contexts of one listener; replaced whole when the config changes. */
 export interface Certificates {
-  /** For clients that ask for no name, or an unknown one: the first certificate. */
-  readonly fallbackPem: { readonly cert: string; readonly key: string }
-  contextFor(serverName: string): SecureContext
+  /** For clients that ask for no name, or an unknown one: the first certificate; null where there is none yet. */
+  readonly fallbackPem: { readonly cert: string; readonly key: string } | null
+  /** Undefined where there is no certificate at all: the handshake fails. */
+  contextFor(serverName: string): SecureContext | undefined
 }
 
 /** Throws an Error that names the file where a certificate or key cannot be used. `files` holds PEM texts by path. */
 export function loadCertificates(blueprint: TlsBlueprint, files: Readonly<Record<string, string>>): Certificates {
   const byName = new Map<string, SecureContext>()
-  let fallback: SecureContext | null = null
+  let fallback: SecureContext | undefined
   for (const { cert, key } of blueprint.certificates) {
     const context = createContext(cert, key, blueprint, files)
     fallback ??= context
     for (const name of namesOf(cert, files)) if (!byName.has(name)) byName.set(name, context)
   }
-  if (fallback === null) throw new Error('a TLS listener without certificates')
   const first = fallback
-  const [{ cert, key } = { cert: '', key: '' }] = blueprint.certificates
+  const [pair] = blueprint.certificates
   return {
-    fallbackPem: { cert: files[cert] ?? '', key: files[key] ?? '' },
+    fallbackPem: pair === undefined ? null : { cert: files[pair.cert] ?? '', key: files[pair.key] ?? '' },
     contextFor(serverName) {
       const name = serverName.toLowerCase()
       const dot = name.indexOf('.')

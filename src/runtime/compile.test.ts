@@ -48,6 +48,7 @@ function compile(used: readonly object[], around: readonly object[] = []) {
       limits: options => ports.limits(options),
       files,
       identify: null,
+      challenges: null,
     },
     ...{
       upstreams: new Kept<KeptUpstream>(),

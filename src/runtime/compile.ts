@@ -12,6 +12,7 @@ import type { Layer, Step } from '../core/step.ts'
 import type { Upstream } from '../core/upstream.ts'
 import type { Kept } from './kept.ts'
 import { compileMatch } from './match.ts'
+import { answerChallenges } from './challenges.ts'
 import { compileRouter } from './router/router.ts'
 import { type StackedPolicy, stackPolicies } from './stack.ts'
 
@@ -36,6 +37,8 @@ export interface Kit {
   readonly watched: ReadonlyMap<string, { readonly id: number }>
   /** Texts of the files that blueprints name; they are part of what makes two upstreams the same. */
   readonly files: Readonly<Record<string, string>>
+  /** What proves names to ACME servers, by token; null where nothing is to be proven. */
+  readonly challenges: (() => ReadonlyMap<string, string>) | null
   /** Called on each call before it is routed, to give it its id and trace; null for nothing. */
   readonly identify: ((call: Call) => void) | null
   /** Keeps the values of a query parameter out of logs until it is closed. */
@@ -78,8 +81,9 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
     const endPorts: EndPorts = { ...kit.ports, upstream }
     const compilePolicy = createPolicyCompiler(blueprint, kit, things)
     const routes = blueprint.routes.map(route => compileRoute(route, kit, endPorts, compilePolicy))
+    const answer = createAnswer(blueprint, routes, kit.identify)
     return {
-      answer: createAnswer(blueprint, routes, kit.identify),
+      answer: kit.challenges === null ? answer : answerChallenges(kit.challenges, answer),
       ready: async () => void (await Promise.all([...held.values()].map(({ upstream }) => upstream.ready()))),
       release,
     }

@@ -77,6 +77,18 @@ export const metrics = {
     help: 'Connections accepted from clients.',
     labels: ['listener'],
   },
+  turnpike_acme_orders: {
+    type: 'counter',
+    unit: '',
+    help: 'Attempts to get a certificate by ACME, by name and outcome: `issued` or `failed`.',
+    labels: ['server_name', 'outcome'],
+  },
+  turnpike_acme_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'When the certificate of a name that was got by ACME ends, seconds since the Unix epoch; 0 for none.',
+    labels: ['server_name'],
+  },
   turnpike_proxy_header_refusals: {
     type: 'counter',
     unit: '',
@@ -285,7 +297,7 @@ export const metrics = {
   turnpike_config_version: {
     type: 'gauge',
     unit: '',
-    help: 'Number of the config in force; it grows by one with each reload that was taken.',
+    help: 'Number of the config in force; it grows by one with each reload that was taken, and with certificates got by ACME.',
     labels: [],
     merge: 'max',
   },

@@ -21,6 +21,7 @@ export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMet
     workers: () => fleet.status,
     upstreams: () => health.status,
     purge: purge => fleet.purge(purge),
+    certificates: () => gateway.certificates,
     reload: () => gateway.reload(),
     replaceWorker: id => fleet.replace(id, 'asked'),
   }

@@ -85,6 +85,12 @@ export class Crew {
     if (this.state === 'starting') this.state = 'serving'
   }
 
+  /** Resolves when the worker answers by these. */
+  async answerChallenges(answers: ReadonlyMap<string, string>): Promise<void> {
+    this.send({ kind: 'challenges', answers })
+    await this.#answer('challenges-known')
+  }
+
   /** Resolves when the worker has let go of what it prepared. */
   async abort(): Promise<void> {
     this.send({ kind: 'abort' })

@@ -53,6 +53,8 @@ export class Fleet {
   readonly #tickets = createTicketMemory()
   #rotation: { readonly everyMs: number; readonly timer: NodeJS.Timeout } | null = null
   readonly #crew = new Set<Crew>()
+  #challenges: ReadonlyMap<string, string> = new Map()
+  #challengesTold: Promise<void> = Promise.resolve()
   #edition: Edition | null = null
   #queue: Promise<unknown> = Promise.resolve()
   /** One purge at a time; none waits for a reload. */
@@ -114,6 +116,17 @@ export class Fleet {
     })
     this.#purging = done.catch(() => {})
     return done
+  }
+
+  /** Resolves when every worker proves names by these; workers that start later do from their start. */
+  answerChallenges(answers: ReadonlyMap<string, string>): Promise<void> {
+    this.#challenges = answers
+    const told = this.#challengesTold.then(async () => {
+      // One that ends meanwhile is asked nothing any more.
+      await Promise.allSettled([...this.#crew].map(crew => crew.answerChallenges(answers)))
+    })
+    this.#challengesTold = told
+    return told
   }
 
   /** Opens access logs anew after rotation. */
@@ -212,6 +225,7 @@ export class Fleet {
         counters: this.#counters,
         page,
         tickets: this.#tickets,
+        challenges: this.#challenges,
         extensions: this.#options.extensions,
         data: blueprint.data,
         memory: blueprint.memory,

@@ -11,12 +11,15 @@ import { ConfigWatch } from '../config/watch.ts'
 import { type AdminServer, startAdmin } from '../control/admin.ts'
 import type { ConfigStatus, ReloadOutcome } from '../control/admin-view.ts'
 import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
+import type { CertificateStatus } from '../core/certificate-status.ts'
 import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener-settings.ts'
 import { checkBlueprint, checkNames, namesOf, probePort } from './check.ts'
+import { GatewayCertificates } from './certificates.ts'
 import { GatewayConsumers } from './consumers.ts'
 import { Fleet } from './fleet.ts'
 import { extensionUrls, type Language, loadLanguage } from './language.ts'
+import type { Edition } from './messages.ts'
 import { createManagement } from './management.ts'
 import { MainMetrics } from './main-metrics.ts'
 import { TargetHealth } from './target-health.ts'
@@ -61,10 +64,13 @@ export class Gateway {
   readonly #fleet: Fleet
   readonly #metrics: MainMetrics
   readonly #consumers = new GatewayConsumers()
+  readonly #certificates: GatewayCertificates
   readonly #health: TargetHealth
   #watch: ConfigWatch | null = null
   #admin: AdminServer | null = null
   #resolved: Resolved | null = null
+  /** The config in force as the workers have it, but for certificates that come by themselves. */
+  #edition: Edition | null = null
   #blueprint: Blueprint | null = null
   #version = 0
   #loadedMs = 0
@@ -90,6 +96,11 @@ export class Gateway {
         })
       },
       onReplaced: reason => this.#metrics.replaced(reason),
+    })
+    this.#certificates = new GatewayCertificates({
+      ...{ log: options.log, meter: this.#metrics.meter },
+      answerChallenges: answers => this.#fleet.answerChallenges(answers),
+      changed: () => this.#renew(),
     })
   }
 
@@ -125,6 +136,11 @@ export class Gateway {
   /** Where the admin server listens, null without one. */
   get adminAddress(): { readonly host: string; readonly port: number } | null {
     return this.#admin
+  }
+
+  /** Names that get certificates by themselves, and how that goes. */
+  get certificates(): readonly CertificateStatus[] {
+    return this.#certificates.status
   }
 
   get fleet(): Fleet {
@@ -172,6 +188,7 @@ export class Gateway {
     await this.#reloading
     const cut = await this.#fleet.drain(drainMs)
     this.#health.close()
+    this.#certificates.close()
     await this.#admin?.close()
     this.#consumers.close()
     return cut
@@ -222,18 +239,38 @@ export class Gateway {
     const collisions = await this.#consumers.collisions(blueprint)
     if (collisions.length > 0) throw new ConfigRefused(collisions.map(problem => placed(problem, resolution)))
     const entries = await this.#consumers.entries(blueprint, resolution.files)
-    const version = this.#version + 1
     const watched = this.#health.memoriesFor(blueprint)
-    await this.#fleet.apply({ version, blueprint, files: resolution.files, entries, watched })
+    await this.#apply({ version: this.#version + 1, blueprint, files: resolution.files, entries, watched })
     this.#health.adopt(blueprint, resolution.files, watched)
     this.#consumers.store.adopt(entries)
     this.#warnOfLateChanges(resolution.blueprint)
-    this.#version = version
     this.#resolved = resolution
     this.#blueprint = blueprint
     this.#loadedMs = Date.now()
-    this.#metrics.applied(version)
+    this.#metrics.applied(this.#version)
     return true
+  }
+
+  async #apply(edition: Edition): Promise<void> {
+    await this.#fleet.apply(this.#certificates.into(edition))
+    this.#certificates.adopt(edition)
+    this.#edition = edition
+    this.#version = edition.version
+  }
+
+  /** Serves by the certificates of now. Reloads wait, and whoever asks for one meanwhile gets it behind this. */
+  async #renew(): Promise<void> {
+    while (this.#reloading !== null) await this.#reloading
+    if (this.#edition === null || this.#closing !== null) return
+    const applied = this.#apply({ ...this.#edition, version: this.#version + 1 })
+    this.#reloading = applied
+      .catch(() => {})
+      .then(() => (this.#isAgain ? this.#reloadUntilQuiet() : unchanged(this.#version)))
+      .finally(() => {
+        this.#reloading = null
+      })
+    await applied
+    this.#metrics.renewed(this.#version)
   }
 
   #isInForce(resolution: Resolved): boolean {
@@ -292,6 +329,10 @@ export class Gateway {
 
 function refused(version: number, reason: string): ReloadOutcome {
   return { result: 'refused', version, problems: [reason] }
+}
+
+function unchanged(version: number): ReloadOutcome {
+  return { result: 'unchanged', version, problems: [] }
 }
 
 function portKey(listener: ListenerBlueprint): string {

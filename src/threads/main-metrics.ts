@@ -31,6 +31,11 @@ export class MainMetrics {
     this.#reloadedAt.set(Date.now() / 1000)
   }
 
+  /** The config in force is served with other certificates. How the last reload went stays as it is. */
+  renewed(configVersion: number): void {
+    this.#version.set(configVersion)
+  }
+
   reloaded(result: 'taken' | 'unchanged' | 'refused', configVersion: number): void {
     this.meter.counter('turnpike_config_reloads', { result }).add(1)
     this.#version.set(configVersion)

@@ -17,6 +17,7 @@ export interface WorkerStart {
   readonly counters: CounterMemory
   readonly page: MetricPage
   readonly tickets: TicketMemory
+  readonly challenges: ReadonlyMap<string, string>
   /** URLs of modules that add policies and ends. */
   readonly extensions: readonly string[]
   /** Folder for data; null for none. */
@@ -61,6 +62,8 @@ export type ToWorker =
   | { readonly kind: 'drain'; readonly drainMs: number }
   | { readonly kind: 'reopen-log' }
   | { readonly kind: 'purge'; readonly purge: Purge }
+  /** What proves names to ACME servers from now on, by token. */
+  | { readonly kind: 'challenges'; readonly answers: ReadonlyMap<string, string> }
 
 export type FromWorker =
   | { readonly kind: 'started' }
@@ -68,6 +71,7 @@ export type FromWorker =
   | { readonly kind: 'prepared'; readonly version: number; readonly limits: WantedTables }
   | { readonly kind: 'refused'; readonly version: number; readonly reason: string }
   | { readonly kind: 'committed'; readonly version: number }
+  | { readonly kind: 'challenges-known' }
   /** What was prepared is gone, and its ports are closed. */
   | { readonly kind: 'aborted' }
   /** All calls are over, the worker exits. */

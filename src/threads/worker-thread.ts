@@ -64,14 +64,13 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     reader.close()
   })
   const core = new WorkerCore({
-    clock,
-    log,
-    meter,
+    ...{ clock, log, meter },
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
     ...{ deadlines, identities: directory.identities, denials: directory.denials },
     ...{ limits: (options, edition, keep) => limits.of(options, edition, keep), rows: name => limits.row(name) },
     language: await loadLanguage(data.extensions),
-    ...{ tickets: data.tickets, sharedClock: time, marks: new Marks(data.marks, data.counters.seed) },
+    ...{ tickets: data.tickets, challenges: data.challenges },
+    ...{ sharedClock: time, marks: new Marks(data.marks, data.counters.seed) },
   })
   setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
@@ -139,6 +138,9 @@ async function obey({ core, limits, log, post }: Inside, message: ToWorker): Pro
     }
     case 'purge':
       return post({ kind: 'purged', count: core.purges.purge(message.purge) })
+    case 'challenges':
+      core.challenges = message.answers
+      return post({ kind: 'challenges-known' })
     case 'reopen-log':
       return core.reopenLog().catch((error: unknown) => log.error({ err: error }, 'the access log cannot be reopened'))
   }

@@ -44,6 +44,8 @@ export interface WorkerPorts {
   readonly rows: SharedRows
   readonly language: Language
   readonly tickets: TicketMemory
+  /** What proves names to ACME servers when the worker starts. */
+  readonly challenges: ReadonlyMap<string, string>
   readonly marks: Marks
   /** Runs alike in all threads. */
   readonly sharedClock: SharedClock
@@ -67,6 +69,8 @@ interface Prepared {
 export class WorkerCore {
   readonly deadlines: DeadlineTable
   readonly purges: Purges = new Purges()
+  /** What proves names to ACME servers, by token. */
+  challenges: ReadonlyMap<string, string>
   readonly #ports: WorkerPorts
   readonly #inner: Ports
   readonly #edge: ListenerPorts
@@ -87,6 +91,7 @@ export class WorkerCore {
 
   constructor(ports: WorkerPorts) {
     this.#ports = ports
+    this.challenges = ports.challenges
     this.deadlines = ports.deadlines
     this.#inner = { ...ports, deadlines: this.deadlines, random: Math.random }
     this.#outside = new OutsideClient({ clock: ports.clock, deadlines: this.deadlines, meter: ports.meter })
@@ -224,6 +229,7 @@ export class WorkerCore {
         return this.#trackUpstream(createHttpUpstream(name, definition, pem, share, this.#inner))
       },
       files,
+      challenges: blueprint.acme === null ? null : () => this.challenges,
       identify: this.#createIdentify(blueprint.telemetry),
       hideParameter: name => this.#hidden.hide(name),
     })

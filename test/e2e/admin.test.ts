@@ -62,6 +62,7 @@ async function withAdmin(
     }),
     workers: () => [{ id: 0, state: 'serving', configVersion: 3, startedAt: '2026-11-23T00:00:00.000Z' }],
     upstreams: () => [],
+    certificates: () => [],
     reload: async () => state.outcome,
     replaceWorker: async id => {
       state.replaced.push(id)

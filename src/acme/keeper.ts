@@ -1,0 +1,185 @@
+// Keeps certificates for a set of names: gets those that are missing, renews them in time, waits longer after each failure.
+
+import type { CertificateStatus } from '../core/certificate-status.ts'
+import type { Clock, Counter, Gauge, Log, Meter } from '../core/ports.ts'
+import { IssueFailed, type Issue } from './issuer.ts'
+import { judgePair, type Pair, type Validity } from './pair.ts'
+import type { Vault } from './vault.ts'
+
+export interface KeeperPorts {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Log
+  readonly meter: Meter
+  readonly vault: Vault
+  readonly issue: Issue
+  /** Told when there are other pairs; resolves when they are served. */
+  changed(): Promise<void>
+  /** Calls back once, unless what it returns is called before. */
+  startTimer(ms: number, callback: () => void): () => void
+}
+
+export interface KeeperTimes {
+  /** Null: a third of the certificate's life. */
+  readonly renewBeforeMs: number | null
+  /** After the first failure. */
+  readonly retryMs: number
+}
+
+const retryMsMax = 6 * 3_600_000
+/** Timers do not go as far as certificates, and clocks are set. */
+const lookMsMax = 3_600_000
+
+/** Times are those of the wall: certificates end by it. */
+interface Kept {
+  readonly name: string
+  pair: Pair | null
+  validity: Validity | null
+  dueMs: number
+  failures: number
+  lastError: string
+  readonly expiry: Gauge
+  readonly issued: Counter
+  readonly failed: Counter
+}
+
+/** Owns its timer until `close`. */
+export class CertificateKeeper {
+  readonly #ports: KeeperPorts
+  readonly #times: KeeperTimes
+  #kept = new Map<string, Kept>()
+  #stopTimer: (() => void) | null = null
+  #isAtWork = false
+  #isClosed = false
+
+  /** Reads what is kept of these names; asks for nothing before `start`. */
+  constructor(names: readonly string[], times: KeeperTimes, ports: KeeperPorts) {
+    this.#ports = ports
+    this.#times = times
+    for (const name of names) this.#kept.set(name, this.#read(name))
+  }
+
+  /** The pair of a name, once there is one. */
+  pair(name: string): Pair | null {
+    return this.#kept.get(name)?.pair ?? null
+  }
+
+  get status(): CertificateStatus[] {
+    return [...this.#kept.values()].map(({ name, validity, dueMs, failures, lastError }) => ({
+      name,
+      state: failures > 0 ? 'failing' : validity === null ? 'waiting' : 'issued',
+      notAfter: validity === null ? null : new Date(validity.toMs).toISOString(),
+      nextAttempt: new Date(dueMs).toISOString(),
+      failures,
+      lastError,
+    }))
+  }
+
+  /** Begins to get and renew; to be called when challenges can be answered. */
+  start(): void {
+    void this.#work()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#stopTimer?.()
+    for (const { expiry } of this.#kept.values()) expiry.set(0)
+  }
+
+  #read(name: string): Kept {
+    const { clock, log, meter, vault } = this.#ports
+    const kept: Kept = {
+      ...{ name, pair: null, validity: null, dueMs: clock.wall(), failures: 0, lastError: '' },
+      expiry: meter.gauge('turnpike_acme_certificate_expiry_timestamp_seconds', { server_name: name }),
+      issued: meter.counter('turnpike_acme_orders', { server_name: name, outcome: 'issued' }),
+      failed: meter.counter('turnpike_acme_orders', { server_name: name, outcome: 'failed' }),
+    }
+    try {
+      const pair = vault.pair(name)
+      if (pair !== null) this.#take(kept, pair)
+    } catch (error) {
+      log.warn({ err: error, name }, `acme: what is kept for ${name} is of no use; another certificate is asked for`)
+    }
+    return kept
+  }
+
+  #take(kept: Kept, pair: Pair): void {
+    const validity = judgePair(pair, kept.name)
+    const lifeMs = validity.toMs - validity.fromMs
+    // One that is renewed for most of its life would be renewed all the time.
+    const beforeMs = Math.min(this.#times.renewBeforeMs ?? lifeMs / 3, lifeMs / 2)
+    Object.assign(kept, { pair, validity, failures: 0, lastError: '' })
+    // Up to a tenth earlier, so that gateways that began together do not renew together.
+    kept.dueMs = validity.toMs - beforeMs * (1 + 0.1 * this.#ports.random())
+    kept.expiry.set(validity.toMs / 1000)
+  }
+
+  /** One name after the other: a server counts how much is asked of it at once. */
+  async #work(): Promise<void> {
+    if (this.#isAtWork || this.#isClosed) return
+    this.#isAtWork = true
+    this.#stopTimer?.()
+    for (const kept of this.#kept.values()) {
+      if (kept.dueMs > this.#ports.clock.wall()) continue
+      await this.#renew(kept)
+      if (this.#isClosed) return
+    }
+    this.#isAtWork = false
+    const nextMs = Math.min(...[...this.#kept.values()].map(({ dueMs }) => dueMs))
+    const waitMs = Math.min(lookMsMax, Math.max(0, nextMs - this.#ports.clock.wall()))
+    this.#stopTimer = this.#ports.startTimer(waitMs, () => void this.#work())
+  }
+
+  async #renew(kept: Kept): Promise<void> {
+    const { issue, log, vault } = this.#ports
+    const { name } = kept
+    try {
+      const pair = await issue(name)
+      if (this.#isClosed) return
+      this.#take(kept, pair)
+      // Whatever the server gave: it is not asked again at once.
+      kept.dueMs = Math.max(kept.dueMs, this.#ports.clock.wall() + this.#times.retryMs)
+      kept.issued.add(1)
+      log.info({ name, notAfter: new Date(kept.validity?.toMs ?? 0).toISOString() }, `acme: ${name} has a certificate`)
+      await this.#keep(vault, name, pair)
+    } catch (error) {
+      if (!this.#isClosed) this.#failed(kept, error)
+    }
+  }
+
+  async #keep(vault: Vault, name: string, pair: Pair): Promise<void> {
+    const { log } = this.#ports
+    try {
+      vault.keepPair(name, pair)
+    } catch (error) {
+      log.error({ err: error, name }, `acme: the certificate of ${name} could not be written down; a restart asks anew`)
+    }
+    try {
+      await this.#ports.changed()
+    } catch (error) {
+      log.error({ err: error, name }, `acme: the certificate of ${name} could not be put in force`)
+    }
+  }
+
+  #failed(kept: Kept, error: unknown): void {
+    const { clock, log, random } = this.#ports
+    kept.failures++
+    kept.failed.add(1)
+    kept.lastError = error instanceof Error ? error.message : String(error)
+    const grownMs = Math.min(retryMsMax, this.#times.retryMs * 2 ** Math.min(kept.failures - 1, 30))
+    const askedMs = error instanceof IssueFailed ? error.retryAfterMs : 0
+    const waitMs = Math.max(askedMs, grownMs * (0.8 + 0.4 * random()))
+    kept.dueMs = clock.wall() + waitMs
+    const until =
+      kept.validity === null ? 'it has none' : `it has one until ${new Date(kept.validity.toMs).toISOString()}`
+    log.warn(
+      {
+        name: kept.name,
+        failures: kept.failures,
+        nextAttempt: new Date(kept.dueMs).toISOString(),
+        reason: kept.lastError,
+      },
+      `acme: no certificate for ${kept.name} (${until}): ${kept.lastError}`,
+    )
+  }
+}
