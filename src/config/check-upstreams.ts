@@ -23,6 +23,7 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
         span: hashBy.keySpan ?? hashBy.span,
       })
     }
+    checkProtocol(upstream, findings)
     checkBoundedLoad(upstream, findings)
     checkHealth(upstream, findings)
     checkResilience(upstream, findings)
@@ -41,6 +42,18 @@ function checkCertificate(name: string, tls: Found | null, findings: Finding[]):
   if (tls === null || tls.isBroken || (textOf(cert) === null) === (textOf(key) === null)) return
   const message = `the upstream \`${name}\` needs \`cert\` and \`key\` together`
   findings.push({ message, hint: 'Write both, or none.', span: headSpan((textOf(cert) === null ? key : cert) ?? tls) })
+}
+
+/** A PROXY header speaks for a connection, and over HTTP/2 the calls of many clients share one. */
+function checkProtocol(upstream: Found, findings: Finding[]): void {
+  const [protocol, proxied] = [partOf(upstream, 'protocol'), partOf(upstream, 'proxyProtocol')]
+  if (protocol === null || proxied === null || protocol.isBroken || !isWritten(proxied)) return
+  if (protocol.value === 'http1') return
+  findings.push({
+    message: `\`proxyProtocol\` does not go with \`protocol: ${String(protocol.value)}\``,
+    hint: 'A PROXY header says who the client of a connection is, and clients share those of HTTP/2. Leave one of them out.',
+    span: proxied.keySpan ?? proxied.span,
+  })
 }
 
 function checkBoundedLoad(upstream: Found, findings: Finding[]): void {

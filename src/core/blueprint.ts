@@ -242,6 +242,11 @@ export const targetSchema = Shorthand(
 
 export const upstreamSchema = Fields({
   targets: Type.Array(targetSchema, { minItems: 1, description: 'Servers that answer alike.' }),
+  protocol: Choice(['http1', 'http2', 'auto'], {
+    default: 'http1',
+    description:
+      'What is spoken to the targets. `http2` goes without asking to `http://` targets; `auto` asks those with `https` by ALPN.',
+  }),
   balance: Choice(['round-robin', 'least-request', 'random', 'hash'], {
     default: 'least-request',
     description: 'How a target is chosen; `least-request` takes the less busy of two drawn by weight.',

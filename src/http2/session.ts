@@ -112,9 +112,14 @@ export class Session implements FrameTaker {
     if (this.outbox.isFlooded && !this.isOver) this.calm('heldFrames')
   }
 
+  /** Whether there are numbers left for streams of ours, and the peer takes any. */
+  get canOpen(): boolean {
+    return !this.isOver && !this.isPeerLeaving && this.#nextId <= windowMax
+  }
+
   /** Opens a stream; null where the connection can take no more for good. To be followed by a head. */
   open(handler: StreamHandler): Stream | null {
-    if (this.isOver || this.isPeerLeaving || this.#nextId > windowMax) return null
+    if (!this.canOpen) return null
     const stream = new Stream(this.#nextId, this.outbox.streamWindow, this.#options.window)
     this.#nextId += 2
     stream.handler = handler

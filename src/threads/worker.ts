@@ -225,7 +225,7 @@ export class WorkerCore {
         const pem = upstreamPem(definition.tls, files)
         const memory = watched.get(name)
         const watch = memory === undefined ? null : { memory, clock: this.#ports.sharedClock }
-        const share = { ordinal, workers, scratch: this.#scratch, rows, watch }
+        const share = { ordinal, workers, scratch: this.#scratch, http2Memory: this.#http2Memory, rows, watch }
         return this.#trackUpstream(createHttpUpstream(name, definition, pem, share, this.#inner))
       },
       files,

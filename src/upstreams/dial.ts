@@ -19,10 +19,13 @@ export interface DialOptions {
 export class Dialer {
   readonly #address: EndpointAddress
   readonly #options: DialOptions
+  readonly #protocols: string[]
   #session: Buffer | null = null
 
-  constructor(address: EndpointAddress, options: DialOptions) {
+  /** `protocols` are offered by ALPN, the preferred one first. */
+  constructor(address: EndpointAddress, options: DialOptions, protocols: string[]) {
     this.#address = address
+    this.#protocols = protocols
     this.#options = options
   }
 
@@ -56,7 +59,7 @@ export class Dialer {
       ...throughPreface(this.#target(), preface),
       ...upstreamTlsOptions(blueprint.tls, pem, this.#address.hostname),
       ...(this.#session !== null && { session: this.#session }),
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: this.#protocols,
     })
     socket.setNoDelay(true)
     socket.on('session', session => {

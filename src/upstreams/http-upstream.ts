@@ -1,10 +1,12 @@
-// An upstream of HTTP/1.1 targets as one worker sees it: endpoints with pools under one share of the ceilings.
+// An upstream as one worker sees it: endpoints with pools under one share of the ceilings.
 
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
+import type { SharedMemory } from '../http2/shared-memory.ts'
 import { lookupAll } from './lookup.ts'
-import { Pool, type PoolShare } from './pool.ts'
+import { openEndpoint } from './open-endpoint.ts'
+import type { PoolShare } from './pool.ts'
 import { ProxiedPools } from './proxied-pools.ts'
 import { createUpstream, type OwnedUpstream, type Watch } from './upstream.ts'
 import type { UpstreamPem } from './upstream-tls.ts'
@@ -16,6 +18,8 @@ export interface WorkerShare {
   readonly workers: number
   /** One buffer for all plain sockets of the worker to read into. */
   readonly scratch: Buffer
+  /** What HTTP/2 connections share. */
+  readonly http2Memory: SharedMemory
   /** Null where nobody watches the targets. */
   readonly watch: Watch | null
   /** Numbers that all workers share. */
@@ -37,7 +41,7 @@ export function createHttpUpstream(
     rows: worker.rows,
     open: (address, weight) =>
       blueprint.proxyProtocol === null
-        ? new Pool(address, weight, { ...options, preface: null }, ports)
+        ? openEndpoint(address, weight, { ...options, preface: null }, ports)
         : new ProxiedPools(address, weight, { ...options, version: blueprint.proxyProtocol }, ports),
   })
   const gauges = createGauges(name, ports)
@@ -70,6 +74,8 @@ function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerS
     pendingMax: evenShare(pending, worker),
     connections: 0,
     scratch: worker.scratch,
+    http2Memory: worker.http2Memory,
+    http2Hit: meter.counter('turnpike_ceiling_hits', { ceiling: 'upstream-http2', name }),
     idle: 0,
     pending: 0,
     starved: new Set(),

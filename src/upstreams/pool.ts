@@ -7,9 +7,11 @@ import { Failure } from '../core/failure.ts'
 import type { Clock, Counter, Deadlines, Ports, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
+import type { SharedMemory } from '../http2/shared-memory.ts'
 import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
-import { Dialer, type DialOptions, isTlsError } from './dial.ts'
+import { connectFailure, open } from './connect.ts'
+import { Dialer, type DialOptions } from './dial.ts'
 import type { Endpoint, EndpointAddress } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
 
@@ -28,7 +30,11 @@ export interface PoolShare {
   readonly opened: Counter
   readonly connectFailures: Counter
   /** Pools with calls that found no room under the ceiling. */
-  readonly starved: Set<Pool>
+  readonly starved: Set<{ roomMade(): void }>
+  /** What HTTP/2 connections of this worker share. */
+  readonly http2Memory: SharedMemory
+  /** A server did on an HTTP/2 connection what none should do so often. */
+  readonly http2Hit: Counter
   readonly connectionsHit: Counter
   readonly pendingHit: Counter
 }
@@ -113,7 +119,7 @@ export class Pool implements Endpoint {
     this.deadlines = ports.deadlines
     this.timeouts = options.blueprint.timeouts
     this.#options = options
-    this.#dialer = new Dialer(address, options)
+    this.#dialer = new Dialer(address, options, ['http/1.1'])
   }
 
   /** Those that wait for a connection count too: a target that accepts none is a busy one. */
@@ -290,31 +296,17 @@ export class Pool implements Endpoint {
     this.#options.share.connections++
     let connection: UpstreamConnection | null = null
     const socket = this.#dialer.dial(bytes => connection?.received(bytes) ?? true)
-    const watch: Timed = {
-      dueMs: this.clock.now() + this.timeouts.connect,
-      slot: -1,
-      due: () => socket.destroy(new Failure('upstream-connect-timeout', { detail: this.label, retryable: 'yes' })),
-    }
-    this.deadlines.add(watch)
-    let error: Error | null = null
-    const failed = (thrown: Error) => {
-      error = thrown
-    }
-    const closed = () => {
-      this.deadlines.remove(watch)
-      this.#connecting--
-      this.#options.share.connections--
-      this.#options.share.connectFailures.add(1)
-      this.#connectFailed(error)
-    }
-    socket.on('error', failed)
-    socket.on('close', closed)
-    socket.once(this.scheme === 'https' ? 'secureConnect' : 'connect', () => {
-      this.deadlines.remove(watch)
-      socket.off('error', failed)
-      socket.off('close', closed)
-      this.#connecting--
-      connection = this.#connected(socket)
+    open(socket, this, {
+      connected: () => {
+        this.#connecting--
+        connection = this.#connected(socket)
+      },
+      failed: error => {
+        this.#connecting--
+        this.#options.share.connections--
+        this.#options.share.connectFailures.add(1)
+        this.#connectFailed(error)
+      },
     })
   }
 
@@ -329,19 +321,8 @@ export class Pool implements Endpoint {
   /** A failed attempt fails one waiting call; the others have attempts of their own. */
   #connectFailed(error: Error | null): void {
     const waiting = this.#waiting[0]
-    if (waiting !== undefined && this.#waiting.length > this.#connecting) waiting.fail(this.#connectFailure(error))
+    if (waiting !== undefined && this.#waiting.length > this.#connecting) waiting.fail(connectFailure(this, error))
     this.#connectForWaiting()
     for (const pool of this.#options.share.starved) pool.roomMade()
-  }
-
-  #connectFailure(error: Error | null): Failure {
-    if (error instanceof Failure) return error
-    const detail = `${this.label}: ${error?.message ?? 'closed while connecting'}`
-    const isTls = this.scheme === 'https' && isTlsError(error)
-    return new Failure(isTls ? 'upstream-tls-failed' : 'upstream-connect-failed', {
-      detail,
-      cause: error,
-      retryable: 'yes',
-    })
   }
 }

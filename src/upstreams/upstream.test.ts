@@ -12,6 +12,7 @@ const plain: UpstreamBlueprint = {
     { url: 'http://10.0.0.1:9001', weight: 1, priority: 0 },
     { url: 'http://10.0.0.2:9001', weight: 1, priority: 0 },
   ],
+  protocol: 'http1',
   balance: 'round-robin',
   ...{ hashBy: null, boundedLoad: null },
   ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },

@@ -3,8 +3,10 @@
 import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Counter, Ports } from '../../core/ports.ts'
 import { ownProxyHeader } from '../../http/proxy-header.ts'
+import { SharedMemory } from '../../http2/shared-memory.ts'
 import type { EndpointAddress } from '../endpoint.ts'
-import { Pool, type PoolShare } from '../pool.ts'
+import { openEndpoint } from '../open-endpoint.ts'
+import type { PoolShare } from '../pool.ts'
 import { createGrpcCheck } from './grpc-check.ts'
 import { createHttpCheck } from './http-check.ts'
 import { type UpstreamPem, upstreamTlsOptions } from '../upstream-tls.ts'
@@ -36,12 +38,13 @@ export function createCheckOpener(
     ...{ connectionsMax: Infinity, pendingMax: Infinity, connections: 0, idle: 0, pending: 0 },
     ...{ opened: uncounted, connectFailures: uncounted, connectionsHit: uncounted, pendingHit: uncounted },
     ...{ scratch: Buffer.allocUnsafeSlow(scratchBytes), starved: new Set() },
+    ...{ http2Memory: new SharedMemory(setImmediate), http2Hit: uncounted },
   }
   const { timeout } = health
   const timeouts = { connect: timeout, response: timeout, idle: timeout, keepAlive: 1, call: null }
   const options = { name, blueprint: { ...blueprint, timeouts }, pem, share }
   return address => {
     const checked = { ...address, port: health.port ?? address.port }
-    return createHttpCheck(new Pool(checked, 1, { ...options, preface: prefaceOf(address) }, ports), health, ports)
+    return createHttpCheck(openEndpoint(checked, 1, { ...options, preface: prefaceOf(address) }, ports), health, ports)
   }
 }

@@ -1,0 +1,233 @@
+// One call on a stream to an upstream: the request written as frames, the reply read.
+
+import { Body, type Sink } from '../core/body.ts'
+import type { Abandonable, Call } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
+import type { Headers } from '../core/headers.ts'
+import { Reply } from '../core/reply.ts'
+import type { ReplyHead } from '../http/reply.ts'
+import { ErrorCode } from '../http2/protocol.ts'
+import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
+import type { Stream, StreamHandler } from '../http2/stream.ts'
+import type { Http2UpstreamConnection } from './http2-connection.ts'
+
+/** A server that answers with nothing but interim replies is broken. */
+const interimRepliesMax = 64
+/** How long a call with `Expect: 100-continue` waits for the interim reply before its body is sent all the same. */
+const continueMs = 1_000
+
+/** Lives from the moment the call is written until its stream is closed. */
+export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Abandonable {
+  readonly call: Call
+  readonly sentMs: number
+  dueMs: number
+  readonly #connection: Http2UpstreamConnection
+  readonly #resolve: (reply: Reply) => void
+  readonly #reject: (failure: Failure) => void
+  #stream: Stream | null = null
+  #body: StreamBody | null = null
+  #isRequestSent = false
+  #awaitsContinue = false
+  #isAnswered = false
+  #isOver = false
+  #interimReplies = 0
+
+  constructor(
+    connection: Http2UpstreamConnection,
+    call: Call,
+    resolve: (reply: Reply) => void,
+    reject: (failure: Failure) => void,
+  ) {
+    this.#connection = connection
+    this.call = call
+    this.#resolve = resolve
+    this.#reject = reject
+    this.sentMs = connection.pool.clock.now()
+    this.dueMs = this.sentMs + connection.pool.timeouts.response
+  }
+
+  /** Writes the call on a new stream. */
+  begin(stream: Stream): void {
+    const { call } = this
+    this.#stream = stream
+    call.onAbandon(this)
+    if (this.#isOver) return
+    const isEnd = call.body.isEmpty
+    this.#writeHead(stream, isEnd)
+    if (isEnd) {
+      this.#isRequestSent = true
+      return
+    }
+    this.#awaitsContinue = call.expectsContinue
+    if (this.#awaitsContinue) this.dueMs = this.sentMs + continueMs
+    else call.body.pipe(this)
+  }
+
+  head(head: ReplyHead, isEnd: boolean): void {
+    if (head.status < 200) return this.#informed(head)
+    const { call } = this
+    const hasBody = call.method !== 'HEAD' && head.status !== 204 && head.status !== 304
+    const { contentLength } = head
+    let body = Body.empty
+    if (!hasBody && contentLength >= 0) head.headers.add('content-length', String(contentLength))
+    if (!isEnd && this.#stream !== null) {
+      if (hasBody) this.#stream.owed = contentLength
+      this.#body = new StreamBody(this.#connection.session, this.#stream, this)
+      body = new Body(hasBody ? contentLength : -1, this.#body)
+    } else if (hasBody && contentLength > 0) {
+      throw new Failure('upstream-malformed-reply', { detail: 'a body that is not there' })
+    }
+    const { pool } = this.#connection
+    const nowMs = pool.clock.now()
+    this.#isAnswered = true
+    call.upstreamMs += nowMs - this.sentMs
+    this.dueMs = nowMs + pool.timeouts.idle
+    this.#resolve(new Reply(head.status, head.headers, body))
+  }
+
+  data(chunk: Buffer): void {
+    this.#moved()
+    this.#body?.push(chunk)
+  }
+
+  ended(trailers: Headers | null): void {
+    this.#body?.finish(trailers)
+    if (this.#isOver || this.#isRequestSent) return this.#over()
+    // Answered before the request was sent whole: the rest of it is of no use.
+    this.#over()
+    if (!this.#awaitsContinue) this.call.body.cancel()
+    if (this.#stream !== null) this.#connection.session.reset(this.#stream, ErrorCode.noError)
+  }
+
+  broke(_: number, isUnseen: boolean, why: string): void {
+    if (this.#isOver) return
+    const detail = `${this.#connection.pool.label}: ${why}`
+    if (this.#isAnswered) return this.#stop(new Failure('upstream-reply-cut-short', { detail }))
+    // RFC 9113 §8.7: what was certainly not looked at can be sent again, whatever it is.
+    if (isUnseen) return this.#stop(new Failure('upstream-stale', { detail, retryable: 'yes' }))
+    this.#stop(new Failure('upstream-reset', { detail, retryable: 'if-idempotent' }))
+  }
+
+  drained(): void {
+    if (this.#isOver) return
+    this.#moved()
+    if (this.#stream?.isLocalEnded === true) this.#isRequestSent = true
+    else if (!this.#isRequestSent) this.call.body.resume()
+  }
+
+  /** The connection's beat, once `dueMs` has passed. */
+  due(nowMs: number): void {
+    if (this.#isOver) return
+    const { timeouts, label } = this.#connection.pool
+    if (this.#awaitsContinue) return this.#continue()
+    if (this.#body?.isHeldBack === true) {
+      this.dueMs = nowMs + timeouts.idle
+      return
+    }
+    if (!this.#isAnswered && !this.#isRequestSent && this.#stream?.isWaiting !== true) {
+      // It is the client that is slow to send; its own deadline is for its connection to mind.
+      this.dueMs = nowMs + timeouts.response
+      return
+    }
+    const detail = `${label}: ${this.#isAnswered ? 'the reply stopped moving' : 'no reply in time'}`
+    const code = this.#isAnswered ? 'upstream-reply-cut-short' : 'upstream-timeout'
+    this.fail(new Failure(code, { detail, retryable: this.#isAnswered ? 'no' : 'if-idempotent' }))
+    this.#connection.suspect(this.sentMs)
+  }
+
+  abandoned(reason: Failure): void {
+    this.fail(reason)
+  }
+
+  /** Sink of the request body. */
+  write(chunk: Buffer): boolean {
+    if (this.#isOver || this.#stream === null) return false
+    if (chunk.length === 0) return true
+    this.#moved()
+    return this.#connection.session.outbox.data(this.#stream, chunk)
+  }
+
+  end(trailers: Headers | null): void {
+    if (this.#isOver || this.#isRequestSent || this.#stream === null) return
+    this.#moved()
+    this.#connection.session.end(this.#stream, trailers)
+    this.#isRequestSent = this.#stream.isLocalEnded
+  }
+
+  /** Breaks the exchange off: the request body failed, the call was abandoned, or its time is over. */
+  fail(failure: Failure): void {
+    if (this.#isOver) return
+    if (this.#stream !== null) this.#connection.session.reset(this.#stream, ErrorCode.cancel)
+    this.#stop(failure)
+  }
+
+  bodyWanted(): void {}
+
+  bodyCancelled(): void {
+    if (this.#isOver || this.#body?.isReceived === true) return
+    this.#over()
+    if (!this.#isRequestSent && !this.#awaitsContinue) this.call.body.cancel()
+    if (this.#stream !== null) this.#connection.session.reset(this.#stream, ErrorCode.cancel)
+  }
+
+  #writeHead(stream: Stream, isEnd: boolean): void {
+    const { call } = this
+    const { session, pool } = this.#connection
+    const { encoder } = session.outbox
+    const { list } = call.headers
+    const host = call.headers.get('host') ?? pool.hostField
+    encoder.start()
+    encoder.field(':method', call.method)
+    encoder.field(':scheme', pool.scheme)
+    encoder.field(':path', call.target)
+    encoder.field(':authority', host)
+    for (let i = 1; i < list.length; i += 3) {
+      if (list[i] !== 'host') encoder.field(list[i] as string, list[i + 1] as string)
+    }
+    if (call.acceptsTrailers) encoder.field('te', 'trailers')
+    if (!isEnd && call.body.length >= 0) encoder.field('content-length', String(call.body.length))
+    else if (isEnd && anticipatesContent(call.method)) encoder.field('content-length', '0')
+    if (!isEnd && call.expectsContinue) encoder.field('expect', '100-continue')
+    session.outbox.head(stream, isEnd)
+  }
+
+  #informed(head: ReplyHead): void {
+    if (++this.#interimReplies > interimRepliesMax) {
+      throw new Failure('upstream-malformed-reply', { detail: 'too many interim replies' })
+    }
+    if (head.status === 100) this.#continue()
+    else this.call.inform?.(head.status, head.headers)
+  }
+
+  #continue(): void {
+    if (!this.#awaitsContinue) return
+    this.#awaitsContinue = false
+    this.#moved()
+    this.call.body.pipe(this)
+  }
+
+  /** The request or the reply is moving: what is to come next is waited for from here on. */
+  #moved(): void {
+    const { clock, timeouts } = this.#connection.pool
+    this.dueMs = clock.now() + (this.#isAnswered ? timeouts.idle : timeouts.response)
+  }
+
+  #stop(failure: Failure): void {
+    this.#over()
+    if (!this.#isRequestSent && failure.source === 'upstream' && !this.#awaitsContinue) this.call.body.cancel()
+    if (this.#isAnswered) return this.#body?.fail(failure)
+    this.#isAnswered = true
+    this.call.upstreamMs += this.#connection.pool.clock.now() - this.sentMs
+    this.#reject(failure)
+  }
+
+  #over(): void {
+    this.#isOver = true
+    this.call.offAbandon(this)
+  }
+}
+
+/** RFC 9110 §8.6: methods whose meaning anticipates content say that there is none. */
+function anticipatesContent(method: string): boolean {
+  return method === 'POST' || method === 'PUT' || method === 'PATCH'
+}

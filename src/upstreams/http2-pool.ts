@@ -1,0 +1,244 @@
+// The HTTP/2 connections of one worker to one address: few, shared by many calls.
+
+import type { Socket } from 'node:net'
+import type { UpstreamBlueprint } from '../core/blueprint.ts'
+import type { Abandonable, Call } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
+import type { Clock, Deadlines, Log, Ports, Timed } from '../core/ports.ts'
+import type { Reply } from '../core/reply.ts'
+import { defaultLimits, type HeadLimits } from '../http/limits.ts'
+import type { SharedMemory } from '../http2/shared-memory.ts'
+import { agreedProtocol, connectFailure, open } from './connect.ts'
+import { Dialer } from './dial.ts'
+import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { Http2UpstreamConnection } from './http2-connection.ts'
+import type { PoolOptions } from './pool.ts'
+
+/** The endpoint of one address. Calls go to the first connection with room, so that there are no more than are needed. */
+export class Http2Pool implements Endpoint {
+  readonly id: string
+  readonly scheme: 'http' | 'https'
+  readonly hostname: string
+  readonly address: string
+  readonly port: number
+  /** For log texts. */
+  readonly label: string
+  /** What stands for Host where a call has none (HTTP/1.0). */
+  readonly hostField: string
+  weight: number
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly log: Log
+  readonly timeouts: UpstreamBlueprint['timeouts']
+  readonly headLimits: HeadLimits = defaultLimits
+  readonly memory: SharedMemory
+  readonly #options: PoolOptions
+  readonly #dialer: Dialer
+  readonly #connections: Http2UpstreamConnection[] = []
+  readonly #waiting: Waiting[] = []
+  #exchanges = 0
+  #connecting = 0
+  #isClosed = false
+
+  constructor(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports) {
+    this.id = address.id
+    this.scheme = address.scheme
+    this.hostname = address.hostname
+    this.address = address.address
+    this.port = address.port
+    this.weight = weight
+    this.label = `${address.hostname}:${address.port} (${address.address})`
+    this.hostField = `${address.hostname}:${address.port}`
+    this.clock = ports.clock
+    this.deadlines = ports.deadlines
+    this.log = ports.log
+    this.timeouts = options.blueprint.timeouts
+    this.memory = options.share.http2Memory
+    this.#options = options
+    this.#dialer = new Dialer(address, options, ['h2'])
+  }
+
+  get active(): number {
+    return this.#exchanges + this.#waiting.length
+  }
+
+  send(call: Call, isFresh: boolean): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (call.abandonReason !== null) return reject(call.abandonReason)
+      // RFC 9110 §7.8: what cannot be upgraded goes on as it is.
+      if (call.upgrade !== '') call.upgrade = ''
+      const connection = isFresh || this.#waiting.length > 0 ? undefined : this.#roomiest()
+      if (connection === undefined) this.#wait(call, isFresh, resolve, reject)
+      else this.#start(connection, call, resolve, reject)
+    })
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#options.share.starved.delete(this)
+    for (const connection of [...this.#connections]) connection.retire()
+  }
+
+  exchangeOver(): void {
+    this.#exchanges--
+  }
+
+  /** A connection has room for a call, or there is room for a connection. */
+  roomMade(): void {
+    while (this.#waiting.length > 0) {
+      const started = this.#waiting.find(waiting => this.#startWaiting(waiting))
+      if (started === undefined) break
+    }
+    this.#connectForWaiting()
+  }
+
+  /** A connection is closed. */
+  lost(connection: Http2UpstreamConnection): void {
+    const { share } = this.#options
+    const place = this.#connections.indexOf(connection)
+    if (place !== -1) this.#connections.splice(place, 1)
+    this.deadlines.remove(connection)
+    share.connections--
+    share.idle--
+    if (!connection.isReady) this.#connectFailed(this.#notHttp2())
+    this.#connectForWaiting()
+    for (const pool of share.starved) pool.roomMade()
+  }
+
+  /** A connection has lost its last call, or got its first. */
+  idleChanged(change: 1 | -1): void {
+    this.#options.share.idle += change
+  }
+
+  /** The server did what no server should do so often. */
+  hitBound(): void {
+    this.#options.share.http2Hit.add(1)
+  }
+
+  #roomiest(): Http2UpstreamConnection | undefined {
+    return this.#connections.find(({ room }) => room > 0)
+  }
+
+  #start(
+    connection: Http2UpstreamConnection,
+    call: Call,
+    resolve: (reply: Reply) => void,
+    reject: (failure: Failure) => void,
+  ): void {
+    this.#exchanges++
+    call.upstream = this.#options.name
+    connection.begin(call, resolve, reject)
+  }
+
+  #startWaiting(waiting: Waiting): boolean {
+    const { share } = this.#options
+    // Where there can be no further connection, one in use must do.
+    const needsFresh = waiting.needsFresh && share.connections < share.connectionsMax
+    const connection = this.#connections.find(({ room, isUsed }) => room > 0 && !(needsFresh && isUsed))
+    if (connection === undefined) return false
+    this.#leave(waiting)
+    this.#start(connection, waiting.call, waiting.resolve, waiting.reject)
+    return true
+  }
+
+  #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
+    const { share } = this.#options
+    if (share.connections >= share.connectionsMax && this.#connecting === 0) {
+      share.starved.add(this)
+      share.connectionsHit.add(1)
+      if (share.pending >= share.pendingMax) {
+        share.pendingHit.add(1)
+        return reject(new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }))
+      }
+    }
+    const late = `${this.label}: waited too long for a connection`
+    const waiting: Waiting = {
+      ...{ call, needsFresh: isFresh, resolve, reject, slot: -1, dueMs: this.clock.now() + this.timeouts.response },
+      due: () => this.#failWaiting(waiting, new Failure('upstream-busy', { detail: late })),
+      abandoned: reason => this.#failWaiting(waiting, reason),
+    }
+    share.pending++
+    this.#waiting.push(waiting)
+    this.deadlines.add(waiting)
+    call.onAbandon(waiting)
+    this.#connectForWaiting()
+  }
+
+  #failWaiting(waiting: Waiting, failure: Failure): void {
+    this.#leave(waiting)
+    waiting.reject(failure)
+  }
+
+  #leave(waiting: Waiting): void {
+    const { share } = this.#options
+    share.pending--
+    this.deadlines.remove(waiting)
+    waiting.call.offAbandon(waiting)
+    this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
+    if (this.#waiting.length === 0) share.starved.delete(this)
+  }
+
+  /** One connection at a time: the first that is there may have room for all that wait. */
+  #connectForWaiting(): void {
+    const { share } = this.#options
+    if (this.#waiting.length === 0 || this.#connecting > 0 || share.connections >= share.connectionsMax) return
+    if (this.#connections.some(({ isReady }) => !isReady)) return
+    this.#connect()
+  }
+
+  #connect(): void {
+    const { share } = this.#options
+    let connection: Http2UpstreamConnection | null = null
+    this.#connecting++
+    share.connections++
+    const socket = this.#dialer.dial(bytes => connection?.received(bytes) ?? true)
+    open(socket, this, {
+      connected: () => {
+        this.#connecting--
+        if (this.scheme === 'https' && agreedProtocol(socket) !== 'h2') return this.#isNotHttp2(socket)
+        connection = new Http2UpstreamConnection(this, socket)
+        share.opened.add(1)
+        share.idle++
+        this.#connections.push(connection)
+        this.deadlines.add(connection)
+        this.roomMade()
+        if (this.#isClosed) connection.retire()
+      },
+      failed: error => {
+        this.#connecting--
+        share.connections--
+        share.connectFailures.add(1)
+        this.#connectFailed(connectFailure(this, error))
+      },
+    })
+  }
+
+  #isNotHttp2(socket: Socket): void {
+    const { share } = this.#options
+    socket.on('error', () => {})
+    socket.destroy()
+    share.connections--
+    share.connectFailures.add(1)
+    this.#connectFailed(this.#notHttp2())
+  }
+
+  /** No call was sent to such a server. */
+  #notHttp2(): Failure {
+    const detail = `${this.label}: the server does not speak HTTP/2`
+    return new Failure('upstream-connect-failed', { detail, retryable: 'yes' })
+  }
+
+  /** Nobody who waited for it has another. */
+  #connectFailed(failure: Failure): void {
+    for (const waiting of [...this.#waiting]) this.#failWaiting(waiting, failure)
+    for (const pool of this.#options.share.starved) pool.roomMade()
+  }
+}
+
+/** A call waiting for a connection. */
+interface Waiting extends Timed, Abandonable {
+  readonly call: Call
+  readonly needsFresh: boolean
+  readonly resolve: (reply: Reply) => void
+  readonly reject: (failure: Failure) => void
+}

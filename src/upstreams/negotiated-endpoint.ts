@@ -1,0 +1,116 @@
+// A target whose protocol is asked for: HTTP/2 or HTTP/1.1, by ALPN.
+
+import type { Call } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
+import type { Ports } from '../core/ports.ts'
+import type { Reply } from '../core/reply.ts'
+import { agreedProtocol, connectFailure, open } from './connect.ts'
+import { Dialer } from './dial.ts'
+import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { Http2Pool } from './http2-pool.ts'
+import { Pool, type PoolOptions } from './pool.ts'
+
+/** How long what a target chose holds; a server may be replaced by another. */
+const askedAgainMs = 60_000
+
+/**
+ * Asks by a connection that is used for nothing else, before the first call and then once a minute while there are calls. What
+ * is found out goes for new calls; those under way stay where they are.
+ */
+export class NegotiatedEndpoint implements Endpoint {
+  readonly id: string
+  readonly scheme: 'http' | 'https'
+  readonly hostname: string
+  readonly address: string
+  readonly port: number
+  readonly #options: PoolOptions
+  readonly #ports: Ports
+  readonly #http1: Pool
+  readonly #http2: Http2Pool
+  readonly #dialer: Dialer
+  #weight: number
+  #chosen: Endpoint | null = null
+  #asking: Promise<Endpoint> | null = null
+  #askAgainMs = 0
+  #waiting = 0
+
+  constructor(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports) {
+    this.id = address.id
+    this.scheme = address.scheme
+    this.hostname = address.hostname
+    this.address = address.address
+    this.port = address.port
+    this.#weight = weight
+    this.#options = options
+    this.#ports = ports
+    this.#http1 = new Pool(address, weight, options, ports)
+    this.#http2 = new Http2Pool(address, weight, options, ports)
+    this.#dialer = new Dialer(address, options, ['h2', 'http/1.1'])
+  }
+
+  get weight(): number {
+    return this.#weight
+  }
+
+  set weight(weight: number) {
+    this.#weight = weight
+    this.#http1.weight = weight
+    this.#http2.weight = weight
+  }
+
+  get active(): number {
+    return this.#waiting + this.#http1.active + this.#http2.active
+  }
+
+  async send(call: Call, isFresh: boolean): Promise<Reply> {
+    // An upgrade is a matter of HTTP/1.1.
+    if (call.upgrade !== '') return this.#http1.send(call, isFresh)
+    const chosen = this.#chosen
+    if (chosen === null) {
+      this.#waiting++
+      const endpoint = await this.#askOnce().finally(() => this.#waiting--)
+      return endpoint.send(call, isFresh)
+    }
+    if (this.#ports.clock.now() > this.#askAgainMs) this.#askOnce().catch(() => {})
+    return chosen.send(call, isFresh).catch((thrown: unknown) => {
+      // No connection: perhaps the target no longer speaks what it chose.
+      if (Failure.from(thrown).retryable === 'yes') this.#askAgainMs = 0
+      throw thrown
+    })
+  }
+
+  close(): void {
+    this.#http1.close()
+    this.#http2.close()
+  }
+
+  #askOnce(): Promise<Endpoint> {
+    return (this.#asking ??= this.#ask().finally(() => {
+      this.#asking = null
+    }))
+  }
+
+  #ask(): Promise<Endpoint> {
+    const { blueprint, share } = this.#options
+    const { clock, deadlines } = this.#ports
+    const label = `${this.hostname}:${this.port} (${this.address})`
+    const opening = { scheme: this.scheme, label, clock, deadlines, timeouts: blueprint.timeouts }
+    const socket = this.#dialer.dial(() => true)
+    return new Promise<Endpoint>((resolve, reject) => {
+      open(socket, opening, {
+        connected: () => {
+          const chosen = agreedProtocol(socket) === 'h2' ? this.#http2 : this.#http1
+          this.#chosen = chosen
+          this.#askAgainMs = clock.now() + askedAgainMs
+          socket.on('error', () => {})
+          socket.destroy()
+          resolve(chosen)
+        },
+        failed: error => {
+          share.connectFailures.add(1)
+          reject(connectFailure(opening, error))
+        },
+      })
+    })
+  }
+}
