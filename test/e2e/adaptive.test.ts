@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { ChildServer } from '../tools/child-server.ts'
+import { ChildServer, drowning } from '../tools/child-server.ts'
 import { type Ends, flood, quantile } from '../tools/flood.ts'
 import { Program } from '../tools/program.ts'
 
@@ -13,20 +13,6 @@ const upstream = (url: string) => ({ targets: [url], timeouts: { call: '300ms' }
 const shareOf = ({ byOutcome, goodMs }: Ends) => goodMs.length / Object.values(byOutcome).reduce((sum, n) => sum + n, 0)
 
 describe('adaptive limit', () => {
-  // Four calls at once, 20 ms each, and a line for the others that does not know when nobody waits any more.
-  const drowning = `(() => {
-    let busy = 0
-    const line = []
-    const next = () => {
-      while (busy < 4 && line.length > 0) {
-        const response = line.shift()
-        busy++
-        setTimeout(() => { busy--; response.end('done'); next() }, 20)
-      }
-    }
-    return (_, response) => { line.push(response); next() }
-  })()`
-
   test('a service whose latency grows with its load: with the limit it goes on answering, without it drowns', {
     timeout: 60_000,
   }, async () => {

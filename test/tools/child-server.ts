@@ -37,3 +37,17 @@ export class ChildServer implements AsyncDisposable {
     await exited
   }
 }
+
+/** Handles four calls at once, 20 ms each; the others stand in a line that does not know when nobody waits any more. */
+export const drowning = `(() => {
+  let busy = 0
+  const line = []
+  const next = () => {
+    while (busy < 4 && line.length > 0) {
+      const response = line.shift()
+      busy++
+      setTimeout(() => { busy--; response.end('done'); next() }, 20)
+    }
+  }
+  return (_, response) => { line.push(response); next() }
+})()`

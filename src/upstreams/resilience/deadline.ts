@@ -1,8 +1,8 @@
 // Tells the upstream how much time a call has left, so that it does not work on for nobody.
 
-import type { Call } from '../core/call.ts'
-import type { Clock } from '../core/ports.ts'
-import type { Layer } from '../core/step.ts'
+import type { Call } from '../../core/call.ts'
+import type { Clock } from '../../core/ports.ts'
+import type { Layer } from '../../core/step.ts'
 
 export interface DeadlineTeller {
   /** Takes the field off each call; what a trusted proxy says in it brings the deadline forward. */

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Call } from '../core/call.ts'
-import { Failure } from '../core/failure.ts'
-import { Reply } from '../core/reply.ts'
-import type { Step } from '../core/step.ts'
+import type { Call } from '../../core/call.ts'
+import { Failure } from '../../core/failure.ts'
+import { Reply } from '../../core/reply.ts'
+import type { Step } from '../../core/step.ts'
 import { createBreaker } from './breaker.ts'
 import type { BreakerRules } from './breaker-state.ts'
-import { createCall, FakePorts, FakeRow, failure } from './fakes.ts'
+import { createCall, FakePorts, FakeRow, failure } from '../fakes.ts'
 
 const plain: BreakerRules = { failures: 0.5, slow: null, window: 6000, minimum: 4, open: 5000, probes: 2 }
 

@@ -1,7 +1,7 @@
 // Whether a breaker lets calls through: one state for all worker threads, changed under a lock, read without.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
-import type { SharedRow } from '../core/shared-row.ts'
+import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import type { SharedRow } from '../../core/shared-row.ts'
 
 export type BreakerRules = NonNullable<UpstreamBlueprint['breaker']>
 
@@ -68,17 +68,17 @@ export class BreakerState {
   }
 
   /** How a call ended that was let through. */
-  record(ticket: number, isBad: boolean, isSlow: boolean): void {
+  record(ticket: number, isBad: boolean, isSlow: boolean, nowMs: number): void {
     if (!this.#open()) return
     const { numbers } = this.#row
     const at = this.#at
     const before = numbers[at + modeField] as BreakerModeNumber
     let share = noShare
     if (ticket === passes) {
-      if (before === BreakerMode.closed) share = this.#count(isBad, isSlow)
+      if (before === BreakerMode.closed) share = this.#count(isBad, isSlow, nowMs)
     } else if (before === BreakerMode.halfOpen && ticket === numbers[at + phaseField]) {
       if (isBad || isSlow) {
-        this.#trip()
+        this.#trip(nowMs)
         share = { failures: isBad ? 1 : 0, slow: isSlow ? 1 : 0 }
       } else if (add(numbers, at + goodField, 1) >= this.#rules.probes) {
         this.#clear()
@@ -143,10 +143,10 @@ export class BreakerState {
     return add(numbers, at + phaseField, 1)
   }
 
-  #count(isBad: boolean, isSlow: boolean): { failures: number; slow: number } {
+  #count(isBad: boolean, isSlow: boolean, nowMs: number): { failures: number; slow: number } {
     const { numbers } = this.#row
     const first = this.#at + slotsField
-    const slot = first + this.#roll() * slotFields
+    const slot = first + this.#roll(nowMs) * slotFields
     add(numbers, slot, 1)
     if (isBad) add(numbers, slot + 1, 1)
     if (isSlow) add(numbers, slot + 2, 1)
@@ -162,14 +162,14 @@ export class BreakerState {
     }
     if (calls < this.#rules.minimum) return noShare
     const share = { failures: failures / calls, slow: slow / calls }
-    if (share.failures >= this.#rules.failures || share.slow >= this.#slowShare) this.#trip()
+    if (share.failures >= this.#rules.failures || share.slow >= this.#slowShare) this.#trip(nowMs)
     return share
   }
 
   /** Empties slots that time has passed over, and says which one is counted into now. */
-  #roll(): number {
+  #roll(nowMs: number): number {
     const { numbers } = this.#row
-    const now = Math.floor(this.#row.now() / this.#slotMs)
+    const now = Math.floor(nowMs / this.#slotMs)
     const last = numbers[this.#at + slotField] as number
     for (let slot = Math.max(last + 1, now - slotCount + 1); slot <= now; slot++) {
       const at = this.#at + slotsField + (slot % slotCount) * slotFields
@@ -179,10 +179,10 @@ export class BreakerState {
     return Math.max(now, last) % slotCount
   }
 
-  #trip(): void {
+  #trip(nowMs: number): void {
     const { numbers } = this.#row
     numbers[this.#at + modeField] = BreakerMode.open
-    numbers[this.#at + untilField] = this.#row.now() + this.#rules.open
+    numbers[this.#at + untilField] = nowMs + this.#rules.open
     this.#clear()
   }
 

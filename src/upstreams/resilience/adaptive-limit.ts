@@ -5,8 +5,8 @@
 // is multiplied by their ratio. So that the lowest does not drift up with the load, it is measured anew now and then with few
 // calls at once. From Netflix's comes that a limit which nobody uses does not grow.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
-import type { SharedRow } from '../core/shared-row.ts'
+import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import type { SharedRow } from '../../core/shared-row.ts'
 
 export type AdaptiveRules = NonNullable<UpstreamBlueprint['adaptive']>
 
@@ -67,9 +67,18 @@ export class AdaptiveLimit {
     return this.#at === -1 ? 0 : (this.#row.numbers[this.#at + lowestField] as number)
   }
 
+  /**
+   * Whether to measure a call that begins now. Hot path: where there are samples enough, taking the time and the lock for each
+   * further one would cost more than it tells.
+   */
+  get isCurious(): boolean {
+    if (this.#at === -1) return true
+    const count = this.#row.numbers[this.#at + countField] as number
+    return count <= samplesMax * 2 || this.#random() < furtherShare
+  }
+
   /** A call ended whose latency says something; `underWay` calls were at the upstream then, this one among them. */
   sample(startedMs: number, endedMs: number, underWay: number): void {
-    if (this.#at !== -1 && this.#isKnownWell() && this.#random() > furtherShare) return
     if (!this.#open()) return
     const { numbers } = this.#row
     const at = this.#at
@@ -84,11 +93,6 @@ export class AdaptiveLimit {
       if (count >= measureSamples || sinceMs > measureMsMax) this.#endMeasurement(endedMs)
     } else if (sinceMs >= windowMs && count >= windowSamples) this.#endWindow(endedMs)
     this.#row.close()
-  }
-
-  /** There are samples enough, and taking the lock for each further one would cost more than it tells. */
-  #isKnownWell(): boolean {
-    return (this.#row.numbers[this.#at + countField] as number) > samplesMax * 2
   }
 
   #keep(latencyMs: number): void {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Headers } from '../core/headers.ts'
-import { Reply } from '../core/reply.ts'
+import { Headers } from '../../core/headers.ts'
+import { Reply } from '../../core/reply.ts'
 import { createDeadlineTeller } from './deadline.ts'
-import { createCall, FakeTime } from './fakes.ts'
+import { createCall, FakeTime } from '../fakes.ts'
 
 const header = 'X-Envoy-Expected-Rq-Timeout-Ms'
 const key = header.toLowerCase()

@@ -1,11 +1,11 @@
 // The adaptive limit of an upstream: calls beyond what it can take are turned away at once, those that matter least first.
 
-import type { Call } from '../core/call.ts'
-import type { Ports } from '../core/ports.ts'
-import { type Priority, priority } from '../core/priority.ts'
-import { Reply } from '../core/reply.ts'
-import type { SharedRow } from '../core/shared-row.ts'
-import type { Layer } from '../core/step.ts'
+import type { Call } from '../../core/call.ts'
+import type { Ports } from '../../core/ports.ts'
+import { type Priority, priority } from '../../core/priority.ts'
+import { Reply } from '../../core/reply.ts'
+import type { SharedRow } from '../../core/shared-row.ts'
+import type { Layer } from '../../core/step.ts'
 import { AdaptiveLimit, type AdaptiveRules } from './adaptive-limit.ts'
 import { isTimeout, verdictOfReply } from './outcome.ts'
 
@@ -27,6 +27,8 @@ export interface Adaptive {
 /** How much of the limit calls of a priority may fill: what is left is kept free for those above. */
 const shares: Readonly<Record<Priority, number>> = { high: 1, normal: 0.9, low: 0.6 }
 
+const unmeasured = -1
+
 /** A call holds its place until the head of its reply came, so that event streams do not use the limit up. */
 export function createAdaptive({ name, rules, row, ports }: AdaptiveOptions): Adaptive {
   const { meter, random, shared } = ports
@@ -38,7 +40,7 @@ export function createAdaptive({ name, rules, row, ports }: AdaptiveOptions): Ad
   const sheds = { high: shed('high'), normal: shed('normal'), low: shed('low') }
 
   function end(startedMs: number, isSample: boolean): void {
-    if (isSample) limit.sample(startedMs, row.now(), underWay.taken())
+    if (isSample && startedMs !== unmeasured) limit.sample(startedMs, row.now(), underWay.taken())
     underWay.give()
   }
 
@@ -49,7 +51,7 @@ export function createAdaptive({ name, rules, row, ports }: AdaptiveOptions): Ad
         sheds[rank].add(1)
         return Promise.resolve(refuse(call, name))
       }
-      const startedMs = row.now()
+      const startedMs = limit.isCurious ? row.now() : unmeasured
       return next(call).then(
         reply => {
           end(startedMs, verdictOfReply(reply) === 'good')

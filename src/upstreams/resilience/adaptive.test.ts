@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Call } from '../core/call.ts'
-import { Failure } from '../core/failure.ts'
-import type { SharedCounter } from '../core/ports.ts'
-import { type Priority, priority } from '../core/priority.ts'
-import { Reply } from '../core/reply.ts'
+import type { Call } from '../../core/call.ts'
+import { Failure } from '../../core/failure.ts'
+import type { SharedCounter } from '../../core/ports.ts'
+import { type Priority, priority } from '../../core/priority.ts'
+import { Reply } from '../../core/reply.ts'
 import { createAdaptive } from './adaptive.ts'
 import type { AdaptiveRules } from './adaptive-limit.ts'
-import { createCall, FakePorts, FakeRow, failure } from './fakes.ts'
+import { createCall, FakePorts, FakeRow, failure } from '../fakes.ts'
 
 /** Numbers from 0 to 1 that repeat from run to run. */
 function numbers(): () => number {

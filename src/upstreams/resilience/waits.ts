@@ -1,6 +1,6 @@
 // Waits of about the same length, of which most are called off: one timer for all of them.
 
-import type { StartTimer } from './pause.ts'
+import type { StartTimer } from '../pause.ts'
 
 /** Something that waits in a line, and its neighbours there. Only `Waits` writes them. */
 export interface Waiting {

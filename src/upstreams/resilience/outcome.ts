@@ -1,8 +1,8 @@
 // What the end of a call says about the upstream.
 
-import type { FailureCode } from '../core/codes.ts'
-import type { Reply } from '../core/reply.ts'
-import { Failure } from '../core/failure.ts'
+import type { FailureCode } from '../../core/codes.ts'
+import type { Reply } from '../../core/reply.ts'
+import { Failure } from '../../core/failure.ts'
 
 /** `none`: it was the client or the gateway itself, and the upstream is not to blame. */
 export type Verdict = 'good' | 'bad' | 'none'

@@ -1,22 +1,22 @@
 // Hedging: a call whose reply is late is sent once more, elsewhere, and the first good answer counts (Dean and Barroso, "The
 // Tail at Scale", 2013).
 
-import { Body } from '../core/body.ts'
-import type { Abandonable, Call } from '../core/call.ts'
-import { copyBody } from '../core/copied-body.ts'
-import { defineFact, type Fact } from '../core/facts.ts'
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
-import { Failure } from '../core/failure.ts'
-import type { Counter, Ports } from '../core/ports.ts'
-import { Reply } from '../core/reply.ts'
-import type { Layer, Step } from '../core/step.ts'
-import type { Budget } from './budget.ts'
-import { isIdempotent } from './conditions.ts'
-import type { Endpoint } from './endpoint.ts'
+import { Body } from '../../core/body.ts'
+import type { Abandonable, Call } from '../../core/call.ts'
+import { copyBody } from '../../core/copied-body.ts'
+import { defineFact, type Fact } from '../../core/facts.ts'
+import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import { Failure } from '../../core/failure.ts'
+import type { Counter, Ports } from '../../core/ports.ts'
+import { Reply } from '../../core/reply.ts'
+import type { Layer, Step } from '../../core/step.ts'
+import type { Budget } from '../budget.ts'
+import { isIdempotent } from '../conditions.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { Latencies } from './latencies.ts'
 import { verdictOfReply } from './outcome.ts'
-import type { StartTimer } from './pause.ts'
-import { replayBytesMax } from './replay.ts'
+import type { StartTimer } from '../pause.ts'
+import { replayBytesMax } from '../replay.ts'
 import { type Waiting, Waits } from './waits.ts'
 
 export type HedgeRules = NonNullable<UpstreamBlueprint['hedge']>
@@ -181,12 +181,13 @@ class Race implements Abandonable, Waiting, Rivals {
     const { latencies, waits, ports, won, lost, failed } = this.#track
     waits.remove(this)
     const call = this.#call
-    const tookMs = ports.clock.now() - this.#startedMs
     // Of a first try that is given up here it is known that it would have taken longer.
-    if (isGood) latencies?.add(tookMs)
-    if (this.#second !== null && call.abandonReason === null) (isGood ? (isFirst ? lost : won) : failed).add(1)
-    call.upstreamMs += isFirst ? one.upstreamMs : tookMs
-    if (isGood) this.#giveUpOthers(one)
+    if (isGood && latencies?.isCurious) latencies.add(ports.clock.now() - this.#startedMs)
+    if (this.#second !== null) {
+      if (call.abandonReason === null) (isGood ? (isFirst ? lost : won) : failed).add(1)
+      if (isGood) this.#giveUpOther(one)
+    }
+    call.upstreamMs += isFirst ? one.upstreamMs : ports.clock.now() - this.#startedMs
     const settled = isGood ? outcome : this.#better(outcome)
     if (settled instanceof Reply) this.#resolve(settled)
     else this.#reject(settled)
@@ -202,7 +203,7 @@ class Race implements Abandonable, Waiting, Rivals {
     return first
   }
 
-  #giveUpOthers(winner: Call): void {
+  #giveUpOther(winner: Call): void {
     if (this.#outcome instanceof Reply) this.#outcome.body.cancel()
     ;(winner === this.#first ? this.#second : this.#first)?.abandon(overtaken)
   }

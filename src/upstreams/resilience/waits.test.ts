@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FakeTime } from './fakes.ts'
+import { FakeTime } from '../fakes.ts'
 import { type Waiting, Waits } from './waits.ts'
 
 function setUp() {

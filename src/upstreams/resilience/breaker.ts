@@ -1,10 +1,10 @@
 // The breaker of an upstream: while too many calls fail or are slow, further ones are refused at once.
 
-import type { Call } from '../core/call.ts'
-import type { Counter, Ports } from '../core/ports.ts'
-import { Reply } from '../core/reply.ts'
-import type { SharedRow } from '../core/shared-row.ts'
-import type { Layer } from '../core/step.ts'
+import type { Call } from '../../core/call.ts'
+import type { Counter, Ports } from '../../core/ports.ts'
+import { Reply } from '../../core/reply.ts'
+import type { SharedRow } from '../../core/shared-row.ts'
+import type { Layer } from '../../core/step.ts'
 import { BreakerMode, type BreakerModeNumber, type BreakerRules, BreakerState, refused } from './breaker-state.ts'
 import { type Verdict, verdictOfFailure, verdictOfReply } from './outcome.ts'
 
@@ -32,8 +32,9 @@ export function createBreaker({ name, rules, row, ports }: BreakerOptions): Brea
   const slowMs = rules.slow?.over ?? Infinity
 
   function end(ticket: number, startedMs: number, verdict: Verdict): void {
-    if (verdict === 'none') state.release(ticket)
-    else state.record(ticket, verdict === 'bad', slowMs !== Infinity && row.now() - startedMs > slowMs)
+    if (verdict === 'none') return state.release(ticket)
+    const nowMs = row.now()
+    state.record(ticket, verdict === 'bad', nowMs - startedMs > slowMs, nowMs)
   }
 
   const layer: Layer = next =>
