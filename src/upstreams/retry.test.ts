@@ -19,14 +19,8 @@ const reset = failure('upstream-reset', 'if-idempotent')
 const timeout = failure('upstream-timeout', 'if-idempotent')
 
 /** A sender over endpoints `a`, `b`, … that play these scripts, each picked in turn. */
-function setUp(
-  scripts: readonly Act[][],
-  retry: Partial<Retry> | null = null,
-  callMs: number | null = null,
-  noEndpoint: Failure | Reply = failure('upstream-unresolved'),
-) {
+function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, callMs: number | null = null) {
   const ports = new FakePorts()
-  const told: string[] = []
   const endpoints = scripts.map((acts, i) => new FakeEndpoint('abcdefgh'[i] ?? '', 1, [...acts]))
   const send = createSender({
     name: 'catalog',
@@ -34,13 +28,13 @@ function setUp(
     budget: retry === null || retry.attempts === 0 ? null : createBudget(retry.budget ?? 1),
     callMs,
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
-    noEndpoint: () => noEndpoint,
-    observe: (_, { id }, outcome) => told.push(`${id} ${outcome instanceof Reply ? outcome.status : outcome.code}`),
+    noEndpoint: () => failure('upstream-unresolved'),
+    observe: null,
     ports,
     startTimer: ports.time.startTimer,
   })
   const sent = () => endpoints.map(endpoint => endpoint.sent.length)
-  return { ports, endpoints, send, sent, told }
+  return { ports, endpoints, send, sent }
 }
 
 async function textOf(reply: Promise<Reply>): Promise<string> {
@@ -62,34 +56,6 @@ test('a call that succeeds is sent once', async () => {
 test('no endpoint: rejects with the reason', async () => {
   const { send } = setUp([])
   await assert.rejects(send(createCall()), withCode('upstream-unresolved'))
-})
-
-test('no endpoint: where that is a reply, it is the answer, also after a try', async () => {
-  const sick = Reply.problem('upstream-unhealthy')
-  const { send, endpoints } = setUp([[connectFailed]], { on: ['connect-failure'] }, null, sick)
-  endpoints.length = 0
-  assert.equal(await send(createCall()), sick)
-  const late = setUp([[connectFailed]], { on: ['connect-failure'] }, null, sick)
-  const reply = late.send(createCall())
-  late.endpoints.length = 0
-  assert.equal(await reply, sick)
-})
-
-test('the observer is told how each try ended', async () => {
-  const { send, told } = setUp([[200, stale, connectFailed], [503]], { attempts: 2, on: ['connect-failure', '503'] })
-  await send(createCall())
-  assert.deepEqual(told.splice(0), ['a 200'])
-  // Stale, then again on a fresh connection, which fails; then another endpoint, then the first once more.
-  assert.equal(await textOf(send(createCall())), '200 a')
-  assert.deepEqual(told, ['a upstream-stale', 'a upstream-connect-failed', 'b 503', 'a 200'])
-})
-
-test('a reply that is no HTTP is tried again like a reset, but only for methods that are safe to repeat', async () => {
-  const malformed = failure('upstream-malformed-reply')
-  const { send, sent } = setUp([[malformed, malformed], []], { on: ['reset'] })
-  assert.equal(await textOf(send(createCall())), '200 b')
-  await assert.rejects(send(createCall({ method: 'POST' })), withCode('upstream-malformed-reply'))
-  assert.deepEqual(sent(), [2, 1])
 })
 
 test('what is no Failure becomes one', async () => {
