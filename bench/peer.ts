@@ -14,6 +14,8 @@ export interface Setup {
     | { readonly kind: 'key'; readonly consumers: number }
     | { readonly kind: 'token'; readonly jwks: string }
     | null
+  /** Replies are kept for ten minutes and answered from memory or disk, whatever the proxy has. */
+  readonly isCaching: boolean
   /** Number of routes `/r0/…`, `/r1/…`; 0 for one route that takes everything. */
   readonly routes: number
   readonly workers: number

@@ -3,9 +3,14 @@
 import type { Load } from './load/wrk.ts'
 import type { Peer, Setup } from './peer.ts'
 
-export type Shape = Pick<Setup, 'hasPolicies' | 'identity' | 'routes' | 'workers'> & { readonly hasTls: boolean }
+export type Shape = Pick<Setup, 'hasPolicies' | 'identity' | 'isCaching' | 'routes' | 'workers'> & {
+  readonly hasTls: boolean
+}
 
-export const plainShape: Shape = { hasPolicies: false, identity: null, routes: 0, workers: 1, hasTls: false }
+export const plainShape: Shape = {
+  ...{ hasPolicies: false, identity: null, isCaching: false },
+  ...{ routes: 0, workers: 1, hasTls: false },
+}
 
 /** One row of a table: a peer in a shape. */
 export interface Candidate {

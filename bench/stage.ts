@@ -76,9 +76,7 @@ export class Stage {
       return file
     }
     const tls = shape.hasTls ? writeCertificate(write) : null
-    const { hasPolicies, identity, routes, workers } = shape
-    const upstreamPort = this.#upstreamPort
-    const setup: Setup = { port, upstreamPort, tls, hasPolicies, identity, routes, workers, folder, write }
+    const setup: Setup = { ...shape, port, upstreamPort: this.#upstreamPort, tls, folder, write }
     const words = peer.command(setup)
     if (words === null) {
       this.left.push(`${label}: has nothing like this`)

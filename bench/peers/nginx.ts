@@ -30,7 +30,7 @@ export function frame(setup: Pick<Setup, 'folder'> & { workers: number }, http: 
 }
 
 function config(setup: Setup): string {
-  const { port, upstreamPort, tls, hasPolicies, routes } = setup
+  const { port, upstreamPort, tls, hasPolicies, isCaching, routes } = setup
   const secure = tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};` : ''
   const pass = 'proxy_pass http://upstream;'
   const locations = Array.from({ length: routes }, (_, i) => `location /r${i}/ { ${pass} }`)
@@ -39,16 +39,22 @@ function config(setup: Setup): string {
     `
     upstream upstream { server 127.0.0.1:${upstreamPort}; keepalive 128; keepalive_requests 1000000000; }
     ${hasPolicies ? policyTables : ''}
+    ${isCaching ? `proxy_cache_path ${setup.folder}/cache keys_zone=replies:10m max_size=64m;` : ''}
     server {
       listen 127.0.0.1:${port} ${tls ? 'ssl' : ''} backlog=4096; ${secure}
       proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
       proxy_request_buffering off; client_max_body_size ${hasPolicies ? '1m' : '0'};
       ${hasPolicies ? policyRules : ''}
+      ${isCaching ? caching : ''}
       ${routes > 0 ? locations.join('\n') : `location / { ${pass} }`}
     }`,
   )
 }
+
+/** As Turnpike keeps them: one question for all who wait, and the descriptors of what is kept stay open. */
+const caching = `
+  proxy_cache replies; proxy_cache_valid 200 10m; proxy_cache_lock on; open_file_cache max=1000;`
 
 const policyTables = `
   map $http_origin $cors { default ""; https://shop.example $http_origin; }

@@ -21,7 +21,7 @@ export const turnpike: Peer = {
 }
 
 function config(setup: Setup): object {
-  const { port, upstreamPort, tls, hasPolicies, identity, routes, workers } = setup
+  const { port, upstreamPort, tls, hasPolicies, identity, isCaching, routes, workers } = setup
   const matches = routes > 0 ? Array.from({ length: routes }, (_, i) => `/r${i}/**`) : ['/**']
   const listener = {
     port,
@@ -34,6 +34,7 @@ function config(setup: Setup): object {
     workers,
     upstreams: { upstream: { targets: [`http://127.0.0.1:${upstreamPort}`] } },
     ...(hasPolicies && { policies }),
+    ...(isCaching && { policies: [{ cache: { ttl: { '200': '10m' } } }] }),
     ...(identity !== null && guarded(setup, identity)),
     routes: matches.map(match => ({ match: { path: match }, forward: 'upstream' })),
   }

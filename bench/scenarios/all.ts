@@ -1,6 +1,7 @@
 // Every scenario, in the order of the report.
 
 import type { Scenario } from '../scenario.ts'
+import { cacheHits } from './cache-hits.ts'
 import { idleConnections } from './idle-connections.ts'
 import { figures } from './figures.ts'
 import { apiKeys, tokens } from './identity.ts'
@@ -15,6 +16,7 @@ import { twoWorkers } from './two-workers.ts'
 export const scenarios: readonly Scenario[] = [
   plain,
   policies,
+  cacheHits,
   apiKeys,
   tokens,
   tls,

@@ -3,8 +3,7 @@
 import type { Headers } from '../../core/headers.ts'
 
 /** What became of a call; also the values of the metric. */
-export const outcomes = ['hit', 'stale', 'revalidated', 'collapsed', 'miss', 'bypass'] as const
-export type CacheOutcome = (typeof outcomes)[number]
+export type CacheOutcome = 'hit' | 'stale' | 'revalidated' | 'collapsed' | 'miss' | 'bypass'
 
 /** Why a call went on (RFC 9211 §2.2). */
 export type Forwarded = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'stale' | 'request'

@@ -1,6 +1,5 @@
 // The policy `cache`: keeps replies and answers with them, as a shared cache of RFC 9111.
 
-import { createHash } from 'node:crypto'
 import { definePolicy } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { createCaching, type CachingPorts } from './caching.ts'
@@ -19,12 +18,10 @@ export const cache = definePolicy({
     const { purges, meter, replyBytes } = ports
     const store = ports.keep(`replies ${replyBytes}`, () => new ReplyStore(replyBytes, purges, meter))
     // Replies outlive a reload, but not a change of what their key says or leaves out.
-    const scope = createHash('sha256')
-      .update(JSON.stringify([place.key, given]))
-      .digest('base64')
+    const scope = store.scopeOf(JSON.stringify([place.key, given]))
     const caching: CachingPorts = {
       ...{ clock: ports.clock, deadlines: ports.deadlines, marks: ports.marks, log: ports.log, meter },
-      ...{ store, keys: compileKeys(scope, given.key), route: place.route },
+      ...{ store, keys: compileKeys(scope, place.route === '', given.key), route: place.route },
     }
     return createCaching(given, caching)
   },

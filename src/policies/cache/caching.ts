@@ -7,7 +7,7 @@ import type { Reply } from '../../core/reply.ts'
 import type { Layer, Step } from '../../core/step.ts'
 import { type Asked, readAsked } from './asked.ts'
 import { compileBypass } from './bypass.ts'
-import { addCacheStatus, type CacheNote, type CacheOutcome, type Forwarded, outcomes } from './cache-status.ts'
+import { addCacheStatus, type CacheNote, type CacheOutcome, type Forwarded } from './cache-status.ts'
 import { createFetcher } from './fetcher.ts'
 import { createInvalidation, placeOf } from './invalidation.ts'
 import type { Judgement } from './judge.ts'
@@ -114,11 +114,17 @@ export type Note = (outcome: CacheOutcome, reply: Reply, status: CacheNote | nul
 
 /** Counts what became of a call, and writes it into the reply where that is wanted. */
 function createNotes(name: string | null, { meter, route }: CachingPorts): Note {
-  const counters = new Map<CacheOutcome, Counter>(
-    outcomes.map(outcome => [outcome, meter.counter('turnpike_cache_calls', { http_route: route, outcome })]),
-  )
+  const counter = (outcome: CacheOutcome) => meter.counter('turnpike_cache_calls', { http_route: route, outcome })
+  const counters: Readonly<Record<CacheOutcome, Counter>> = {
+    hit: counter('hit'),
+    stale: counter('stale'),
+    revalidated: counter('revalidated'),
+    collapsed: counter('collapsed'),
+    miss: counter('miss'),
+    bypass: counter('bypass'),
+  }
   return (outcome, reply, status) => {
-    counters.get(outcome)?.add(1)
+    counters[outcome].add(1)
     if (name !== null && status !== null) addCacheStatus(reply.headers, name, status)
     return reply
   }

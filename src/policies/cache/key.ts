@@ -20,8 +20,11 @@ export interface Keys {
   readonly targetOf: (received: string) => string
 }
 
-/** `scope` tells uses of the policy apart, and the same use with other options. */
-export function compileKeys(scope: string, { headers, cookies, consumer, query }: KeyOptions): Keys {
+/**
+ * `scope` tells uses of the policy apart, and the same use with other options; one around every route (`isGlobal`) has keys of
+ * each for itself.
+ */
+export function compileKeys(scope: string, isGlobal: boolean, { headers, cookies, consumer, query }: KeyOptions): Keys {
   const normal = compileQuery(query)
   const names = headers.map(name => name.toLowerCase())
   const isPlain = names.length === 0 && cookies.length === 0 && !consumer
@@ -35,7 +38,8 @@ export function compileKeys(scope: string, { headers, cookies, consumer, query }
     keyOf(call, { scheme, host, forwardedHost }) {
       // No field of a head holds a line end, so that no value can pass for another part.
       const asked = forwardedHost === host ? '' : `\n${forwardedHost}`
-      const base = `${scope}\n${call.route}\n${scheme}\n${host}${asked}\n${targetOf(call.received)}`
+      const use = isGlobal ? `${scope}\n${call.route}` : scope
+      const base = `${use}\n${scheme}\n${host}${asked}\n${targetOf(call.received)}`
       if (isPlain) return base
       const parts = names.map(name => call.headers.all(name).join('\t'))
       for (const name of cookies) parts.push(cookieOf(call.headers, name) ?? '')

@@ -18,6 +18,7 @@ export class ReplyStore implements Purgeable, Closable {
   readonly bytesMax: number
   readonly #resources: LRUCache<string, Resource>
   readonly #recent: Purge[] = []
+  readonly #scopes = new Map<string, string>()
   readonly #membership: Closable
   readonly #bytes: Gauge
   readonly #count: Gauge
@@ -39,6 +40,13 @@ export class ReplyStore implements Purgeable, Closable {
       },
     })
     this.#membership = purges.join(this)
+  }
+
+  /** A short name for a text that tells uses of the policy apart, the same as long as the store lives. */
+  scopeOf(text: string): string {
+    const known = this.#scopes.get(text) ?? this.#scopes.size.toString(36)
+    this.#scopes.set(text, known)
+    return known
   }
 
   get(key: string): Resource | undefined {
