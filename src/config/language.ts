@@ -14,6 +14,7 @@ import {
   upstreamSchema,
 } from '../core/blueprint.ts'
 import { consumerSchema, planSchema } from '../core/consumer-schema.ts'
+import { overloadSchema } from '../core/overload-schema.ts'
 import type { EndDefinition, PolicyDefinition } from '../core/policy.ts'
 import { Duration, Fields, Maybe, Named, OneOrMany, type TSchema, Type } from '../core/schema.ts'
 import { type Keywords, keywordsOf } from './keywords.ts'
@@ -55,11 +56,7 @@ export function languageSchema(language: Language): Keywords {
         default: {},
         description: 'Requests of the gateway’s own: for key sets, to identity providers and authorization services.',
       },
-      memory: {
-        ...memorySchema,
-        default: {},
-        description: 'How much is kept at hand. Limits have `callers` of their own.',
-      },
+      ...boundProperties,
       ...callerProperties,
       upstreams: Named(upstreamSchema, { default: {}, description: 'Groups of servers, by the name routes use.' }),
       stores: Named(storeSchema, {
@@ -74,6 +71,16 @@ export function languageSchema(language: Language): Keywords {
     }),
   )
 }
+
+/** How much of itself the gateway gives. */
+const boundProperties = {
+  memory: {
+    ...memorySchema,
+    default: {},
+    description: 'How much is kept at hand. Limits have `callers` of their own.',
+  },
+  overload: { ...overloadSchema, default: {}, description: 'When the gateway refuses calls to protect itself.' },
+} as const
 
 /** Who calls, and what is kept of them. */
 const callerProperties = {

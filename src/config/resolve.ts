@@ -7,6 +7,7 @@ import { OptionsError } from '../core/policy.ts'
 import { compileTemplate } from '../core/template.ts'
 import { assemble } from './assemble.ts'
 import { checkListeners } from './check-listeners.ts'
+import { checkOverload } from './check-overload.ts'
 import { checkRoutes } from './check-routes.ts'
 import { checkTls } from './check-tls.ts'
 import { checkStores } from './check-stores.ts'
@@ -91,6 +92,7 @@ export function resolve(input: ResolveInput): Resolution {
   checkListeners(found, findings)
   checkTls(found, findings)
   checkUpstreams(found, findings)
+  checkOverload(found, findings)
   checkConsumers(found, findings)
   checkRoutes(config, found, language, path => files[path] ?? '', findings)
   checkStores(config, findings)

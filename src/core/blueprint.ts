@@ -3,6 +3,7 @@
 import type { ConsumerBlueprint, PlanBlueprint } from './consumer-schema.ts'
 import { ejectionSchema, failoverSchema, healthSchema, slowStartSchema } from './health-schema.ts'
 import { adaptiveSchema, breakerSchema, hedgeSchema } from './resilience-schema.ts'
+import type { OverloadBlueprint } from './overload-schema.ts'
 import {
   Choice,
   Duration,
@@ -512,6 +513,7 @@ export interface Blueprint {
   /** What the gateway may ask of other servers for itself; upstreams are not meant. */
   readonly outbound: OutboundBlueprint
   readonly memory: MemoryBlueprint
+  readonly overload: OverloadBlueprint
   /** Absolute path of the folder for data; null for none. */
   readonly data: string | null
   readonly plans: Readonly<Record<string, PlanBlueprint>>

@@ -47,6 +47,7 @@ export const codes = {
   'access-unavailable': { status: 503, source: 'gateway', text: 'Access cannot be checked now. Try again shortly.' },
   'authentication-unavailable': { status: 503, source: 'gateway', text: 'Callers cannot be checked now. Try again.' },
   'login-unavailable': { status: 503, source: 'gateway', text: 'Nobody can log in now. Try again shortly.' },
+  'gateway-overloaded': { status: 503, source: 'gateway', text: 'The gateway has too much to do. Try again shortly.' },
   'gateway-draining': { status: 503, source: 'gateway', text: 'The gateway is shutting down. Try again.' },
   'not-cached': { status: 504, source: 'gateway', text: 'Only a kept reply was asked for, and there is none.' },
   'call-timeout': { status: 504, source: 'gateway', text: 'The call took longer than it may.' },

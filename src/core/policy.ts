@@ -7,6 +7,7 @@ import type { Marks } from './marks.ts'
 import type { Outside } from './outside.ts'
 import type { Ports } from './ports.ts'
 import type { Purges } from './purges.ts'
+import type { Priority } from './priority.ts'
 import type { PolicyPart, Static, TSchema } from './schema.ts'
 import type { Layer, Step } from './step.ts'
 import type { Upstream } from './upstream.ts'
@@ -107,6 +108,8 @@ export interface EndDefinition<S extends TSchema = TSchema> {
   needsFor?(options: Static<S>): readonly Fact<unknown>[]
   /** Names of the upstreams it uses, for the check that they exist. */
   upstreams?(options: Static<S>): readonly string[]
+  /** How much its calls matter when the gateway has to refuse some; `normal` where it does not say. */
+  priority?(options: Static<S>): Priority
   build(options: Static<S>, ports: EndPorts, place: Place): Step
 }
 

@@ -5,6 +5,7 @@ import type { Call } from '../core/call.ts'
 import type { Closable, EndDefinition, EndPorts, Place, PolicyDefinition, PolicyPorts } from '../core/policy.ts'
 import { Failure } from '../core/failure.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
+import { type Overload, rankOf } from '../core/overload.ts'
 import type { Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { PolicyPart } from '../core/schema.ts'
@@ -41,6 +42,7 @@ export interface Kit {
   readonly challenges: (() => ReadonlyMap<string, string>) | null
   /** Called on each call before it is routed, to give it its id and trace; null for nothing. */
   readonly identify: ((call: Call) => void) | null
+  readonly overload: Overload
   /** Keeps the values of a query parameter out of logs until it is closed. */
   hideParameter(name: string): Closable
 }
@@ -81,7 +83,7 @@ export function compileRuntime(blueprint: Blueprint, kit: Kit): Runtime {
     const endPorts: EndPorts = { ...kit.ports, upstream }
     const compilePolicy = createPolicyCompiler(blueprint, kit, things)
     const routes = blueprint.routes.map(route => compileRoute(route, kit, endPorts, compilePolicy))
-    const answer = createAnswer(blueprint, routes, kit.identify)
+    const answer = createAnswer(blueprint, routes, kit)
     return {
       answer: kit.challenges === null ? answer : answerChallenges(kit.challenges, answer),
       ready: async () => void (await Promise.all([...held.values()].map(({ upstream }) => upstream.ready()))),
@@ -97,9 +99,10 @@ interface CompiledRoute {
   readonly name: string
   readonly upgrades: readonly string[]
   readonly step: Step
+  readonly rank: number
 }
 
-function createAnswer(blueprint: Blueprint, routes: readonly CompiledRoute[], identify: Kit['identify']): Step {
+function createAnswer(blueprint: Blueprint, routes: readonly CompiledRoute[], { identify, overload }: Kit): Step {
   const router = compileRouter(blueprint.routes, blueprint.paths.case)
   return function answer(call) {
     identify?.(call)
@@ -108,6 +111,7 @@ function createAnswer(blueprint: Blueprint, routes: readonly CompiledRoute[], id
     const route = routes[routing.route] as CompiledRoute
     call.route = route.name
     call.pattern = routing.pattern
+    if (overload.level > route.rank) return Promise.resolve(overload.refuse(route.rank))
     // RFC 9110 §7.8: an upgrade that is not wanted is ignored, and the call goes on without it.
     if (call.upgrade !== '' && !route.upgrades.includes(call.upgrade)) call.upgrade = ''
     return route.step(call)
@@ -132,7 +136,8 @@ function compileRoute(
   const last = end.build(route.end.options, endPorts, { route: route.name, key: `${route.name}/${end.name}` })
   const policies = route.policies.map((use, index) => compilePolicy(use, index, route.name))
   const step = policies.length === 0 ? last : stackPolicies(policies, answerFailures(last))
-  return { name: route.name, upgrades: route.upgrades, step }
+  const rank = rankOf(end.priority?.(route.end.options) ?? 'normal')
+  return { name: route.name, upgrades: route.upgrades, step, rank }
 }
 
 /** A call whose client has gone is answered by nobody: its failure goes on to the edge. */

@@ -354,6 +354,34 @@ export const metrics = {
     labels: [],
     merge: 'thread',
   },
+  // Overload. Recorded by src/threads/overload-guard.ts.
+  turnpike_overload_pressure_ratio: {
+    type: 'gauge',
+    unit: 'ratio',
+    help: 'How much of what is left to calls of normal priority a worker has used: at 1 they are refused. `reason`: `memory` of the process, `heap` of the worker, `delay` of its event loop.',
+    labels: ['reason'],
+    merge: 'thread',
+  },
+  turnpike_overload_level: {
+    type: 'gauge',
+    unit: '',
+    help: 'What a worker refuses now: 0 nothing, 1 calls of priority `low`, 2 also `normal`, 3 all.',
+    labels: ['reason'],
+    merge: 'thread',
+  },
+  turnpike_overload_refusals: {
+    type: 'counter',
+    unit: '',
+    help: 'Calls that were refused because of an overload, by its reason.',
+    labels: ['reason', 'priority'],
+  },
+  turnpike_overload_memory_limit_bytes: {
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Memory that the process may have, as the overload guard sees it.',
+    labels: [],
+    merge: 'max',
+  },
   // Telemetry about itself.
   turnpike_access_log_lines: {
     type: 'counter',

@@ -1,6 +1,7 @@
 // What a thread says about itself: how late its event loop runs, how busy it is, how much heap it uses.
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { getHeapStatistics } from 'node:v8'
 import type { Clock, Deadlines, Meter, Timed } from '../core/ports.ts'
 
 export interface ThreadGaugesOptions {
@@ -35,7 +36,7 @@ export function startThreadGauges({ meter, clock, deadlines }: ThreadGaugesOptio
     const now = performance.eventLoopUtilization()
     utilization.set(performance.eventLoopUtilization(now, last).utilization)
     last = now
-    heapUsed.set(process.memoryUsage().heapUsed)
+    heapUsed.set(getHeapStatistics().used_heap_size)
   }
   const beat: Timed = {
     dueMs: clock.now() + windowMs,
@@ -46,7 +47,7 @@ export function startThreadGauges({ meter, clock, deadlines }: ThreadGaugesOptio
     },
   }
   delay.enable()
-  heapUsed.set(process.memoryUsage().heapUsed)
+  heapUsed.set(getHeapStatistics().used_heap_size)
   deadlines.add(beat)
   return () => {
     deadlines.remove(beat)

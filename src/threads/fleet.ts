@@ -48,6 +48,8 @@ export class Fleet {
   readonly pages: MetricPage[] = []
   readonly #options: FleetOptions
   readonly #counters: CounterMemory
+  /** Bytes that each worker has in use, written by each at its place. */
+  readonly #memoryUse: Float64Array
   readonly #limits: LimitMemories
   readonly #marks = createMarkMemory()
   readonly #tickets = createTicketMemory()
@@ -67,6 +69,7 @@ export class Fleet {
     this.#options = options
     const workers = options.cores + sparePlaces
     this.#counters = createCounterMemory({ workers, seed: randomSeed() })
+    this.#memoryUse = new Float64Array(new SharedArrayBuffer(workers * 8))
     this.#limits = new LimitMemories({ workers, fields: tallyFields, seed: randomSeed() })
   }
 
@@ -223,6 +226,7 @@ export class Fleet {
       {
         index,
         counters: this.#counters,
+        memoryUse: this.#memoryUse,
         page,
         tickets: this.#tickets,
         challenges: this.#challenges,
@@ -247,6 +251,7 @@ export class Fleet {
   #exited(crew: Crew, isExpected: boolean): void {
     this.#crew.delete(crew)
     releaseWorker(this.#counters, crew.index)
+    this.#memoryUse[crew.index] = 0
     this.#limits.release(crew.index)
     const page = this.pages[crew.index]
     if (page !== undefined) clearGauges(page)

@@ -15,6 +15,8 @@ export interface WorkerStart {
   /** Place in the shared tables; a replacement gets another one while its predecessor lives. */
   readonly index: number
   readonly counters: CounterMemory
+  /** Bytes that each worker has in use, by its place. */
+  readonly memoryUse: Float64Array
   readonly page: MetricPage
   readonly tickets: TicketMemory
   readonly challenges: ReadonlyMap<string, string>

@@ -16,6 +16,8 @@ import { consumersFile } from './consumers-file.ts'
 import { loadLanguage } from './language.ts'
 import { WorkerLimits } from './limit-stores.ts'
 import type { Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import { OverloadGuard } from './overload-guard.ts'
+import { ownResources } from './own-resources.ts'
 import { createSharedTime } from './shared-time.ts'
 import { WorkerCore } from './worker.ts'
 
@@ -39,30 +41,18 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     // Random, and the same in all workers of this gateway.
     gatewayId: data.counters.seed.join(),
   })
-  const reader = createConfigReader(planLimits => {
-    if (data.data === null) return null
-    return new SqliteReader({
-      path: consumersFile(data.data),
-      planLimits,
-      used: times => post({ kind: 'used', times }),
-    })
-  })
+  const reader = createReader(data, post)
   const deadlines = new DeadlineTable()
-  const directory = createDirectory({
-    reader,
-    clock,
-    deadlines,
-    meter,
-    log,
-    memory: data.memory,
-    seed: data.counters.seed,
-  })
+  const kept = { memory: data.memory, seed: data.counters.seed }
+  const directory = createDirectory({ reader, clock, deadlines, meter, log, ...kept })
   // Also where the thread ends itself after a drain: what was booked in advance is not lost.
   process.once('exit', () => {
     limits.close()
     directory.close()
     reader.close()
   })
+  const resources = ownResources({ tracked: data.memoryUse, place: data.index })
+  const overload = new OverloadGuard({ meter, log, beatMs, resources })
   const core = new WorkerCore({
     ...{ clock, log, meter },
     shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
@@ -71,12 +61,30 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     language: await loadLanguage(data.extensions),
     ...{ tickets: data.tickets, challenges: data.challenges },
     ...{ sharedClock: time, marks: new Marks(data.marks, data.counters.seed) },
+    overload,
   })
-  setInterval(() => core.deadlines.beat(clock.now()), beatMs).unref()
-  setInterval(() => core.report(), reportMs).unref()
+  startBeats(core, overload)
   startThreadGauges({ meter, clock, deadlines: core.deadlines })
-  listen(port, { core, reader, directory, limits, post, log })
+  listen(port, { core, reader, directory, limits, overload, post, log })
   post({ kind: 'started' })
+}
+
+function createReader({ data }: WorkerStart, post: (message: FromWorker) => void): ConfigReader {
+  return createConfigReader(planLimits => {
+    if (data === null) return null
+    return new SqliteReader({ path: consumersFile(data), planLimits, used: times => post({ kind: 'used', times }) })
+  })
+}
+
+/** The guard first: a beat that is late is late for it too. */
+function startBeats(core: WorkerCore, overload: OverloadGuard): void {
+  const beat = () => {
+    const nowMs = clock.now()
+    overload.beat(nowMs)
+    core.deadlines.beat(nowMs)
+  }
+  setInterval(beat, beatMs).unref()
+  setInterval(() => core.report(), reportMs).unref()
 }
 
 /** What messages are about. */
@@ -85,12 +93,13 @@ interface Inside {
   readonly reader: ConfigReader
   readonly directory: Directory
   readonly limits: WorkerLimits
+  readonly overload: OverloadGuard
   readonly log: Log
   readonly post: (message: FromWorker) => void
 }
 
 function listen(port: MessagePort, inside: Inside): void {
-  const { reader, directory, limits } = inside
+  const { reader, directory, limits, overload } = inside
   let edition: Edition | null = null
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'prepare') {
@@ -99,6 +108,7 @@ function listen(port: MessagePort, inside: Inside): void {
     } else if (message.kind === 'commit' && edition !== null) {
       reader.adopt(edition.entries)
       directory.resize(edition.blueprint.memory)
+      overload.adopt(edition.blueprint.overload)
       limits.tables.adopt(message.limits)
     }
     void obey(inside, message)

@@ -8,6 +8,7 @@ import type { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { Marks } from '../core/marks.ts'
+import type { Overload } from '../core/overload.ts'
 import type { Closable, PolicyPorts } from '../core/policy.ts'
 import { Purges } from '../core/purges.ts'
 import type { Clock, Log, Meter, Ports, SharedCounters } from '../core/ports.ts'
@@ -49,6 +50,7 @@ export interface WorkerPorts {
   readonly marks: Marks
   /** Runs alike in all threads. */
   readonly sharedClock: SharedClock
+  readonly overload: Overload & { readonly clientDescriptors: number }
 }
 
 /** The most that is read from a plain socket at once. */
@@ -230,6 +232,7 @@ export class WorkerCore {
       },
       files,
       challenges: blueprint.acme === null ? null : () => this.challenges,
+      overload: this.#ports.overload,
       identify: this.#createIdentify(blueprint.telemetry),
       hideParameter: name => this.#hidden.hide(name),
     })

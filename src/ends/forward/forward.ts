@@ -39,7 +39,7 @@ const options = Shorthand(
     priority: Choice(['high', 'normal', 'low'], {
       default: 'normal',
       description:
-        'Which calls go first when an upstream with `adaptive` must turn some away; `low` is turned away first.',
+        'Which calls go first when an upstream with `adaptive`, or the gateway itself (`overload`), must turn some away; `low` is turned away first.',
     }),
   }),
 )
@@ -56,6 +56,7 @@ export const forward = defineEnd({
     ...(to === null ? [] : [to]),
     ...[...(split ?? []), ...mirror].map(other => other.to),
   ],
+  priority: given => given.priority,
   build(given, ports, place) {
     const send = given.mirror.reduceRight(
       (step, mirror) => createMirror(mirror, ports, place)(step),
