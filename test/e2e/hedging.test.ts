@@ -67,8 +67,10 @@ describe('hedging', () => {
 
   test('a body is sent twice, whole; what is not safe to repeat is sent once', async () => {
     const seen: string[] = []
+    let givenUp = 0
     await using slow = await Origin.start(async (request, response, body) => {
       seen.push(`${request.method} ${body.length}`)
+      response.on('close', () => (givenUp += response.writableFinished ? 0 : 1))
       // The first try of each call is late.
       if (seen.filter(line => line === seen.at(-1)).length === 1) await pause(1_000)
       response.end('done')
@@ -83,12 +85,16 @@ describe('hedging', () => {
       ['POST', 10, 1],
     ] as const) {
       seen.length = 0
+      givenUp = 0
       const got = await ask(program.port, { method, body: Buffer.alloc(size) })
       assert.equal(got.text, 'done')
       assert.deepEqual(
         seen,
         Array.from({ length: tries }, () => `${method} ${size}`),
       )
+      // The service learns that nobody waits for the first try any more.
+      await pause(200)
+      assert.equal(givenUp, tries - 1)
     }
     await program.untilQuiet()
   })

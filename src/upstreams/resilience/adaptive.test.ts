@@ -206,7 +206,7 @@ test('a call that is turned away is answered 503 with a time to come back', asyn
   const call: Call = createCall()
   const reply = await world.adaptive.layer(world.serve)(call)
   assert.deepEqual([reply.status, reply.code, reply.headers.get('retry-after')], [503, 'upstream-overloaded', '1'])
-  assert.equal(call.upstream, 'catalog')
+  assert.deepEqual([call.upstream, call.refusal], ['catalog', 'the adaptive limit of the upstream is full'])
   assert.equal(world.ports.counts['turnpike_adaptive_shed upstream=catalog priority=normal'], 5)
 })
 

@@ -78,6 +78,7 @@ export function createAdaptive({ name, rules, row, ports }: AdaptiveOptions): Ad
 
 function refuse(call: Call, name: string): Reply {
   call.upstream = name
+  call.refusal = 'the adaptive limit of the upstream is full'
   const reply = Reply.problem('upstream-overloaded')
   reply.headers.add('retry-after', '1')
   return reply

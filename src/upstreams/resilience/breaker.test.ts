@@ -74,7 +74,7 @@ test('opens at its share: further calls are refused at once, with a time to come
   assert.equal(reply?.status, 503)
   assert.equal(reply.code, refusal)
   assert.equal(reply.headers.get('retry-after'), '5')
-  assert.equal(call.upstream, 'catalog')
+  assert.deepEqual([call.upstream, call.refusal], ['catalog', 'the breaker of the upstream is open'])
   await ports.time.pass(2500)
   assert.equal((await step?.(createCall()))?.headers.get('retry-after'), '3')
   assert.equal(await ask(200), refusal)

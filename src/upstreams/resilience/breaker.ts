@@ -59,6 +59,7 @@ export function createBreaker({ name, rules, row, ports }: BreakerOptions): Brea
 function refuse(call: Call, name: string, state: BreakerState, refusals: Counter): Reply {
   refusals.add(1)
   call.upstream = name
+  call.refusal = 'the breaker of the upstream is open'
   const reply = Reply.problem('breaker-open')
   reply.headers.add('retry-after', String(Math.max(1, Math.ceil(state.waitMs() / 1000))))
   return reply
