@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { lookup } from 'node:dns/promises'
+import http2, { type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { authority, selfSigned, signedBy } from '../../examples/tls/certificate.ts'
@@ -145,6 +147,38 @@ test('over TLS: with the authorities and the certificate of the upstream, and on
   await untilChecked(program, 'aside', 'healthy')
   await untilChecked(program, 'nameless', 'unhealthy', /./)
   await untilChecked(program, 'stranger', 'unhealthy', /self-signed certificate/)
+})
+
+test('over HTTP/2 where the upstream speaks it, on a connection of its own that is closed again', async () => {
+  let [status, opened, asked] = [200, 0, 0]
+  const sessions = new Set<object>()
+  const server = http2.createServer()
+  server.on('session', session => {
+    opened++
+    sessions.add(session)
+    session.on('close', () => sessions.delete(session))
+  })
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    asked++
+    stream.respond({ ':status': status })
+    stream.end('well')
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await using program = await Program.start({
+    upstreams: { modern: { targets: [`http://127.0.0.1:${port}`], protocol: 'http2', health: often } },
+    routes: [{ match: {}, reply: { body: 'here' } }],
+  })
+  await untilChecked(program, 'modern', 'healthy')
+  await until(
+    () => asked >= 6,
+    () => `six checks; there were ${asked}`,
+  )
+  assert.ok(opened >= asked - 1, `${opened} connections for ${asked} checks`)
+  assert.ok(sessions.size <= 3, `${sessions.size} connections are open`)
+  status = 500
+  await untilChecked(program, 'modern', 'unhealthy', /^status 500$/)
+  server.close()
 })
 
 test('over gRPC: grpc.health.v1 of @grpc/grpc-js, plain and over TLS', async () => {
