@@ -12,6 +12,10 @@ import { Reply } from '../../src/core/reply.ts'
 import { resolve } from '../../src/config/resolve.ts'
 import { reply as replyEnd } from '../../src/ends/reply.ts'
 import type { Endpoint } from '../../src/upstreams/endpoint.ts'
+import { tallyFields } from '../../src/limits/tally.ts'
+import { createLimitMemory } from '../../src/stores/limit-memory.ts'
+import { LimitTable } from '../../src/stores/limit-tables.ts'
+import { TableRow } from '../../src/stores/table-row.ts'
 import { createTargetMemory } from '../../src/upstreams/health/target-memory.ts'
 import { createUpstream, isWatched } from '../../src/upstreams/upstream.ts'
 import { fakePorts } from '../../test/tools/call.ts'
@@ -27,11 +31,13 @@ const ports = { ...fakePorts(), clock }
 
 const rate = { ejection: { successRate: {} } }
 const hash = { balance: 'hash', hashBy: '{header.x-user}' }
+const all = { health: {}, ...rate, slowStart: '30s' }
 const kinds: readonly (readonly [name: string, settings: object])[] = [
   ['nothing', {}],
   ['health', { health: {} }],
   ['ejection', { ejection: {} }],
-  ['health, ejection by rate, slow start', { health: {}, ...rate, slowStart: '30s' }],
+  ['health, ejection by rate, slow start', all],
+  ['all of that, retries, breaker, adaptive', { ...all, retry: {}, breaker: {}, adaptive: {} }],
   ['hash of a header', hash],
   ['hash of a header, bounded load', { ...hash, boundedLoad: 1.25 }],
 ]
@@ -70,9 +76,8 @@ function open(address: { readonly id: string }, weight: number): Endpoint {
   return endpoint
 }
 
-const rows = () => {
-  throw new Error('no upstream here has anything of its own to share')
-}
+const rows = () =>
+  new TableRow(LimitTable.of(createLimitMemory({ workers: 4, keys: 1, fields: tallyFields, seed: [1, 2] }), 0), clock)
 
 const upstreams = kinds.map(([name, settings], id) => {
   const blueprint = blueprintOf(settings)
