@@ -27,7 +27,7 @@ export type Arrived = (socket: Socket, ends: ProxiedEnds | null) => void
 const queueTurnsMax = 400
 const calmTurnMs = 0.1
 
-/** A sender of bad PROXY headers is named in the log this often at most. */
+/** Whose connections are closed at the entrance is told in the log this often at most. */
 const complaintMs = 10_000
 
 /** Owns the port, and each socket until it has arrived. */
@@ -156,9 +156,7 @@ export class Entrance {
 
   #headerRefused(socket: Socket, problem: string): void {
     this.#headerRefusals?.add(1)
-    const nowMs = this.#ports.clock.now()
-    if (nowMs - this.#complainedMs < complaintMs) return
-    this.#complainedMs = nowMs
+    if (!this.#mayComplain()) return
     const from = plainAddress(socket.remoteAddress)
     const listener = this.#settings.blueprint.name
     this.#ports.log.warn(
@@ -185,8 +183,10 @@ export class Entrance {
       socket => this.#handshakeIsOver(socket),
     )
     useTicketKeys(server, this.#ports.tickets)
-    // A handshake that fails is the client's affair; without a listener it would end the worker.
-    server.on('tlsClientError', (_, socket) => socket.destroy())
+    server.on('tlsClientError', (error, socket) => {
+      this.#handshakeFailed(socket, error)
+      socket.destroy()
+    })
     return server
   }
 
@@ -197,8 +197,27 @@ export class Entrance {
     this.#ends.delete(client)
     socket.allowHalfOpen = true
     // With `optional` the handshake ends well also for a certificate that nobody vouches for.
-    if (isClientGood(socket)) this.#arrived(socket, ends)
-    else socket.destroy()
+    if (isClientGood(socket)) return this.#arrived(socket, ends)
+    this.#handshakeFailed(socket, null)
+    socket.destroy()
+  }
+
+  /** Counted all; of clients whose certificate is refused the log tells, as it is most likely somebody who should get in. */
+  #handshakeFailed(socket: tls.TLSSocket, error: (Error & { readonly code?: string }) | null): void {
+    const reason = failureReason(socket, error)
+    const listener = this.#settings.blueprint.name
+    this.#ports.meter.counter('turnpike_tls_handshake_failures', { listener, reason }).add(1)
+    if (reason !== 'client-certificate' || !this.#mayComplain()) return
+    const problem = error?.code === noCertificate ? 'none was shown' : refusalOf(socket)
+    const from = plainAddress(socket.remoteAddress)
+    this.#ports.log.warn({ listener, from, problem }, 'a connection was closed: the client certificate is not accepted')
+  }
+
+  #mayComplain(): boolean {
+    const nowMs = this.#ports.clock.now()
+    if (nowMs - this.#complainedMs < complaintMs) return false
+    this.#complainedMs = nowMs
+    return true
   }
 
   #certificatesNow(): Certificates {
@@ -237,6 +256,22 @@ const socketOptions = { allowHalfOpen: true, noDelay: true, pauseOnConnect: fals
 /** Whether the client showed either no certificate or one that is vouched for. */
 function isClientGood(socket: tls.TLSSocket): boolean {
   return socket.authorized || socket.getPeerX509Certificate() === undefined
+}
+
+/** Why the certificate that a client showed is refused; null where that was not yet found out, or it is not refused. */
+function refusalOf(socket: tls.TLSSocket): string | null {
+  // Node has the code of OpenSSL there, whatever its types say.
+  const code: unknown = socket.authorizationError
+  return typeof code === 'string' ? code : null
+}
+
+const noCertificate = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE'
+
+function failureReason(socket: tls.TLSSocket, error: (Error & { readonly code?: string }) | null): string {
+  if (error === null || error.code === noCertificate) return 'client-certificate'
+  if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'timeout'
+  if (error.code !== 'ECONNRESET') return 'protocol'
+  return refusalOf(socket) === null ? 'closed' : 'client-certificate'
 }
 
 function clientOf({ remoteAddress, remotePort }: Socket): string {

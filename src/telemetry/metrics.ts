@@ -77,6 +77,12 @@ export const metrics = {
     help: 'Connections accepted from clients.',
     labels: ['listener'],
   },
+  turnpike_tls_handshake_failures: {
+    type: 'counter',
+    unit: '',
+    help: 'TLS handshakes with clients that failed: `client-certificate` (bad or missing), `protocol`, `timeout`, or `closed` by the client.',
+    labels: ['listener', 'reason'],
+  },
   turnpike_acme_orders: {
     type: 'counter',
     unit: '',

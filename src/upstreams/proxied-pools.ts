@@ -25,6 +25,8 @@ export class ProxiedPools implements Endpoint {
   readonly address: string
   readonly port: number
   weight: number
+  /** Until the heads of their replies: adding up the pools at each choice of a target would cost more than bodies count for. */
+  active = 0
   readonly #address: EndpointAddress
   readonly #options: ProxiedPoolOptions
   readonly #ports: Ports
@@ -44,18 +46,17 @@ export class ProxiedPools implements Endpoint {
     this.#ports = ports
   }
 
-  get active(): number {
-    let active = 0
-    for (const pool of this.#pools.values()) active += pool.active
-    return active
-  }
-
-  send(call: Call, isFresh: boolean): Promise<Reply> {
+  async send(call: Call, isFresh: boolean): Promise<Reply> {
     const { share } = this.#options
     const pool = this.#poolFor(endsOf(call))
     // Connections of clients that left are of no use to others: they make room.
     if (share.connections >= share.connectionsMax && !pool.hasIdle) this.#closeOneIdle()
-    return pool.send(call, isFresh)
+    this.active++
+    try {
+      return await pool.send(call, isFresh)
+    } finally {
+      this.active--
+    }
   }
 
   close(): void {

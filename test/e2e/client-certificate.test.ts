@@ -1,7 +1,7 @@
 // Client certificates over real handshakes: required and optional, known and unknown, revoked, resumed.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
@@ -285,5 +285,50 @@ test('a resumed session still has its certificate, until the authorities change'
   for (const [name, session] of sessions) {
     const { status } = await call(name, session)
     assert.equal(status, '', `the session with ${name} outlived the authority that vouched for it`)
+  }
+})
+
+describe('openssl s_client, refused', { skip }, () => {
+  /** What openssl says of a call with this pair, and what the gateway counts and logs. */
+  async function attempt(gateway: Program, pair: string | null, version: string): Promise<string> {
+    const args = ['s_client', '-connect', `127.0.0.1:${gateway.port}`, `-${version}`, '-ign_eof']
+    if (pair !== null) args.push('-cert', `${pair}.pem`, '-key', `${pair}.key`)
+    const child = spawn('openssl', args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()))
+    child.stdin.on('error', () => {})
+    child.stdin.end('GET /free HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    await once(child, 'close')
+    return output
+  }
+
+  for (const mode of ['required', 'optional'] as const) {
+    test(`clientCa.mode: ${mode}`, async () => {
+      const server = selfSigned(['localhost'])
+      const secure = { certificates: [{ cert: 'server.pem', key: 'server.key' }] }
+      const config = {
+        listeners: [{ name: 'it', port: 0, host: '127.0.0.1', tls: { ...secure, clientCa: { file: 'ca.pem', mode } } }],
+        routes: [{ match: { path: '/**' }, reply: { status: 200, body: 'welcome' } }],
+      }
+      const files = { 'server.pem': server.cert, 'server.key': server.key, 'ca.pem': ca.cert }
+      await using gateway = await Program.start(config, files)
+      const counted = () =>
+        gateway.total('turnpike_tls_handshake_failures_total', { listener: 'it', reason: 'client-certificate' })
+      let refused = 0
+      for (const version of ['tls1_2', 'tls1_3']) {
+        assert.match(await attempt(gateway, 'client', version), /welcome/)
+        assert.doesNotMatch(await attempt(gateway, 'stranger', version), /welcome/)
+        refused++
+        const output = await attempt(gateway, null, version)
+        if (mode === 'optional') assert.match(output, /welcome/)
+        else {
+          refused++
+          assert.match(output, version === 'tls1_3' ? /alert certificate required/ : /alert handshake failure/)
+        }
+        assert.equal(await counted(), refused)
+      }
+      assert.match(gateway.stderr, /the client certificate is not accepted/)
+      assert.match(gateway.stderr, /"problem":"UNABLE_TO_/)
+    })
   }
 })

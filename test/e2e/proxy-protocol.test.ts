@@ -1,11 +1,13 @@
 // The PROXY protocol in and out, with HAProxy and nginx at the other end, and with bytes by hand.
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import tls from 'node:tls'
+import { promisify } from 'node:util'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { findTool } from '../../scripts/tools.ts'
 import { writeProxyHeader } from '../../src/http/proxy-header.ts'
@@ -172,6 +174,24 @@ function askFrom(localAddress: string, port: number): Promise<string> {
     request.on('error', reject)
   })
 }
+
+describe('in, from curl', { skip: findTool('curl') === null && 'curl is not installed' }, () => {
+  for (const [what, listener, args] of [
+    ['HTTP/1.1', plain, ['--http1.1']],
+    ['HTTP/2 by its preface', plain, ['--http2-prior-knowledge']],
+    ['HTTP/1.1 over TLS', secure, ['--http1.1']],
+    ['HTTP/2 over TLS', secure, ['--http2']],
+  ] as const) {
+    test(`--haproxy-protocol, then ${what}`, async () => {
+      const url = `${listener === secure ? 'https' : 'http'}://127.0.0.1:${program.portOf(listener)}/x`
+      const from = ['--interface', '127.0.0.6', '--haproxy-protocol']
+      const format = ['-w', '%{stderr}%{http_version}']
+      const { stdout, stderr } = await promisify(execFile)('curl', ['-sk', ...from, ...format, ...args, url])
+      assert.equal(stderr, what.startsWith('HTTP/2') ? '2' : '1.1')
+      assert.equal((JSON.parse(stdout) as Echoed).headers['x-forwarded-for'], '127.0.0.6')
+    })
+  }
+})
 
 describe('in, from HAProxy', {
   skip: findTool('haproxy') === null && 'haproxy is not installed (Debian: apt-get install haproxy)',
