@@ -32,11 +32,10 @@ class World {
   answer: (name: string) => Pair | Error = name => pairFor(name, this.nowMs)
   #timer: { readonly atMs: number; readonly callback: () => void } | null = null
 
-  keeper(names: readonly string[], times: Partial<KeeperTimes> = {}): CertificateKeeper {
+  keeper(times: Partial<KeeperTimes> = {}): CertificateKeeper {
     const say = (level: string) => (_: object, text: string) => this.lines.push(`${level} ${text}`)
     const log: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
     return new CertificateKeeper(
-      names,
       { renewBeforeMs: null, retryMs: 60_000, ...times },
       {
         clock: { now: () => this.nowMs, wall: () => this.nowMs },
@@ -98,10 +97,11 @@ function settle(): Promise<void> {
 describe('the keeper of certificates', () => {
   test('asks for what is missing, keeps it, and tells', async () => {
     const world = new World()
-    const keeper = world.keeper(['a.test', 'b.test'])
+    const keeper = world.keeper()
     assert.equal(keeper.pair('a.test'), null)
+    assert.equal(keeper.status.length, 0)
+    keeper.want(['a.test', 'b.test'])
     assert.equal(keeper.status[0]?.state, 'waiting')
-    keeper.start()
     await world.pass(1)
     assert.deepEqual(world.asked, ['a.test 0.00', 'b.test 0.00'])
     assert.equal(world.changes, 2)
@@ -118,9 +118,9 @@ describe('the keeper of certificates', () => {
   test('takes what is stored, and renews it when a third of its life is left', async () => {
     const world = new World()
     world.stored.set('a.test', pairFor('a.test', startMs - 10 * dayMs))
-    const keeper = world.keeper(['a.test'])
+    const keeper = world.keeper()
     assert.deepEqual(keeper.pair('a.test'), world.stored.get('a.test'))
-    keeper.start()
+    keeper.want(['a.test'])
     await world.pass(49 * dayMs)
     assert.deepEqual(world.asked, [])
     await world.pass(2 * dayMs)
@@ -135,7 +135,7 @@ describe('the keeper of certificates', () => {
     test(`renews ${what}`, async () => {
       const world = new World()
       world.random = random
-      world.keeper(['a.test'], times).start()
+      world.keeper(times).want(['a.test'])
       await world.pass(81 * dayMs)
       assert.deepEqual(world.asked.slice(0, 2), ['a.test 0.00', `a.test ${day}`])
     })
@@ -145,8 +145,8 @@ describe('the keeper of certificates', () => {
     const world = new World()
     world.random = 0.5
     world.answer = () => new IssueFailed('the server is closed', 0)
-    const keeper = world.keeper(['a.test'])
-    keeper.start()
+    const keeper = world.keeper()
+    keeper.want(['a.test'])
     const gaps: number[] = []
     let lastMs = startMs
     while (gaps.length < 12) {
@@ -165,7 +165,7 @@ describe('the keeper of certificates', () => {
   test('leaves the server alone for as long as it asks', async () => {
     const world = new World()
     world.answer = () => new IssueFailed('too many', 3_600_000)
-    world.keeper(['a.test']).start()
+    world.keeper().want(['a.test'])
     await world.pass(3_599_000)
     assert.equal(world.asked.length, 1)
     await world.pass(2_000)
@@ -174,8 +174,8 @@ describe('the keeper of certificates', () => {
 
   test('serves the old one while a renewal fails, and counts failures from the start behind a success', async () => {
     const world = new World()
-    const keeper = world.keeper(['a.test'])
-    keeper.start()
+    const keeper = world.keeper()
+    keeper.want(['a.test'])
     await world.pass(1)
     const first = keeper.pair('a.test')
     world.answer = () => new Error('down')
@@ -192,8 +192,8 @@ describe('the keeper of certificates', () => {
   test('one name that fails keeps no other from its certificate', async () => {
     const world = new World()
     world.answer = name => (name === 'a.test' ? new Error('no') : pairFor(name, world.nowMs))
-    const keeper = world.keeper(['a.test', 'b.test'])
-    keeper.start()
+    const keeper = world.keeper()
+    keeper.want(['a.test', 'b.test'])
     await world.pass(1)
     assert.deepEqual(
       keeper.status.map(({ state }) => state),
@@ -208,9 +208,9 @@ describe('the keeper of certificates', () => {
     test(`what is stored ${what} is not served, and another is asked for`, async () => {
       const world = new World()
       world.stored.set('a.test', pair)
-      const keeper = world.keeper(['a.test'])
+      const keeper = world.keeper()
       assert.equal(keeper.pair('a.test'), null)
-      keeper.start()
+      keeper.want(['a.test'])
       await world.pass(1)
       assert.deepEqual(world.asked, ['a.test 0.00'])
       assert.match(world.lines[0] ?? '', /^warn acme: what is kept for a\.test is of no use/)
@@ -220,17 +220,51 @@ describe('the keeper of certificates', () => {
   test('a server that gives certificates of no life is not asked in a circle', async () => {
     const world = new World()
     world.answer = name => pairFor(name, startMs - 100 * dayMs)
-    world.keeper(['a.test']).start()
+    world.keeper().want(['a.test'])
     await world.pass(59_000)
     assert.equal(world.asked.length, 1)
     await world.pass(2_000)
     assert.equal(world.asked.length, 2)
   })
 
+  test('names come and go: one that stays is not asked for again, one that goes is forgotten', async () => {
+    const world = new World()
+    const keeper = world.keeper()
+    keeper.want(['a.test', 'b.test'])
+    await world.pass(1)
+    keeper.want(['a.test', 'c.test'])
+    await world.pass(1)
+    assert.deepEqual(world.asked, ['a.test 0.00', 'b.test 0.00', 'c.test 0.00'])
+    assert.deepEqual(
+      keeper.status.map(({ name }) => name),
+      ['a.test', 'c.test'],
+    )
+    assert.equal(world.counts.get('turnpike_acme_certificate_expiry_timestamp_seconds b.test'), 0)
+    assert.ok((world.counts.get('turnpike_acme_certificate_expiry_timestamp_seconds a.test') ?? 0) > 0)
+  })
+
+  test('a name that comes while another is asked for waits its turn', async () => {
+    const world = new World()
+    const keeper = world.keeper()
+    keeper.want(['a.test'])
+    keeper.want(['a.test', 'b.test'])
+    await world.pass(1)
+    assert.deepEqual(world.asked, ['a.test 0.00', 'b.test 0.00'])
+  })
+
+  test('a name that is only looked at is not asked for', async () => {
+    const world = new World()
+    const keeper = world.keeper()
+    keeper.want(['a.test'])
+    assert.equal(keeper.pair('refused.test'), null)
+    await world.pass(100 * dayMs)
+    assert.ok(world.asked.every(line => line.startsWith('a.test ')))
+  })
+
   test('does nothing once it is closed, also with what was under way', async () => {
     const world = new World()
-    const keeper = world.keeper(['a.test'])
-    keeper.start()
+    const keeper = world.keeper()
+    keeper.want(['a.test'])
     keeper.close()
     await world.pass(100 * dayMs)
     assert.equal(world.changes, 0)

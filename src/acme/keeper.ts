@@ -47,25 +47,30 @@ interface Kept {
 export class CertificateKeeper {
   readonly #ports: KeeperPorts
   readonly #times: KeeperTimes
-  #kept = new Map<string, Kept>()
+  /** All that was read, also of a config that was refused then. */
+  readonly #kept = new Map<string, Kept>()
+  #wanted: ReadonlySet<string> = new Set()
   #stopTimer: (() => void) | null = null
   #isAtWork = false
   #isClosed = false
 
-  /** Reads what is kept of these names; asks for nothing before `start`. */
-  constructor(names: readonly string[], times: KeeperTimes, ports: KeeperPorts) {
+  constructor(times: KeeperTimes, ports: KeeperPorts) {
     this.#ports = ports
     this.#times = times
-    for (const name of names) this.#kept.set(name, this.#read(name))
   }
 
-  /** The pair of a name, once there is one. */
+  /** The pair of a name, once there is one; also of a name that is not wanted, if it is kept. */
   pair(name: string): Pair | null {
-    return this.#kept.get(name)?.pair ?? null
+    let kept = this.#kept.get(name)
+    if (kept === undefined) {
+      kept = this.#read(name)
+      this.#kept.set(name, kept)
+    }
+    return kept.pair
   }
 
   get status(): CertificateStatus[] {
-    return [...this.#kept.values()].map(({ name, validity, dueMs, failures, lastError }) => ({
+    return this.#wantedOnes().map(({ name, validity, dueMs, failures, lastError }) => ({
       name,
       state: failures > 0 ? 'failing' : validity === null ? 'waiting' : 'issued',
       notAfter: validity === null ? null : new Date(validity.toMs).toISOString(),
@@ -75,8 +80,18 @@ export class CertificateKeeper {
     }))
   }
 
-  /** Begins to get and renew; to be called when challenges can be answered. */
-  start(): void {
+  /** Gets and renews for these names from now on, and for no others; to be called when challenges can be answered. */
+  want(names: readonly string[]): void {
+    this.#wanted = new Set(names)
+    for (const name of names) {
+      this.pair(name)
+      this.#showExpiry(this.#kept.get(name))
+    }
+    for (const [name, { expiry }] of this.#kept) {
+      if (this.#wanted.has(name)) continue
+      expiry.set(0)
+      this.#kept.delete(name)
+    }
     void this.#work()
   }
 
@@ -84,6 +99,15 @@ export class CertificateKeeper {
     this.#isClosed = true
     this.#stopTimer?.()
     for (const { expiry } of this.#kept.values()) expiry.set(0)
+  }
+
+  #wantedOnes(): Kept[] {
+    return [...this.#kept.values()].filter(({ name }) => this.#wanted.has(name))
+  }
+
+  #showExpiry(kept: Kept | undefined): void {
+    if (kept === undefined || kept.validity === null || !this.#wanted.has(kept.name)) return
+    kept.expiry.set(kept.validity.toMs / 1000)
   }
 
   #read(name: string): Kept {
@@ -111,7 +135,6 @@ export class CertificateKeeper {
     Object.assign(kept, { pair, validity, failures: 0, lastError: '' })
     // Up to a tenth earlier, so that gateways that began together do not renew together.
     kept.dueMs = validity.toMs - beforeMs * (1 + 0.1 * this.#ports.random())
-    kept.expiry.set(validity.toMs / 1000)
   }
 
   /** One name after the other: a server counts how much is asked of it at once. */
@@ -119,13 +142,13 @@ export class CertificateKeeper {
     if (this.#isAtWork || this.#isClosed) return
     this.#isAtWork = true
     this.#stopTimer?.()
-    for (const kept of this.#kept.values()) {
-      if (kept.dueMs > this.#ports.clock.wall()) continue
+    for (const kept of this.#wantedOnes()) {
+      if (kept.dueMs > this.#ports.clock.wall() || !this.#wanted.has(kept.name)) continue
       await this.#renew(kept)
       if (this.#isClosed) return
     }
     this.#isAtWork = false
-    const nextMs = Math.min(...[...this.#kept.values()].map(({ dueMs }) => dueMs))
+    const nextMs = Math.min(...this.#wantedOnes().map(({ dueMs }) => dueMs))
     const waitMs = Math.min(lookMsMax, Math.max(0, nextMs - this.#ports.clock.wall()))
     this.#stopTimer = this.#ports.startTimer(waitMs, () => void this.#work())
   }
@@ -139,6 +162,7 @@ export class CertificateKeeper {
       this.#take(kept, pair)
       // Whatever the server gave: it is not asked again at once.
       kept.dueMs = Math.max(kept.dueMs, this.#ports.clock.wall() + this.#times.retryMs)
+      this.#showExpiry(kept)
       kept.issued.add(1)
       log.info({ name, notAfter: new Date(kept.validity?.toMs ?? 0).toISOString() }, `acme: ${name} has a certificate`)
       await this.#keep(vault, name, pair)

@@ -25,6 +25,7 @@ export interface CertificatePorts {
 interface Keeping {
   readonly key: string
   readonly keeper: CertificateKeeper
+  readonly names: readonly string[]
 }
 
 const beatMs = 100
@@ -64,11 +65,13 @@ export class GatewayCertificates {
     const { allow, ca } = blueprint.outbound
     this.#outside.adopt({ allow, ca: ca === null ? null : (files[ca] ?? null) })
     const before = this.#keeping
-    if (before === this.#candidate) return
-    before?.keeper.close()
-    this.#keeping = this.#candidate
-    if (this.#keeping !== null) this.#beat ??= setInterval(() => this.#deadlines.beat(clock.now()), beatMs).unref()
-    this.#keeping?.keeper.start()
+    const now = this.#candidate
+    this.#keeping = now
+    if (before !== null && before.keeper !== now?.keeper) before.keeper.close()
+    if (now === null) return
+    this.#beat ??= setInterval(() => this.#deadlines.beat(clock.now()), beatMs).unref()
+    // A certificate that is new has changed nothing about which are wanted.
+    if (before?.keeper !== now.keeper || before.names.join() !== now.names.join()) now.keeper.want(now.names)
   }
 
   close(): void {
@@ -96,17 +99,17 @@ export class GatewayCertificates {
   #keepingOf({ acme, data, listeners }: Blueprint): Keeping | null {
     const names = [...new Set(listeners.flatMap(({ tls }) => tls?.acme ?? []))]
     if (acme === null || data === null || names.length === 0) return null
-    const key = JSON.stringify([acme, data, names])
-    if (this.#keeping?.key === key) return this.#keeping
+    const key = JSON.stringify([acme, data])
+    if (this.#keeping?.key === key) return { ...this.#keeping, names }
     const vault = createVault(path.resolve(data), acme.directory)
     const { log, meter } = this.#ports
     const changed = () => this.#ports.changed()
     const issue = createIssuer(acme, { vault, outside: this.#outside, challenges: this.#challengePorts() })
     const times = { renewBeforeMs: acme.renewBefore, retryMs: acme.retry }
-    const keeper = new CertificateKeeper(names, times, {
+    const keeper = new CertificateKeeper(times, {
       ...{ clock, random: Math.random, log, meter, vault, issue, changed, startTimer },
     })
-    return { key, keeper }
+    return { key, keeper, names }
   }
 
   #challengePorts() {

@@ -288,20 +288,20 @@ test('a resumed session still has its certificate, until the authorities change'
   }
 })
 
-describe('openssl s_client, refused', { skip }, () => {
-  /** What openssl says of a call with this pair, and what the gateway counts and logs. */
-  async function attempt(gateway: Program, pair: string | null, version: string): Promise<string> {
-    const args = ['s_client', '-connect', `127.0.0.1:${gateway.port}`, `-${version}`, '-ign_eof']
-    if (pair !== null) args.push('-cert', `${pair}.pem`, '-key', `${pair}.key`)
-    const child = spawn('openssl', args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] })
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()))
-    child.stdin.on('error', () => {})
-    child.stdin.end('GET /free HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-    await once(child, 'close')
-    return output
-  }
+/** What openssl says of a call with this pair. */
+async function attempt(gateway: Program, pair: string | null, version: string): Promise<string> {
+  const args = ['s_client', '-connect', `127.0.0.1:${gateway.port}`, `-${version}`, '-ign_eof']
+  if (pair !== null) args.push('-cert', `${pair}.pem`, '-key', `${pair}.key`)
+  const child = spawn('openssl', args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()))
+  child.stdin.on('error', () => {})
+  child.stdin.end('GET /free HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  await once(child, 'close')
+  return output
+}
 
+describe('openssl s_client, refused', { skip }, () => {
   for (const mode of ['required', 'optional'] as const) {
     test(`clientCa.mode: ${mode}`, async () => {
       const server = selfSigned(['localhost'])
