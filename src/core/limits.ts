@@ -74,6 +74,12 @@ export interface LimitStoreOptions {
   readonly callers: number
   /** Whether counts must survive a restart and a crash; without a `store` they are then kept on disk. */
   readonly isDurable: boolean
+  /**
+   * For counts of what goes wrong, in the memory of this gateway: where there is no room for one more key, that which would be
+   * worth nothing first is forgotten for it, so that no flood of keys keeps others from being counted. Else, and where it is
+   * left out, `onFailure` decides: what was counted stays.
+   */
+  readonly makesRoom?: boolean
   /** For metrics and logs. */
   readonly name: string
 }

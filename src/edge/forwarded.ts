@@ -73,17 +73,17 @@ function forwardedElement(call: Call, hostField: string): string {
 /** An element of X-Forwarded-For without the port and brackets that some proxies add. */
 function addressOf(part: string): string {
   const bracketed = /^\[([0-9A-Fa-f:.]+)\](?::\d+)?$/.exec(part)
-  if (bracketed?.[1] !== undefined) return bracketed[1]
+  if (bracketed?.[1] !== undefined) return plainAddress(bracketed[1])
   const withPort = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(part)
-  return withPort?.[1] ?? part
+  return withPort?.[1] ?? plainAddress(part)
 }
 
 function isAddress(text: string): boolean {
   return /^(?:\d{1,3}\.){3}\d{1,3}$/.test(text) || /^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$/.test(text)
 }
 
-/** The address without the prefix of IPv4 on a dual-stack socket. */
+/** The address without the prefix of IPv4 on a dual-stack socket, which proxies write into X-Forwarded-For too. */
 export function plainAddress(address: string | undefined): string {
   if (address === undefined) return ''
-  return address.startsWith('::ffff:') ? address.slice(7) : address
+  return /^::ffff:[\d.]+$/i.test(address) ? address.slice(7) : address
 }

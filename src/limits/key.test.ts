@@ -12,7 +12,9 @@ for (const [address, prefix, expected] of [
   ['2001:db8:1:2ff::1', 56, '2001:db8:1:200:'],
   ['fe80::1%eth0', 64, 'fe80:0:0:0:'],
   ['::1', 128, '0:0:0:0:0:0:0:1:'],
-  ['::ffff:192.0.2.1', 128, '0:0:0:0:0:ffff:c000:201:'],
+  ['::ffff:192.0.2.1', 64, '192.0.2.1'],
+  ['::FFFF:c000:201', 128, '192.0.2.1'],
+  ['::fffe:192.0.2.1', 64, '0:0:0:0:'],
   ['1::', 1, '0:'],
   ['8000::', 1, '8000:'],
 ] as const) {
@@ -41,6 +43,15 @@ test('no two lists of parts read alike', () => {
     }),
   )
   assert.notEqual(key('1:x', ''), key('1', 'x'))
+})
+
+test('a long text is counted by a digest, and takes no more room than a short one', () => {
+  const { of } = compileKey([{ header: 'a' }], 64)
+  const key = (a: string) => of(makeCall({ headers: { a } }))
+  assert.equal(key('a'.repeat(128)), 'a'.repeat(128))
+  assert.ok(key('a'.repeat(15_000)).length < 64)
+  assert.equal(key('a'.repeat(15_000)), key('a'.repeat(15_000)))
+  assert.notEqual(key('a'.repeat(15_000)), key(`${'a'.repeat(14_999)}b`))
 })
 
 test('texts from outside never break an address', () => {

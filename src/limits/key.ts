@@ -1,5 +1,6 @@
 // Whose calls are counted together, as one text per call.
 
+import { hash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import type { Call } from '../core/call.ts'
 import { type Principal, principal as principalFact } from '../core/principal.ts'
@@ -46,7 +47,7 @@ function readerOf(part: KeyPart, ipv6Prefix: number): (call: Call) => string {
   if (typeof part === 'object') {
     if ('header' in part) {
       const key = part.header.toLowerCase()
-      return call => call.headers.get(key) ?? ''
+      return call => bounded(call.headers.get(key) ?? '')
     }
     return call => claimOf(principalOf(call), part.claim)
   }
@@ -62,7 +63,7 @@ const plainReaders: Readonly<Record<Exclude<KeyPart & string, 'client'>, (call: 
   },
   credential(call) {
     const principal = principalOf(call)
-    return principal === undefined ? '' : principal.credential || principal.id
+    return principal === undefined ? '' : principal.credential || bounded(principal.id)
   },
   route: call => call.route,
 }
@@ -72,22 +73,36 @@ function principalOf(call: Call): Principal | undefined {
 }
 
 function consumerOf(principal: Principal | undefined): string {
-  return principal === undefined ? '' : (principal.consumer?.id ?? principal.id)
+  return principal === undefined ? '' : (principal.consumer?.id ?? bounded(principal.id))
 }
 
 function claimOf(principal: Principal | undefined, name: string): string {
   const claims = principal?.claims
   if (claims === undefined || !Object.hasOwn(claims, name)) return ''
   const value = claims[name]
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  return bounded(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
 }
 
-/** An IPv4 address as it is; of an IPv6 address so many bits. */
+const charactersMax = 128
+
+/** Keys are held by the thousand, in memory and in files: of a long one a digest, behind what no field and hardly a claim begins with. */
+function bounded(text: string): string {
+  return text.length <= charactersMax ? text : `\n${hash('sha256', text, 'base64url')}`
+}
+
+/** An IPv4 address as it is, also where it stands in an IPv6 one; of other IPv6 addresses so many bits. */
 export function clientOf(address: string, ipv6Prefix: number): string {
   if (!address.includes(':')) return address
   const bare = address.replace(/%.*$/, '')
   if (!isIPv6(bare)) return address
   const groups = groupsOf(bare)
+  // An IPv4 address all the same (RFC 4291 §2.5.5.2), as proxies on dual-stack sockets write it: else all of them were one.
+  if (groups[5] === 0xffff && groups.slice(0, 5).every(group => group === 0)) {
+    return groups
+      .slice(6)
+      .flatMap(group => [group >> 8, group & 0xff])
+      .join('.')
+  }
   let text = ''
   for (let index = 0; index * 16 < ipv6Prefix; index++) {
     const bits = Math.min(16, ipv6Prefix - index * 16)

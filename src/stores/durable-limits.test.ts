@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import type { LimitOutcome, LimitRule, LimitStoreOptions } from '../core/limits.ts'
@@ -136,6 +137,32 @@ describe('a quota', () => {
     assert.equal(take([monthly(10)]).isAllowed, false)
     close()
     assert.equal(processOf(folder).passes([monthly(20)], 20), 5)
+  })
+
+  test('counts of periods that are over leave the file while the gateway runs', () => {
+    const folder = newFolder()
+    const { take, clock, close } = processOf(folder, limitMemory(2_000))
+    const inDay = (day: number) => [monthly(10, { windowMs: dayMs, startMs: startMs + day * dayMs })]
+    const book = (day: number, count: number) => {
+      clock.wallMs = startMs + (day + 0.5) * dayMs
+      for (let index = 0; index < count; index++) take(inDay(day), 1, `day ${day} caller ${index}`)
+    }
+    const rows = () => {
+      const database = new DatabaseSync(path.join(folder, 'limits.db'), { readOnly: true })
+      const { count } = database.prepare('SELECT count(*) AS count FROM counts').get() ?? {}
+      database.close()
+      return count
+    }
+    book(0, 200)
+    assert.equal(rows(), 200)
+    // A clock that steps back a little finds what it counted.
+    book(1, 50)
+    assert.equal(rows(), 250)
+    book(3, 30)
+    assert.equal(rows(), 250 + 30 - 4 * 30)
+    book(4, 60)
+    assert.equal(rows(), 90)
+    close()
   })
 
   test('of more keys than `callers` the rest of the longest idle goes back to the file at once', () => {

@@ -41,7 +41,7 @@ export class DurableLimits {
 
   constructor(options: DurableLimitsOptions) {
     this.#options = options
-    this.#file = new QuotaFile(options.folder, options.time.wall())
+    this.#file = new QuotaFile(options.folder, () => options.time.wall())
   }
 
   /** A store for rules of `period` alone. */

@@ -45,6 +45,19 @@ export class LimitCells {
     return row
   }
 
+  /** Forgets the row of this key's set that would be worth nothing first; the next `open` of a key of the set may have it. */
+  makeRoom(high: number): void {
+    const set = this.#view.setOf(high)
+    if (!this.#take(set)) return
+    let least = this.#view.rowOf(set, 0)
+    for (let entry = 1; entry < entriesPerSet; entry++) {
+      const row = this.#view.rowOf(set, entry)
+      if ((this.rows[row - 1] as number) < (this.rows[least - 1] as number)) least = row
+    }
+    this.#clear(least)
+    this.close()
+  }
+
   /** Notes what stands in the row, of which only so many numbers will be changed. */
   begin(row: number, count: number = this.fields): void {
     this.#view.note(this.#worker, row, count)

@@ -58,6 +58,13 @@ export class LimitTable {
     // Two zeros mark an entry that never had a key.
     return this.cells.open(hash[0] || 1, (hash[1] as number) ^ Math.imul(shape, 0x9e3779b1), nowMs)
   }
+
+  /** As `LimitCells.makeRoom`, and then as `open`. */
+  openAnyway(key: string, shape: number, nowMs: number): number {
+    halfSipHash(key, this.#seed0, this.#seed1, this.#hash)
+    this.cells.makeRoom((this.#hash[1] as number) ^ Math.imul(shape, 0x9e3779b1))
+    return this.open(key, shape, nowMs)
+  }
 }
 
 /** Those of one worker. */

@@ -168,6 +168,27 @@ describe('the table', () => {
     assert.equal(take('more', [rule({})]).fallback, null)
   })
 
+  test('a full set that makes room counts a new key in the place of the one unused for longest', () => {
+    const { take, fulls, time } = storeOf(oneSet(), 0, { onFailure: 'open', makesRoom: true })
+    const counted = [rule({ algorithm: 'sliding-window', limit: 2, windowMs: 60_000 })]
+    for (let i = 0; i < entriesPerSet; i++) {
+      time.nowMs += 10
+      take(`flood ${i}`, counted)
+    }
+    time.nowMs += 10
+    take('flood 0', counted)
+    // Asking costs nobody a place.
+    assert.equal(take('victim', counted, 0).isAllowed, true)
+    assert.equal(take('flood 1', counted, 0).standings[0]?.remaining, 1)
+    assert.deepEqual(
+      [1, 2, 3].map(() => take('victim', counted).isAllowed),
+      [true, true, false],
+    )
+    assert.equal(take('flood 1', counted, 0).fallback, 'open')
+    assert.equal(take('flood 0', counted, 0).isAllowed, false)
+    assert.ok(fulls() >= 2)
+  })
+
   test('rules of another kind do not read the row', () => {
     const { take } = storeOf(limitMemory())
     while (take('a', [kinds[0] as LimitRule]).isAllowed);

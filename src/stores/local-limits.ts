@@ -25,12 +25,12 @@ export type LimitStores = (options: LimitStoreOptions) => LimitStore
 
 /**
  * Keys are told apart by a keyed 64-bit hash. Where all entries of a key's set are worth something, its limit cannot be watched:
- * by `onFailure: open` the call passes, else it is refused.
+ * by `onFailure: open` the call passes, else it is refused. With `makesRoom` one of the entries is given up for it.
  */
 export function createLocalLimits(options: LocalLimitsOptions): LimitStores {
-  return ({ scope, callers, onFailure, name }) => {
+  return ({ scope, callers, onFailure, makesRoom = false, name }) => {
     const full = options.meter.counter('turnpike_ceiling_hits', { ceiling: 'limits', name })
-    return new LocalStore(options.table(scope, callers), options.time, full, onFailure === 'open')
+    return new LocalStore(options.table(scope, callers), options.time, full, onFailure === 'open', makesRoom)
   }
 }
 
@@ -39,24 +39,28 @@ class LocalStore implements LimitStore {
   readonly #time: SharedTime
   readonly #full: Counter
   readonly #isOpen: boolean
+  readonly #makesRoom: boolean
   readonly #now: TallyTime = { nowMs: 0, wallMs: 0 }
   /** Of the rules that were asked for last: most limits have one list. */
   #layout: TallyLayout = layOut([])
 
-  constructor(table: LimitTable, time: SharedTime, full: Counter, isOpen: boolean) {
+  constructor(table: LimitTable, time: SharedTime, full: Counter, isOpen: boolean, makesRoom: boolean) {
     this.#table = table
     this.#time = time
     this.#full = full
     this.#isOpen = isOpen
+    this.#makesRoom = makesRoom
   }
 
   take(key: string, rules: readonly LimitRule[], cost: number): LimitOutcome {
     const layout = this.#layoutOf(rules)
     const { cells } = this.#table
-    const row = this.#open(key, layout)
+    let row = this.#open(key, layout)
     if (row === noRow) {
       this.#full.add(1)
-      return uncounted(rules, this.#isOpen, this.#now.nowMs)
+      // What only asks is counted nowhere, and is to cost no other key its count.
+      if (this.#makesRoom && cost > 0) row = this.#table.openAnyway(key, layout.shape, this.#now.nowMs)
+      if (row === noRow) return uncounted(rules, this.#isOpen, this.#now.nowMs)
     }
     const { rows } = cells
     const now = this.#now

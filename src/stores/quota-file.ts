@@ -10,6 +10,8 @@ const blockShare = 1 / 32
 const blockMax = 1000
 const busyMsMax = 1_000
 const dayMs = 86_400_000
+/** Rows of periods that are over which go with each booking: faster than they come, and no booking waits for many. */
+const endedPerBooking = 4
 
 /** One rule of one key. */
 export interface QuotaKey {
@@ -33,14 +35,20 @@ export class QuotaFile {
   readonly #read: StatementSync
   readonly #write: StatementSync
   readonly #unbook: StatementSync
+  readonly #forget: StatementSync
+  readonly #wall: () => number
 
   /** @throws Error where the file cannot be had. `folder` is made where it is not there. */
-  constructor(folder: string, wallMs: number) {
-    this.#database = openFile(join(folder, 'limits.db'), folder, wallMs)
+  constructor(folder: string, wall: () => number) {
+    this.#wall = wall
+    this.#database = openFile(join(folder, 'limits.db'), folder, wall())
     this.#read = this.#database.prepare('SELECT period, taken FROM counts WHERE scope = ? AND key = ? AND rule = ?')
     this.#write = this.#database.prepare('INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?)')
     this.#unbook = this.#database.prepare(
       'UPDATE counts SET taken = max(0, taken - ?) WHERE scope = ? AND key = ? AND rule = ? AND period = ?',
+    )
+    this.#forget = this.#database.prepare(
+      `DELETE FROM counts WHERE (scope, key, rule) IN (SELECT scope, key, rule FROM counts WHERE ends < ? LIMIT ${endedPerBooking})`,
     )
   }
 
@@ -75,7 +83,10 @@ export class QuotaFile {
       const taken = period >= rule.startMs ? Number(found?.['taken'] ?? 0) : 0
       const startMs = Math.max(period, rule.startMs)
       const granted = grant(rule.limit - taken)
-      if (granted > 0) this.#write.run(scope, key, index, startMs, startMs + rule.windowMs, taken + granted)
+      if (granted > 0) {
+        this.#write.run(scope, key, index, startMs, startMs + rule.windowMs, taken + granted)
+        this.#forget.run(this.#wall() - dayMs)
+      }
       this.#database.exec('COMMIT')
       return { startMs, taken: taken + granted, granted }
     } catch (error) {
@@ -97,6 +108,7 @@ function openFile(path: string, folder: string, wallMs: number): DatabaseSync {
       database.exec(
         'CREATE TABLE IF NOT EXISTS counts (scope TEXT, key TEXT, rule INTEGER, period INTEGER, ends INTEGER, taken INTEGER, PRIMARY KEY (scope, key, rule)) WITHOUT ROWID',
       )
+      database.exec('CREATE INDEX IF NOT EXISTS ended ON counts (ends)')
       database.prepare('DELETE FROM counts WHERE ends < ?').run(wallMs - dayMs)
       return database
     } catch (error) {

@@ -33,6 +33,26 @@ test('who guesses keys is throttled on every worker, with the right key as well'
   await program.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'throttle' }, 9)
 })
 
+test('whoever has many addresses cannot fill the throttle, and then guess uncounted', async () => {
+  const throttle = { failures: '5/1000h', guesses: '10/1000h', callers: 12 }
+  const routes = [{ match: { path: '/' }, policies: [{ throttle }, { basic: {} }], reply }]
+  const listeners = [{ port: 0, host: '127.0.0.1', trustedProxies: ['127.0.0.1'] }]
+  await using program = await Program.start({ workers: 2, listeners, consumers, routes }, files)
+  let subnet = 0
+  const guess = (user: string, from = `2001:db8:0:${(subnet++).toString(16)}::1`) => {
+    const authorization = `Basic ${btoa(`${user}:wrong`)}`
+    return ask(program.port, { headers: { authorization, 'x-forwarded-for': from } })
+  }
+  // Three users of one address for each place: whatever is counted of them, nothing is left over.
+  for (let i = 0; i < 120; i++) assert.equal((await guess(`nobody${i}`)).status, 401)
+  const statuses: number[] = []
+  for (let i = 0; i < 40; i++) statuses.push((await guess('victim')).status)
+  assert.ok(statuses.includes(429), 'guesses at one user from many addresses were not counted')
+  const one: number[] = []
+  for (let i = 0; i < 10; i++) one.push((await guess(`user${i}`, '192.0.2.7')).status)
+  assert.ok(one.includes(429), 'guesses of one address were not counted')
+})
+
 test('lists of denials change at run time, by the admin API', async () => {
   const routes = [
     { match: { path: '/address' }, policies: [{ deny: { by: 'address' } }], reply },

@@ -31,7 +31,8 @@ export const throttle = definePolicy({
   build({ failures, guesses, header, retryAfter, callers }, ports, place) {
     const store = ports.limits({
       ...{ scope: place.key, store: null, mode: 'exact', onFailure: 'open', isDurable: false },
-      ...{ callers, name: 'throttle' },
+      // Else whoever has many addresses fills it with guesses at nothing, and then guesses without being counted.
+      ...{ callers, makesRoom: true, name: 'throttle' },
     })
     const byClient = [ruleOf(failures)]
     const byGuess = [ruleOf(guesses)]
