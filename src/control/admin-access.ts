@@ -42,7 +42,6 @@ export function createTokenCheck(token: string | null): TokenCheck {
 
 /** The host of a Host field, without port and brackets. */
 function hostOf(field: string): string {
-  const text = field.toLowerCase()
-  if (text.startsWith('[')) return text.slice(1, Math.max(1, text.indexOf(']')))
-  return text.replace(/:\d*$/, '')
+  const text = field.toLowerCase().replace(/:\d*$/, '')
+  return /^\[(.*)\]$/.exec(text)?.[1] ?? text
 }

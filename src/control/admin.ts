@@ -53,7 +53,8 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const { host, port } = options
   const isTokenRight = createTokenCheck(options.token)
   const server = createServer(
-    { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
+    // Node looks for requests that take too long every 30 seconds unless it is told otherwise.
+    { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, connectionsCheckingInterval: 1_000 },
     (request, response) => void handle(request, response, options, isTokenRight),
   )
   server.keepAliveTimeout = 60_000

@@ -43,6 +43,13 @@ export function attach(socket: Socket, peer: Peer, gate: Gate): void {
   })
 }
 
+/** The next reply is the last, and without one the connection soon closes: its certificate was judged by other authorities. */
+export function letGo(connection: EdgeConnection, gate: Gate): void {
+  if (!(connection instanceof Connection)) return connection.drain()
+  connection.keepsAlive = false
+  if (connection.isIdle) connection.dueMs = Math.min(connection.dueMs, gate.clock.now() + gate.partingMs)
+}
+
 /** RFC 9113 §3.4: the preface looks like a head of a version that is not ours; its rest is for the session to judge. */
 function isPreface(bytes: Buffer, start: number, end: number): boolean {
   return preface.compare(bytes, start, end, 0, end - start) === 0

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Peer } from '../core/call.ts'
 import type { Gauge, Meter } from '../core/ports.ts'
 import type { ProxiedEnds } from '../http/proxy-header.ts'
-import { attach } from './attach.ts'
+import { attach, letGo } from './attach.ts'
 import { readClientCertificate } from './client-certificate.ts'
 import { Entrance, type EntrancePorts } from './entrance.ts'
 import { plainAddress } from './forwarded.ts'
@@ -54,9 +54,14 @@ export class Listener {
 
   /** Takes over changed settings of the same socket. */
   adopt(settings: ListenerSettings): void {
+    const { sessionIdContext } = this.#settings.clientTrust
     this.#settings = settings
     this.gate.adopt(settings.blueprint, settings.paths, settings.isTrusted)
     this.#entrance.adopt(settings)
+    if (sessionIdContext === settings.clientTrust.sessionIdContext) return
+    // A certificate may be revoked by now. Handshakes that began are judged by what was in force.
+    this.#entrance.cutUnderWay()
+    for (const connection of this.gate.connections) letGo(connection, this.gate)
   }
 
   /** Stops accepting; idle connections close, the others after their call. Resolves when all are gone. */

@@ -142,10 +142,10 @@ describe('a quota', () => {
   test('counts of periods that are over leave the file while the gateway runs', () => {
     const folder = newFolder()
     const { take, clock, close } = processOf(folder, limitMemory(2_000))
-    const inDay = (day: number) => [monthly(10, { windowMs: dayMs, startMs: startMs + day * dayMs })]
     const book = (day: number, count: number) => {
+      const daily = [monthly(10, { windowMs: dayMs, startMs: startMs + day * dayMs })]
       clock.wallMs = startMs + (day + 0.5) * dayMs
-      for (let index = 0; index < count; index++) take(inDay(day), 1, `day ${day} caller ${index}`)
+      for (let index = 0; index < count; index++) take(daily, 1, `day ${day} caller ${index}`)
     }
     const rows = () => {
       const database = new DatabaseSync(path.join(folder, 'limits.db'), { readOnly: true })

@@ -101,6 +101,14 @@ test('no body makes the admin server fail, and what is not asked for is refused'
     }),
     { numRuns: 150 },
   )
+  for (const [open, close, depth] of [
+    ['[', ']', 30_000],
+    ['{"labels":', '}', 5_000],
+    ['{"labels":', '}', 33],
+  ] as const) {
+    const { status, text } = await send('POST', '/consumers', `${open.repeat(depth)}1${close.repeat(depth)}`)
+    assert.equal(status, 400, text)
+  }
   assert.ok(!program.stderr.includes('failed to answer'), program.stderr)
   assert.equal((await ask(program.adminPort, { path: '/healthz' })).status, 200)
 })

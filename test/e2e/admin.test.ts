@@ -175,6 +175,8 @@ for (const [host, status] of [
   ['evil.test:9080', 421],
   ['127.0.0.1.evil.test', 421],
   ['localhost.evil.test', 421],
+  ['[::1].evil.test', 421],
+  ['[::1', 421],
 ] as const) {
   test(`${status}: on loopback, Host "${host}"`, () =>
     withAdmin(async ask => assert.equal((await ask('GET', '/metrics', { host })).status, status)))
