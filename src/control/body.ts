@@ -34,25 +34,27 @@ export function readBody<S extends TSchema>(text: string, schema: S): Static<S> 
 
 function parsed(text: string): unknown {
   if (text.trim() === '') return {}
-  const refused = (message: string) =>
-    new BodyRefused([{ member: '', message, hint: 'Send an object such as `{ "name": "acme" }`.' }])
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw refused('the body is no JSON')
+    throw refusalOf('the body is no JSON')
   }
-  if (isTooDeep(value)) throw refused(`the body is nested deeper than ${depthMax}`)
+  if (isTooDeep(value)) throw refusalOf(`the body is nested deeper than ${depthMax}`)
   return value
+}
+
+function refusalOf(message: string): BodyRefused {
+  return new BodyRefused([{ member: '', message, hint: 'Send an object such as `{ "name": "acme" }`.' }])
 }
 
 /** More than anything that is asked for; what is walked by recursion must have an end. */
 const depthMax = 32
 
 function isTooDeep(value: unknown): boolean {
-  let level = [value]
+  let level: unknown[] = [value]
   for (let depth = 0; depth <= depthMax && level.length > 0; depth++) {
-    level = level.flatMap(item => (typeof item === 'object' && item !== null ? Object.values(item) : []))
+    level = level.flatMap((item): unknown[] => (typeof item === 'object' && item !== null ? Object.values(item) : []))
   }
   return level.length > 0
 }

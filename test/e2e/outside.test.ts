@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import http from 'node:http'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
@@ -11,6 +12,7 @@ import { selfSigned } from '../../examples/tls/certificate.ts'
 import { DeadlineTable } from '../../src/core/deadlines.ts'
 import type { OutsideRequest, OutsideRpc } from '../../src/core/outside.ts'
 import { OutsideClient, type OutsideSettings } from '../../src/outside/outside.ts'
+import type { Resolve } from '../../src/outside/rules.ts'
 import { fakePorts } from '../tools/call.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
@@ -26,12 +28,12 @@ before(() => {
 })
 after(() => clearInterval(beat))
 
-/** A client whose names all lead to this machine. */
-function makeClient(settings: Partial<OutsideSettings> = {}): OutsideClient & Disposable {
-  const client = new OutsideClient({
-    ...{ clock, deadlines, meter },
-    resolve: (_, done) => done(null, [{ address: '127.0.0.1', family: 4 }]),
-  })
+/** A client whose names all lead to this machine, unless `resolve` says otherwise. */
+function makeClient(
+  settings: Partial<OutsideSettings> = {},
+  resolve: Resolve = (_, done) => done(null, [{ address: '127.0.0.1', family: 4 }]),
+): OutsideClient & Disposable {
+  const client = new OutsideClient({ clock, deadlines, meter, resolve })
   client.adopt({ allow: [], ca: null, ...settings })
   return Object.assign(client, { [Symbol.dispose]: () => client.close() })
 }
@@ -112,6 +114,15 @@ describe('fetch', () => {
       get(`http://127.0.0.1:${port}/`, { namedBy: `http://127.0.0.1:${port + 1}/` }),
       get(`http://user:password@127.0.0.1:${port}/`),
       get('file:///etc/passwd'),
+      ...[
+        '0177.0.0.1',
+        '0x7f.1',
+        '127.1',
+        '[::ffff:127.0.0.1]',
+        '[::ffff:7f00:1]',
+        '[64:ff9b::127.0.0.1]',
+        '[::127.0.0.1]',
+      ].map(host => get(`http://${host}:${port}/`, { namedBy: 'https://id.acme.test/' })),
     ]
     for (const request of refused) {
       await assert.rejects(client.fetch(request), { name: 'OutsideError', kind: 'refused-address' }, request.url)
@@ -123,6 +134,40 @@ describe('fetch', () => {
     ]) {
       assert.equal((await client.fetch(request)).status, 200)
     }
+  })
+
+  test('a name that leads elsewhere at each question: what was judged is what is connected to', async () => {
+    const answers: string[] = []
+    let asked = 0
+    using client = makeClient({ allow: ['127.0.0.2/32'] }, (_, done) => {
+      asked++
+      const found = (answers.shift() ?? '127.0.0.1').split(' ')
+      done(
+        null,
+        found.map(address => ({ address, family: net.isIP(address) })),
+      )
+    })
+    const allowed = http.createServer((_, response) => response.end('allowed')).listen(origin.port, '127.0.0.2')
+    await once(allowed, 'listening')
+    const url = `http://id.acme.test:${origin.port}/`
+    const { calls } = origin
+    answers.push('127.0.0.2', '127.0.0.1')
+    assert.equal((await client.fetch(get(url))).body.toString(), 'allowed')
+    assert.equal(asked, 1)
+    allowed.closeIdleConnections()
+    for (const answer of [
+      ...['127.0.0.1', '::1', '::ffff:127.0.0.1', '::ffff:7f00:1', '::127.0.0.1', '64:ff9b::7f00:1', '2002:7f00:1::'],
+      ...['0.0.0.0', '::', '169.254.169.254', '::ffff:a9fe:a9fe', 'fe80::1', '10.0.0.1', 'fd00::1', '100.100.100.200'],
+    ]) {
+      answers.splice(0, answers.length, answer)
+      await assert.rejects(client.fetch(get(url)), { kind: 'refused-address' }, answer)
+    }
+    // Of several addresses those that may be asked are tried, and no others.
+    answers.splice(0, answers.length, '127.0.0.1 ::1 127.0.0.2')
+    assert.equal((await client.fetch(get(url))).body.toString(), 'allowed')
+    assert.equal(origin.calls, calls)
+    allowed.closeAllConnections()
+    await new Promise(resolve => allowed.close(resolve))
   })
 
   test('what may be asked changes at once, although a connection is kept', async () => {
