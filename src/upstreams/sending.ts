@@ -9,6 +9,7 @@ import { type Breaker, createBreaker } from './resilience/breaker.ts'
 import { createBudget } from './budget.ts'
 import { createDeadlineTeller } from './resilience/deadline.ts'
 import { createHedge, rivals } from './resilience/hedge.ts'
+import { patienceOf } from './resilience/outcome.ts'
 import { createSender, type SenderOptions } from './retry.ts'
 
 export interface SendingParts extends Pick<SenderOptions, 'pick' | 'noEndpoint' | 'observe' | 'startTimer'> {
@@ -63,22 +64,28 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
   }
 }
 
-function createOwnBreaker(
-  name: string,
-  { breaker }: UpstreamBlueprint,
-  ports: Ports,
-  rows: SharedRows,
-): Breaker | null {
-  return breaker && createBreaker({ name, rules: breaker, row: rows(rowNames.breaker(name)), ports })
+function createOwnBreaker(name: string, blueprint: UpstreamBlueprint, ports: Ports, rows: SharedRows): Breaker | null {
+  const { breaker, timeouts } = blueprint
+  if (breaker === null) return null
+  return createBreaker({
+    name,
+    rules: breaker,
+    row: rows(rowNames.breaker(name)),
+    patienceMs: patienceOf(timeouts),
+    ports,
+  })
 }
 
 function createOwnAdaptive(
   name: string,
-  { adaptive }: UpstreamBlueprint,
+  blueprint: UpstreamBlueprint,
   ports: Ports,
   rows: SharedRows,
 ): Adaptive | null {
-  return adaptive && createAdaptive({ name, rules: adaptive, row: rows(rowNames.adaptive(name)), ports })
+  const { adaptive, timeouts } = blueprint
+  if (adaptive === null) return null
+  const row = rows(rowNames.adaptive(name))
+  return createAdaptive({ name, rules: adaptive, row, patienceMs: patienceOf(timeouts), ports })
 }
 
 const rowNames = {

@@ -9,6 +9,7 @@ import { Reply } from '../../core/reply.ts'
 import type { TryObserver } from '../try-observer.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { isOwnFault } from '../own-fault.ts'
+import { statusOf } from '../status-of.ts'
 import { Cell, type EjectionReason, ejectionReasons, Flag, type TargetTable, tickMs } from './target-memory.ts'
 
 /**
@@ -26,12 +27,6 @@ const reasonsByCode: Partial<Record<FailureCode, EjectionBlueprint['on'][number]
   'upstream-timeout': 'timeout',
 }
 
-/**
- * The status of HTTP that says the same as one of gRPC, for those that are the server's fault: UNKNOWN, DEADLINE_EXCEEDED,
- * UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
- */
-const statusesByGrpc: Readonly<Record<string, number>> = { 2: 500, 4: 504, 12: 501, 13: 500, 14: 503, 15: 500 }
-
 /** Says of the outcome of a try whether the target failed; null where it says nothing of the target. */
 export type Verdict = (call: Call, outcome: Reply | Failure) => boolean | null
 
@@ -48,13 +43,6 @@ export function createVerdict(on: EjectionBlueprint['on']): Verdict {
     if (reason !== undefined) return wanted.has(reason) && !isOwnFault(outcome) ? true : null
     return isTimeoutWanted && outcome.code === 'call-timeout' && call.upstreamMs >= patienceMs ? true : null
   }
-}
-
-/** A call of gRPC that fails at once has its status among the fields of the head. */
-function statusOf({ status, headers }: Reply): number {
-  if (status !== 200) return status
-  const grpcStatus = headers.get('grpc-status')
-  return grpcStatus === undefined ? status : (statusesByGrpc[grpcStatus] ?? status)
 }
 
 export interface EjectorOptions {

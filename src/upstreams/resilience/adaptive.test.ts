@@ -53,7 +53,13 @@ class Simulation {
     this.serviceMs = serviceMs
     this.row = new FakeRow(this.ports.time)
     const ports = { shared: this.shared, meter: this.ports.meter, random: numbers() }
-    this.adaptive = createAdaptive({ name: 'catalog', rules: { ...plain, ...rules }, row: this.row, ports })
+    this.adaptive = createAdaptive({
+      name: 'catalog',
+      rules: { ...plain, ...rules },
+      row: this.row,
+      patienceMs: 1000,
+      ports,
+    })
   }
 
   get limit(): number {

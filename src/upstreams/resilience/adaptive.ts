@@ -14,6 +14,8 @@ export interface AdaptiveOptions {
   readonly name: string
   readonly rules: AdaptiveRules
   readonly row: SharedRow
+  /** See `patienceOf`. */
+  readonly patienceMs: number
   readonly ports: Pick<Ports, 'random' | 'meter' | 'shared'>
 }
 
@@ -30,7 +32,7 @@ const shares: Readonly<Record<Priority, number>> = { high: 1, normal: 0.9, low: 
 const unmeasured = -1
 
 /** A call holds its place until the head of its reply came, so that event streams do not use the limit up. */
-export function createAdaptive({ name, rules, row, ports }: AdaptiveOptions): Adaptive {
+export function createAdaptive({ name, rules, row, patienceMs, ports }: AdaptiveOptions): Adaptive {
   const { meter, random, shared } = ports
   const limit = new AdaptiveLimit(rules, row, random)
   const underWay = shared.counter(`adaptive ${name}`)
@@ -58,7 +60,7 @@ export function createAdaptive({ name, rules, row, ports }: AdaptiveOptions): Ad
           return reply
         },
         (thrown: unknown) => {
-          end(startedMs, isTimeout(thrown))
+          end(startedMs, isTimeout(call, thrown, patienceMs))
           throw thrown
         },
       )

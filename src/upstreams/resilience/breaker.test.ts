@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
+import { Headers } from '../../core/headers.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { createBreaker } from './breaker.ts'
@@ -28,7 +30,7 @@ function setUp(changes: Partial<BreakerRules> = {}, workers = 1) {
   let sent = 0
   const breakers = Array.from({ length: workers }, (_, index) => {
     const row = index === 0 ? first : new FakeRow(ports.time, first.numbers)
-    return createBreaker({ name: 'catalog', rules: { ...plain, ...changes }, row, ports })
+    return createBreaker({ name: 'catalog', rules: { ...plain, ...changes }, row, patienceMs: 1000, ports })
   })
   const steps = breakers.map(({ layer }) =>
     layer(call => {
@@ -93,7 +95,7 @@ test('what counts as a failure, and what does not', async () => {
     [failure('upstream-reset'), true],
     [failure('upstream-timeout'), true],
     [failure('upstream-malformed-reply'), true],
-    [failure('call-timeout'), true],
+    [failure('call-timeout'), false],
     [failure('client-closed'), false],
     [failure('request-timeout'), false],
     [failure('body-too-large'), false],
@@ -106,6 +108,37 @@ test('what counts as a failure, and what does not', async () => {
     const name = does instanceof Failure ? does.code : String(does)
     assert.equal((await ask(200)) === refusal, counts, name)
   }
+})
+
+test('a call whose own time ran out counts if the upstream had it for long enough', async () => {
+  for (const [hadMs, counts] of [
+    [999, false],
+    [1000, true],
+  ] as const) {
+    const { ask } = setUp()
+    for (let i = 0; i < 4; i++) {
+      await ask(async call => {
+        call.upstreamMs = hadMs
+        throw failure('call-timeout')
+      })
+    }
+    assert.equal((await ask(200)) === refusal, counts, String(hadMs))
+  }
+})
+
+/** A call of gRPC that ends at once. */
+function grpc(status: string): Step {
+  return async () => new Reply(200, Headers.of({ 'grpc-status': status }), Body.empty)
+}
+
+test('a failure of gRPC counts, whose HTTP status is 200', async () => {
+  const { ask, several } = setUp()
+  await several(10, grpc('5'))
+  // The client set that deadline.
+  await several(20, grpc('4'))
+  assert.equal(await ask(200), '200')
+  await several(12, grpc('14'))
+  assert.equal(await ask(200), refusal)
 })
 
 test('replies of the gateway itself say nothing of the upstream', async () => {

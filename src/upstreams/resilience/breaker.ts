@@ -13,6 +13,8 @@ export interface BreakerOptions {
   readonly name: string
   readonly rules: BreakerRules
   readonly row: SharedRow
+  /** See `patienceOf`. */
+  readonly patienceMs: number
   readonly ports: Pick<Ports, 'log' | 'meter'>
 }
 
@@ -24,7 +26,7 @@ export interface Breaker {
 }
 
 /** Calls are counted whole, all their tries together: what a further try made good is no failure of the upstream. */
-export function createBreaker({ name, rules, row, ports }: BreakerOptions): Breaker {
+export function createBreaker({ name, rules, row, patienceMs, ports }: BreakerOptions): Breaker {
   const { meter } = ports
   const refusals = meter.counter('turnpike_breaker_refusals', { upstream: name })
   const gauge = meter.gauge('turnpike_breaker_state', { upstream: name })
@@ -48,7 +50,7 @@ export function createBreaker({ name, rules, row, ports }: BreakerOptions): Brea
           return reply
         },
         (thrown: unknown) => {
-          end(ticket, startedMs, verdictOfFailure(thrown))
+          end(ticket, startedMs, verdictOfFailure(call, thrown, patienceMs))
           throw thrown
         },
       )

@@ -1,8 +1,12 @@
 // What the end of a call says about the upstream.
 
+import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import type { Call } from '../../core/call.ts'
 import type { FailureCode } from '../../core/codes.ts'
-import type { Reply } from '../../core/reply.ts'
 import { Failure } from '../../core/failure.ts'
+import type { Reply } from '../../core/reply.ts'
+import { isOwnFault } from '../own-fault.ts'
+import { statusOf } from '../status-of.ts'
 
 /** `none`: it was the client or the gateway itself, and the upstream is not to blame. */
 export type Verdict = 'good' | 'bad' | 'none'
@@ -15,19 +19,33 @@ const ownRefusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'upstream-overloaded',
 ])
 
-export function verdictOfReply({ code, status }: Reply): Verdict {
-  if (code !== null) return 'none'
-  return status >= 500 ? 'bad' : 'good'
+export function verdictOfReply(reply: Reply): Verdict {
+  if (reply.code !== null || isClientsDeadline(reply)) return 'none'
+  return statusOf(reply) >= 500 ? 'bad' : 'good'
 }
 
-/** A call whose time ran out while the upstream had it counts against the upstream. */
-export function verdictOfFailure(thrown: unknown): Verdict {
+/** DEADLINE_EXCEEDED of gRPC: a client that gives no time at all would make any server pass for a sick one. */
+function isClientsDeadline({ status, headers }: Reply): boolean {
+  return status === 200 && headers.get('grpc-status') === '4'
+}
+
+export function verdictOfFailure(call: Call, thrown: unknown, patienceMs: number): Verdict {
   if (!(thrown instanceof Failure)) return 'none'
-  if (thrown.code === 'call-timeout') return 'bad'
-  return thrown.source === 'upstream' && !ownRefusals.has(thrown.code) ? 'bad' : 'none'
+  if (thrown.code === 'call-timeout') return call.upstreamMs >= patienceMs ? 'bad' : 'none'
+  return thrown.source === 'upstream' && !ownRefusals.has(thrown.code) && !isOwnFault(thrown) ? 'bad' : 'none'
 }
 
 /** The upstream took all the time there was. */
-export function isTimeout(thrown: unknown): boolean {
-  return thrown instanceof Failure && (thrown.code === 'call-timeout' || thrown.code === 'upstream-timeout')
+export function isTimeout(call: Call, thrown: unknown, patienceMs: number): boolean {
+  if (!(thrown instanceof Failure)) return false
+  return thrown.code === 'upstream-timeout' || (thrown.code === 'call-timeout' && call.upstreamMs >= patienceMs)
+}
+
+/**
+ * How long a call must have been with an upstream before the end of its own time says something about that: a client may set a
+ * deadline that no upstream could meet. What the config sets for all calls of the upstream is believed; give or take a tenth,
+ * for that time begins a little earlier.
+ */
+export function patienceOf({ response, call }: UpstreamBlueprint['timeouts']): number {
+  return Math.min(1000, response, call ?? Infinity) * 0.9
 }
