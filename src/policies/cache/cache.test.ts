@@ -99,6 +99,61 @@ describe('bounds', () => {
   })
 })
 
+/** Takes one piece, and then no more. */
+async function slow(answer: Promise<Reply>) {
+  const sink = new RecordingSink()
+  sink.hasRoom = false
+  const reply = await answer
+  reply.body.pipe(sink)
+  return { sink, reply }
+}
+
+describe('slow clients', () => {
+  test('that read what made room meanwhile hold no more than the bound; further long bodies are passed on', async () => {
+    const world = makeWorld({}, () => replyOf({ headers: fresh, body: 'x'.repeat(100_000) }), 450_000)
+    const kept = async (target: string) => void (await textOf(await world.step(makeCall({ target }))))
+    const held: Awaited<ReturnType<typeof slow>>[] = []
+    for (const target of ['/1', '/2', '/3', '/4']) {
+      await kept(target)
+      held.push(await slow(world.step(makeCall({ target }))))
+      held.push(await slow(world.step(makeCall({ target }))))
+    }
+    await kept('/5')
+    const before = world.calls.length
+    const passed = await world.step(makeCall({ target: '/5' }))
+    assert.equal(world.calls.length, before + 1)
+    assert.equal(world.counted('turnpike_ceiling_hits cache-readers all'), 1)
+    assert.equal((await textOf(passed)).length, 100_000)
+    // One reader of two goes: its body is still being sent. With the other it is not.
+    held[0]?.reply.body.cancel()
+    assert.equal((await slow(world.step(makeCall({ target: '/5' })))).sink.text.length, 100_000)
+    held[1]?.reply.body.cancel()
+    assert.equal((await slow(world.step(makeCall({ target: '/5' })))).sink.text.length, 65_536)
+  })
+
+  test('that asked first hold the room of their replies until they have them', async () => {
+    const bodies = [pushed(), pushed(), pushed()]
+    const replies = bodies.map(({ reply }) => reply)
+    const world = makeWorld({}, () => replies.shift() as Reply, 400_000)
+    const first = await slow(world.step(makeCall({ target: '/1' })))
+    const fill = async (index: number, target: string) => {
+      const answer = index === 0 ? null : await slow(world.step(makeCall({ target })))
+      for (let i = 0; i < 9; i++) bodies[index]?.source.push('x'.repeat(10_000))
+      bodies[index]?.source.sink?.end(null)
+      return answer
+    }
+    await fill(0, '/1')
+    assert.equal(world.counted('turnpike_ceiling_hits cache-fills all'), 0)
+    await fill(1, '/2')
+    assert.equal(world.counted('turnpike_ceiling_hits cache-fills all'), 1)
+    first.sink.hasRoom = true
+    first.reply.body.resume()
+    assert.deepEqual([first.sink.text.length, first.sink.isEnded], [90_000, true])
+    await fill(2, '/3')
+    assert.equal(world.counted('turnpike_ceiling_hits cache-fills all'), 1)
+  })
+})
+
 describe('a long body from the store', () => {
   test('goes piece by piece, at the pace of the client, and stays what it was', async () => {
     const text = 'abc'.repeat(100_000)

@@ -18,7 +18,7 @@ import type { ReplyStore } from './reply-store.ts'
 import { serve } from './serve.ts'
 import { createSlowPath, isFreshFor, ttlOf } from './slow-path.ts'
 import type { Resource, Stored } from './stored.ts'
-import { isSelected } from './vary.ts'
+import { findSelected } from './vary.ts'
 
 export interface CachingPorts {
   readonly clock: Clock
@@ -54,7 +54,9 @@ export function createCaching(given: Options, ports: CachingPorts): Layer {
     return function cache(call) {
       const { method } = call
       if (!methods.has(method)) {
-        return safeMethods.has(method) ? next(call) : next(call).then(reply => invalidate(call, reply))
+        return safeMethods.has(method) || call.upgrade !== ''
+          ? next(call)
+          : next(call).then(reply => invalidate(call, reply))
       }
       const asked = readAsked(call, isObeying)
       if (asked.isBypass || asked.rules.noStore || call.upgrade !== '' || !call.body.isEmpty || isBypassed(call)) {
@@ -66,9 +68,10 @@ export function createCaching(given: Options, ports: CachingPorts): Layer {
       const isCurrent = stored !== null && marks.read(resource.place) === stored.mark
       if (isCurrent) {
         const nowMs = clock.now()
+        if (!store.canLend(stored)) return passBy(call, next, 'bypass', note)
         if (asked.isPlain ? nowMs < stored.freshUntilMs : isFreshFor(stored, asked, nowMs)) {
           return Promise.resolve(
-            note('hit', serve(stored, asked, method, nowMs), { hit: true, ttl: ttlOf(stored, nowMs) }),
+            note('hit', serve(stored, asked, method, nowMs, store), { hit: true, ttl: ttlOf(stored, nowMs) }),
           )
         }
       }
@@ -98,12 +101,18 @@ type Find = (resource: Resource | undefined, call: Call, asked: Asked) => Stored
 function createFinder(isByConsumer: boolean): Find {
   return (resource, call, asked) => {
     if (resource === undefined) return null
-    for (const stored of resource.variants) {
-      const isAllowed = !asked.isIdentified || isByConsumer || stored.rules.isForAll
-      if (isAllowed && isSelected(stored.selection, call.headers)) return stored
-    }
-    return null
+    const { variants } = resource
+    const isForAll = !asked.isIdentified || isByConsumer
+    return findSelected(variants, call.headers, isForAll ? any : isMeantForAll)
   }
+}
+
+function any(): boolean {
+  return true
+}
+
+function isMeantForAll({ rules }: Stored): boolean {
+  return rules.isForAll
 }
 
 function newResource({ host, received, route }: Call, place: number, targetOf: Keys['targetOf']): Resource {

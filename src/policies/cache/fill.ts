@@ -3,6 +3,7 @@
 import type { Body, BodySource, Sink } from '../../core/body.ts'
 import type { Failure } from '../../core/failure.ts'
 import type { Headers } from '../../core/headers.ts'
+import { pieceBytes } from './serve.ts'
 
 export interface FillEvents {
   /** Takes room for bytes that are to be kept; false where there is none. */
@@ -15,6 +16,8 @@ export interface FillEvents {
   readerLeft(): void
   /** Nothing more comes, whichever way. */
   over(): void
+  /** None of it is held here any more: the reader has it all, or has gone. Told once, at the end or before. */
+  free(): void
 }
 
 /**
@@ -33,6 +36,7 @@ export class Fill implements Sink, BodySource {
   #isKept = true
   #isOver = false
   #hasNoReader = false
+  #isFree = false
   #reader: Sink | null = null
   #hasRoom = true
   #isPushing = false
@@ -68,6 +72,7 @@ export class Fill implements Sink, BodySource {
     if (this.#isKept && isWhole) this.#complete()
     else if (this.#isKept) this.#events.gaveUp()
     this.#events.over()
+    if (this.#hasNoReader) this.#letGo()
     this.#push()
   }
 
@@ -78,6 +83,7 @@ export class Fill implements Sink, BodySource {
     this.#chunks = []
     if (this.#isKept) this.#events.gaveUp()
     this.#events.over()
+    this.#letGo()
     this.#push()
   }
 
@@ -96,6 +102,7 @@ export class Fill implements Sink, BodySource {
     this.#reader = null
     this.#hasNoReader = true
     if (!this.#isKept) this.#drop()
+    if (this.#isOver) this.#letGo()
     this.#events.readerLeft()
   }
 
@@ -104,8 +111,9 @@ export class Fill implements Sink, BodySource {
     const whole = joined(this.#chunks, this.#size)
     let taken = 0
     for (const chunk of this.#chunks.slice(0, this.#taken)) taken += chunk.length
-    this.#chunks = taken < whole.length ? [whole.subarray(taken)] : []
+    this.#chunks = []
     this.#taken = 0
+    for (let at = taken; at < whole.length; at += pieceBytes) this.#chunks.push(whole.subarray(at, at + pieceBytes))
     this.#events.complete(whole)
   }
 
@@ -123,6 +131,14 @@ export class Fill implements Sink, BodySource {
     this.#chunks = []
     this.#body.cancel()
     this.#events.over()
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    if (this.#isFree) return
+    this.#isFree = true
+    this.#chunks = []
+    this.#events.free()
   }
 
   #push(): void {
@@ -150,8 +166,12 @@ export class Fill implements Sink, BodySource {
     if (this.#taken < this.#chunks.length) return
     if (this.#end !== null) {
       this.#reader = null
+      this.#letGo()
       reader.end(this.#end.trailers)
-    } else if (!this.#isKept && this.#hasRoom) this.#body.resume()
+    } else if (!this.#isKept) {
+      this.#letGo()
+      if (this.#hasRoom) this.#body.resume()
+    }
   }
 }
 

@@ -27,7 +27,7 @@ export interface Times {
 }
 
 /** A reply that may be kept, still without its body. */
-export type Keepable = Omit<Stored, 'body' | 'mark'>
+export type Keepable = Omit<Stored, 'body' | 'mark' | 'lease'>
 
 /** Why a reply is not kept. `isLasting`: the next one will hardly be another. */
 export interface Refusal {

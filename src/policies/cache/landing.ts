@@ -68,7 +68,7 @@ export async function land(launch: Launch, ports: LandingPorts): Promise<Reply> 
     reply.body.cancel()
     flight.over()
     settle({ kind: 'stored', stored })
-    const answer = serve(stored, question.asked, question.call.method, times.cameMs)
+    const answer = serve(stored, question.asked, question.call.method, times.cameMs, store)
     return ports.note('stale', answer, { fwd: launch.fwd, fwdStatus: reply.status })
   }
   return landNew(arrival, ports)
@@ -87,7 +87,7 @@ function landValidated(arrival: Arrival, stored: Stored, ports: LandingPorts): R
   if (!isStaying) ports.store.delete(key)
   const isKept = isStaying && renewed !== stored && keep(arrival, renewed, ports)
   settle(isKept ? { kind: 'stored', stored: renewed } : { kind: 'alone' })
-  const answer = serve(renewed, asked, call.method, times.cameMs)
+  const answer = serve(renewed, asked, call.method, times.cameMs, ports.store)
   return ports.note('revalidated', answer, { fwd, fwdStatus: 304, stored: isKept })
 }
 
@@ -128,15 +128,13 @@ function fill(arrival: Arrival, kept: Keepable, ports: LandingPorts): void {
       return true
     },
     complete(body) {
-      const stored = { ...kept, body, mark }
+      const stored = { ...kept, body, mark, lease: { readers: 0 } }
       settle(keep(arrival, stored, ports) ? { kind: 'stored', stored } : { kind: 'alone' })
     },
     gaveUp: () => settle({ kind: 'alone' }),
     readerLeft: () => party?.leave(),
-    over() {
-      store.filled(taken)
-      flight.over()
-    },
+    over: () => flight.over(),
+    free: () => store.filled(taken),
   })
   const { length } = reply.body
   filling.begin()

@@ -4,7 +4,8 @@ import { LRUCache } from 'lru-cache'
 import type { Closable } from '../../core/policy.ts'
 import type { Counter, Gauge, Meter } from '../../core/ports.ts'
 import type { Purge, Purgeable, Purges } from '../../core/purges.ts'
-import { bytesOf, type Resource } from './stored.ts'
+import { type Lender, pieceBytes } from './serve.ts'
+import { bytesOf, type Lease, type Resource, type Stored } from './stored.ts'
 
 /** Replies that are on their way in may take so much of the bound at once: one part of this many. */
 const fillParts = 4
@@ -12,7 +13,7 @@ const fillParts = 4
 const purgesMax = 256
 
 /** One per worker, for all uses of the policy. Closed when no config uses it any more. */
-export class ReplyStore implements Purgeable, Closable {
+export class ReplyStore implements Purgeable, Closable, Lender {
   /** Grows with each purge. */
   purgeNumber = 0
   readonly bytesMax: number
@@ -23,7 +24,9 @@ export class ReplyStore implements Purgeable, Closable {
   readonly #bytes: Gauge
   readonly #count: Gauge
   readonly #fillsFull: Counter
+  readonly #lendingFull: Counter
   #fillBytes = 0
+  #lentBytes = 0
   #isClosed = false
 
   constructor(bytesMax: number, purges: Purges, meter: Meter) {
@@ -31,6 +34,7 @@ export class ReplyStore implements Purgeable, Closable {
     this.#bytes = meter.gauge('turnpike_cache_bytes', {})
     this.#count = meter.gauge('turnpike_cache_resources', {})
     this.#fillsFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'cache-fills', name: 'all' })
+    this.#lendingFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'cache-readers', name: 'all' })
     const evictions = meter.counter('turnpike_cache_evictions', {})
     this.#resources = new LRUCache({
       maxSize: bytesMax,
@@ -76,6 +80,22 @@ export class ReplyStore implements Purgeable, Closable {
 
   filled(bytes: number): void {
     this.#fillBytes -= bytes
+  }
+
+  /** Each body counts once, however many are sent it. */
+  lend(lease: Lease, bytes: number): void {
+    if (lease.readers++ === 0) this.#lentBytes += bytes
+  }
+
+  takeBack(lease: Lease, bytes: number): void {
+    if (--lease.readers === 0) this.#lentBytes -= bytes
+  }
+
+  /** Whether the reply may be sent from here: what is sent slowly and makes room for others meanwhile could take any memory. */
+  canLend({ lease, body }: Stored): boolean {
+    if (lease.readers > 0 || body.length <= pieceBytes || this.#lentBytes + body.length <= this.bytesMax) return true
+    this.#lendingFull.add(1)
+    return false
   }
 
   purge(purge: Purge): number {

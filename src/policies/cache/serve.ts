@@ -5,20 +5,26 @@ import { Headers } from '../../core/headers.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Asked } from './asked.ts'
 import { isNotModified, rangeIn } from './conditions.ts'
-import { ageOf, type Stored } from './stored.ts'
+import { ageOf, type Lease, type Stored } from './stored.ts'
+
+/** Who must know which bodies are being sent: what makes room for others meanwhile still takes memory. */
+export interface Lender {
+  lend(lease: Lease, bytes: number): void
+  takeBack(lease: Lease, bytes: number): void
+}
 
 /** Hot path: for a plain question it copies the fields, adds the age, and points at the bytes. */
-export function serve(stored: Stored, asked: Asked, method: string, nowMs: number): Reply {
+export function serve(stored: Stored, asked: Asked, method: string, nowMs: number, lender: Lender): Reply {
   const headers = stored.headers.clone()
   headers.list.push('Age', 'age', String(Math.floor(ageOf(stored, nowMs) / 1000)))
   if (!asked.isPlain && stored.status === 200) {
     if (isNotModified(asked, headers, stored.storedWallMs)) return notModified(headers)
     if (asked.range !== '' && method === 'GET') {
-      const part = servePart(stored, asked, headers)
+      const part = servePart(stored, asked, headers, lender)
       if (part !== null) return part
     }
   }
-  const reply = new Reply(stored.status, headers, bodyOf(stored.body))
+  const reply = new Reply(stored.status, headers, bodyOf(stored.body, stored, lender))
   reply.reason = stored.reason
   return reply
 }
@@ -36,7 +42,8 @@ export function notModified(headers: Headers): Reply {
   return new Reply(304, kept, Body.empty)
 }
 
-function servePart({ body }: Stored, asked: Asked, headers: Headers): Reply | null {
+function servePart(stored: Stored, asked: Asked, headers: Headers, lender: Lender): Reply | null {
+  const { body } = stored
   const range = rangeIn(asked, headers, body.length)
   if (range === null) return null
   if (range === 'unsatisfiable') {
@@ -46,28 +53,34 @@ function servePart({ body }: Stored, asked: Asked, headers: Headers): Reply | nu
   }
   const [from, to] = range
   headers.set('content-range', `bytes ${from}-${to - 1}/${body.length}`)
-  return new Reply(206, headers, bodyOf(body.subarray(from, to)))
+  return new Reply(206, headers, bodyOf(body.subarray(from, to), stored, lender))
 }
 
-const pieceBytes = 65_536
+/** What a sink is given at once. */
+export const pieceBytes = 65_536
 
 /** The bytes belong to the store, and no sink writes into what it is given. Long ones go piece by piece, at the pace of the sink. */
-export function bodyOf(bytes: Buffer): Body {
-  return bytes.length <= pieceBytes ? Body.of(bytes) : new Body(bytes.length, new PiecesSource(bytes))
+function bodyOf(bytes: Buffer, stored: Stored, lender: Lender): Body {
+  return bytes.length <= pieceBytes ? Body.of(bytes) : new Body(bytes.length, new PiecesSource(bytes, stored, lender))
 }
 
 class PiecesSource implements BodySource {
   readonly #bytes: Buffer
+  readonly #stored: Stored
+  readonly #lender: Lender
   #at = 0
   #sink: Sink | null = null
   #isPushing = false
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, stored: Stored, lender: Lender) {
     this.#bytes = bytes
+    this.#stored = stored
+    this.#lender = lender
   }
 
   start(sink: Sink): void {
     this.#sink = sink
+    this.#lender.lend(this.#stored.lease, this.#stored.body.length)
     this.resume()
   }
 
@@ -82,14 +95,18 @@ class PiecesSource implements BodySource {
       hasRoom = this.#sink.write(piece)
     }
     this.#isPushing = false
-    if (this.#at < this.#bytes.length) return
-    const sink = this.#sink
-    this.#sink = null
-    sink?.end(null)
+    if (this.#at >= this.#bytes.length) this.#finish()?.end(null)
   }
 
   cancel(): void {
+    this.#finish()
+  }
+
+  /** Gives the bytes back; returns who took them, once. */
+  #finish(): Sink | null {
+    const sink = this.#sink
     this.#sink = null
-    this.#at = this.#bytes.length
+    if (sink !== null) this.#lender.takeBack(this.#stored.lease, this.#stored.body.length)
+    return sink
   }
 }

@@ -34,7 +34,10 @@ export function createSlowPath(ports: SlowPorts): (question: Question) => Promis
     if (stored !== null && isServedStale(question, stored, ports)) {
       fetcher.behind(question)
       const nowMs = clock.now()
-      return note('stale', serve(stored, asked, call.method, nowMs), { hit: true, ttl: ttlOf(stored, nowMs) })
+      return note('stale', serve(stored, asked, call.method, nowMs, ports.store), {
+        hit: true,
+        ttl: ttlOf(stored, nowMs),
+      })
     }
     if (asked.rules.onlyIfCached) return note('miss', Reply.problem('not-cached'), null)
     const fwd = reasonOf(question)
@@ -70,7 +73,7 @@ function answerWith(brought: Stored, { resource, call, asked }: Question, ports:
   if (stored === null || stored.lifetimeMs === 0) return null
   const nowMs = ports.clock.now()
   const note = { fwd: 'uri-miss', collapsed: true, ttl: ttlOf(stored, nowMs) } as const
-  return ports.note('collapsed', serve(stored, asked, call.method, nowMs), note)
+  return ports.note('collapsed', serve(stored, asked, call.method, nowMs, ports.store), note)
 }
 
 async function pass(question: Question, fwd: Forwarded, { next, note }: SlowPorts): Promise<Reply> {

@@ -4,6 +4,10 @@ import type { Headers } from '../../core/headers.ts'
 import type { ReplyRules } from './directives.ts'
 import type { Selection } from './vary.ts'
 
+export interface Lease {
+  readers: number
+}
+
 /** Never changed once it is made: an update puts another one in its place. Times without `wall` are those of `Clock.now`. */
 export interface Stored {
   readonly status: number
@@ -11,6 +15,8 @@ export interface Stored {
   /** As they are sent, but for Age. */
   readonly headers: Headers
   readonly body: Buffer
+  /** How many replies are being sent from the body now, of those that are sent piece by piece. */
+  readonly lease: Lease
   readonly rules: ReplyRules
   readonly selection: Selection
   /** Empty without one. */

@@ -15,11 +15,29 @@ export function selectionOf(vary: readonly string[], request: Headers): Selectio
   return [...names].sort().flatMap(name => [name, normalValue(name, request)])
 }
 
-export function isSelected(selection: Selection, request: Headers): boolean {
-  for (let i = 0; i < selection.length; i += 2) {
-    if (normalValue(selection[i] as string, request) !== selection[i + 1]) return false
+/** The first that fits: selections of one resource mostly name the same fields, whose values are looked up once. */
+export function findSelected<T extends { readonly selection: Selection }>(
+  variants: readonly T[],
+  request: Headers,
+  isAllowed: (variant: T) => boolean,
+): T | null {
+  const [first] = variants
+  if (first === undefined) return null
+  // Hot path: most resources have one form, and nothing to choose by.
+  if (first.selection.length === 0 && isAllowed(first)) return first
+  let values: Map<string, string> | null = null
+  const valueOf = (name: string): string => {
+    values ??= new Map()
+    const known = values.get(name) ?? normalValue(name, request)
+    values.set(name, known)
+    return known
   }
-  return true
+  const isSelected = (selection: Selection): boolean => {
+    for (let i = 0; i < selection.length; i += 2) if (valueOf(selection[i] as string) !== selection[i + 1]) return false
+    return true
+  }
+  for (const variant of variants) if (isAllowed(variant) && isSelected(variant.selection)) return variant
+  return null
 }
 
 /** Lists whose items are the same in any case. */
