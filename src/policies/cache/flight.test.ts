@@ -102,6 +102,42 @@ describe('one question for all who wait', () => {
     assert.deepEqual(texts, ['a', 'nobody', 'b'])
   })
 
+  test('one that is stale from the start is for who asked alone', async () => {
+    const { source, reply } = pushed({ 'cache-control': 'max-age=0', etag: '"1"' })
+    const replies = [reply]
+    const world = makeWorld({}, () => replies.shift() ?? replyOf({ headers: fresh, body: 'own' }))
+    const [, other] = [world.step(makeCall()), world.step(makeCall())]
+    await turn()
+    source.push('old')
+    source.sink?.end(null)
+    assert.equal(await textOf(await other), 'own')
+    assert.equal(world.calls.length, 2)
+  })
+
+  test('who asks after a change does not get what was asked before it', async () => {
+    const { source, reply } = pushed()
+    const replies = [reply, Reply.empty(204)]
+    const world = makeWorld({}, () => replies.shift() ?? replyOf({ headers: fresh, body: 'new' }))
+    await world.step(makeCall())
+    await world.step(makeCall({ method: 'PUT' }))
+    const other = world.step(makeCall())
+    await turn()
+    source.push('old')
+    source.sink?.end(null)
+    assert.equal(await textOf(await other), 'new')
+  })
+
+  test('a reply to somebody that may not be kept keeps nobody else from waiting', async () => {
+    const world = makeWorld({}, async () => {
+      await turn()
+      return replyOf({ headers: fresh })
+    })
+    await world.step(makeCall({ headers: { authorization: 'a' } }))
+    const answers = await Promise.all([world.step(makeCall()), world.step(makeCall())])
+    assert.deepEqual(await Promise.all(answers.map(textOf)), ['hello', 'hello'])
+    assert.equal(world.calls.length, 2)
+  })
+
   test('other forms of the reply are fetched one by one, each once', async () => {
     const world = makeWorld({}, async call => {
       await turn()
