@@ -23,6 +23,7 @@ import { csrf } from './policies/csrf/csrf.ts'
 import { deny } from './policies/deny/deny.ts'
 import { expression } from './policies/expression/expression.ts'
 import { external } from './policies/external/external.ts'
+import { grpcWeb } from './policies/grpc-web/grpc-web.ts'
 import { headers } from './policies/headers/headers.ts'
 import { hmac } from './policies/hmac/hmac.ts'
 import { introspection } from './policies/introspection/introspection.ts'
@@ -56,6 +57,7 @@ export const policies: readonly PolicyDefinition[] = [
   deny,
   expression,
   external,
+  grpcWeb,
   headers,
   hmac,
   introspection,

@@ -2,9 +2,10 @@
 
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Peer } from '../core/call.ts'
+import type { Call, Peer } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
+import { isGrpc, readGrpcTimeout } from '../core/grpc.ts'
 import type { Timed } from '../core/ports.ts'
 import { ErrorCode, errorName } from '../http2/protocol.ts'
 import type { Http2RequestHead } from '../http2/request-head.ts'
@@ -127,6 +128,8 @@ export class Http2Connection implements Timed, SessionOwner {
     const turn = new Http2Turn(this, stream, isEnd || isTunnel ? null : head.contentLength, nowMs)
     const call = receiveCall(head, turn.body, this.peer, gate, nowMs, 'HTTP/2')
     turn.isTunnel = isTunnel
+    // Every gRPC client says that it takes trailers, and hardly anyone else does.
+    if (head.acceptsTrailers && isGrpc(head.headers)) keepDeadline(call)
     this.#add(stream, turn)
     turn.begin(call)
   }
@@ -194,6 +197,12 @@ export class Http2Connection implements Timed, SessionOwner {
     this.session.outbox.flush()
     this.socket.end()
   }
+}
+
+/** PROTOCOL-HTTP2.md of gRPC, Timeout: how long the client waits. The upstream is told what is left of it. */
+function keepDeadline(call: Call): void {
+  const timeoutMs = readGrpcTimeout(call.headers.get('grpc-timeout') ?? '')
+  if (timeoutMs !== null) call.deadlineMs = call.startedMs + timeoutMs
 }
 
 /** An extended CONNECT asks for what an upgrade asks for over HTTP/1.1 (RFC 8441 §5), and is routed and forwarded as one. */

@@ -3,12 +3,14 @@
 import type { Sink } from '../core/body.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
-import type { Headers } from '../core/headers.ts'
+import { grpcStatusOf, isGrpc, setGrpcStatus } from '../core/grpc.ts'
+import { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
 import { ErrorCode } from '../http2/protocol.ts'
 import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
 import type { Stream, StreamHandler } from '../http2/stream.ts'
 import type { Http2Connection } from './http2-connection.ts'
+import { speakGrpc } from './grpc-reply.ts'
 import { acceptTunnel } from './http2-tunnel.ts'
 
 /** RFC 8441 §4: what is no answer yet cannot be spoken into. */
@@ -84,9 +86,11 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     if (this.isTunnel && (reply.tunnel !== null || (reply.status >= 200 && reply.status < 300))) {
       return this.#open(reply)
     }
+    const { call } = this
+    // A reply of the gateway's own speaks the client's language.
+    if (reply.code !== null && call.acceptsTrailers && isGrpc(call.headers)) speakGrpc(reply, reply.code)
     this.#reply = reply
     this.status = reply.status
-    const { call } = this
     const hasBody = call.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304 && !reply.body.isEmpty
     this.#writeHead(reply, hasBody)
     if (hasBody) return reply.body.pipe(this)
@@ -119,7 +123,11 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
 
   /** The body of the reply broke off behind the head: a stream that is reset is no whole reply (RFC 9113 §8.1). */
   fail(failure: Failure): void {
-    this.#giveUp(ErrorCode.internalError, failure)
+    const { call } = this
+    const reply = this.#reply
+    // The trailers of gRPC say how a call ended, so that it need not break.
+    if (reply !== null && call.acceptsTrailers && isGrpc(reply.headers)) this.#endBadly(reply, failure)
+    else this.#giveUp(ErrorCode.internalError, failure)
   }
 
   head(): void {}
@@ -166,6 +174,7 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
   /** On every beat: its deadlines are as those of a call over HTTP/1. */
   due(nowMs: number): void {
     const { call } = this
+    const { gate } = this.#connection
     if (this.#isOver || this.#tunnel !== null) return
     if (nowMs > call.deadlineMs) return this.#callDue(call)
     if (this.stream.sentBytes !== this.#seenBytes) {
@@ -180,6 +189,8 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     }
     const { body } = this
     if (body === null || body.isReceived || body.isHeldBack || body.isCancelled || this.isTunnel) return
+    // The messages of a gRPC stream come when there is something to say.
+    if (call.acceptsTrailers && isGrpc(call.headers) && nowMs <= this.#progressDueMs + gate.timeouts.tunnel) return
     const failure = new Failure('request-timeout', { detail: 'the request body stopped moving' })
     if (this.status !== 0) return this.#giveUp(ErrorCode.cancel, failure)
     body.fail(failure)
@@ -209,9 +220,17 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
   /** First the call is told, so that its layers can answer; a beat later it is answered here. */
   #callDue(call: Call): void {
     const failure = new Failure('call-timeout')
-    if (this.status !== 0) return this.#giveUp(ErrorCode.cancel, failure)
+    if (this.status !== 0) return this.#callLate(failure)
     if (call.abandonReason === null) call.abandon(failure)
     else this.failed(call.abandonReason)
+  }
+
+  /** The head is out: the source of the body is stopped, and the client told in its way. */
+  #callLate(failure: Failure): void {
+    const reply = this.#reply
+    reply?.body.cancel()
+    this.call.abandon(failure)
+    this.fail(failure)
   }
 
   #inform(status: number, headers: Headers): void {
@@ -250,6 +269,15 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     if (isLeft) this.body?.cancel()
     if (this.#resetCode !== -1) this.#connection.resetBehindReply(stream, this.#resetCode)
     else if (isLeft) this.#connection.session.reset(stream, ErrorCode.noError)
+  }
+
+  #endBadly(reply: Reply, failure: Failure): void {
+    if (this.#isOver || this.#isWritten) return
+    const trailers = new Headers()
+    setGrpcStatus(trailers, grpcStatusOf(failure.code, failure.status), failure.publicText)
+    reply.failure = failure
+    this.#owed = -1
+    this.end(trailers)
   }
 
   #giveUp(code: number, failure: Failure): void {

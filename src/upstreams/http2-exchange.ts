@@ -3,6 +3,7 @@
 import { Body, type Sink } from '../core/body.ts'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
+import { isGrpc, writeGrpcTimeout } from '../core/grpc.ts'
 import type { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
 import type { ReplyHead } from '../http/reply.ts'
@@ -181,8 +182,13 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     encoder.field(':scheme', pool.scheme)
     encoder.field(':path', call.target)
     encoder.field(':authority', host)
+    const saysDeadline = call.acceptsTrailers && isGrpc(call.headers)
     for (let i = 1; i < list.length; i += 3) {
-      if (list[i] !== 'host') encoder.field(list[i] as string, list[i + 1] as string)
+      if (list[i] === 'host' || (saysDeadline && list[i] === 'grpc-timeout')) continue
+      encoder.field(list[i] as string, list[i + 1] as string)
+    }
+    if (saysDeadline && call.deadlineMs !== Infinity) {
+      encoder.field('grpc-timeout', writeGrpcTimeout(call.deadlineMs - this.sentMs))
     }
     if (call.acceptsTrailers) encoder.field('te', 'trailers')
     if (!isEnd && call.body.length >= 0) encoder.field('content-length', String(call.body.length))

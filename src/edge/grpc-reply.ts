@@ -1,0 +1,16 @@
+// A reply of the gateway's own, as gRPC clients understand it.
+
+import { Body } from '../core/body.ts'
+import type { FailureCode } from '../core/codes.ts'
+import { grpcStatusOf, setGrpcStatus } from '../core/grpc.ts'
+import type { Reply } from '../core/reply.ts'
+import { codes } from '../core/codes.ts'
+
+/** Makes it a reply of nothing but a head that tells the status (Trailers-Only). Fields such as `retry-after` stay. */
+export function speakGrpc(reply: Reply, code: FailureCode): void {
+  setGrpcStatus(reply.headers, grpcStatusOf(code, reply.status), reply.failure?.publicText ?? codes[code].text)
+  reply.headers.set('content-type', 'application/grpc')
+  reply.body.cancel()
+  reply.body = Body.empty
+  reply.status = 200
+}
