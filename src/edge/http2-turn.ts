@@ -10,7 +10,7 @@ import { ErrorCode } from '../http2/protocol.ts'
 import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
 import type { Stream, StreamHandler } from '../http2/stream.ts'
 import type { Http2Connection } from './http2-connection.ts'
-import { speakGrpc } from './grpc-reply.ts'
+import { speakGrpc, speaksGrpc } from './grpc-reply.ts'
 import { acceptTunnel } from './http2-tunnel.ts'
 
 /** RFC 8441 §4: what is no answer yet cannot be spoken into. */
@@ -88,7 +88,7 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     }
     const { call } = this
     // A reply of the gateway's own speaks the client's language.
-    if (reply.code !== null && call.acceptsTrailers && isGrpc(call.headers)) speakGrpc(reply, reply.code)
+    if (reply.code !== null && call.acceptsTrailers && speaksGrpc(call, reply)) speakGrpc(reply, reply.code)
     this.#reply = reply
     this.status = reply.status
     const hasBody = call.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304 && !reply.body.isEmpty

@@ -101,6 +101,7 @@ routes:
           cacheStatus: turnpike
       - compress: {}
       - compress: { codings: [gzip], types: [text/html, "*+json"], min: 0, levels: { gzip: 9, br: 11, zstd: 19 }, concurrent: 1 }
+      - grpc-web: {}
       - buffer: 64kB
       - buffer: { max: 1kB, replies: 2kB, memory: 1MB }
     reply: { status: 204 }
