@@ -1,4 +1,4 @@
-// TLS connections that never get through their handshake: they count, and nobody waits for them.
+// Connections that never get through their TLS handshake or PROXY header: they count, and nobody waits for them.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -32,14 +32,34 @@ test('connections in the middle of their handshake count under `limits.connectio
   welcome.destroy()
 })
 
-test('SIGTERM does not wait for a handshake', async () => {
-  const listeners = [{ port: 0, host: '127.0.0.1', tls: { certificates } }]
+test('connections that owe a PROXY header count under `limits.connections`', async () => {
+  const proxyProtocol = { from: ['127.0.0.1'] }
+  const listeners = [{ port: 0, host: '127.0.0.1', proxyProtocol, limits: { connections: 2 } }]
+  await using program = await Program.start({ listeners, routes })
+  const waiting = [await silent(program.port), await silent(program.port)]
+  const third = await silent(program.port)
+  await once(third, 'close')
+  for (const socket of waiting) socket.destroy()
+  await program.untilQuiet()
+})
+
+test('SIGTERM waits neither for a handshake nor for a PROXY header', async () => {
+  const proxyProtocol = { from: ['127.0.0.1'] }
+  const listeners = [
+    { port: 0, host: '127.0.0.1', tls: { certificates } },
+    { name: 'proxied', port: 0, host: '127.0.0.1', proxyProtocol },
+    { name: 'both', port: 0, host: '127.0.0.1', tls: { certificates }, proxyProtocol },
+  ]
   await using program = await Program.start({ listeners, routes }, files)
   // One says nothing, one has half closed: neither is going to say anything.
-  const waiting = [await silent(program.port), (await silent(program.port)).end()]
+  const waiting: Socket[] = []
+  for (const index of [0, 1, 2]) {
+    const port = program.portOf(index)
+    waiting.push(await silent(port), (await silent(port)).end())
+  }
   const startedMs = performance.now()
   program.signal('SIGTERM')
   assert.equal(await program.exited(), 0)
-  assert.ok(performance.now() - startedMs < 5_000, 'it waited for the end of the handshake timeout')
+  assert.ok(performance.now() - startedMs < 5_000, 'it waited for the end of a timeout')
   for (const socket of waiting) socket.destroy()
 })

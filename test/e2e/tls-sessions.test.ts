@@ -53,9 +53,8 @@ async function connect(version: string, options: { out?: string; from?: string }
 }
 
 async function countReused(version: string, from: string, times: number): Promise<number> {
-  let reused = 0
-  for (let i = 0; i < times; i++) if ((await connect(version, { from })).isReused) reused++
-  return reused
+  const handshakes = await Promise.all(Array.from({ length: times }, () => connect(version, { from })))
+  return handshakes.filter(({ isReused }) => isReused).length
 }
 
 describe('sessions of openssl s_client', { skip }, () => {
@@ -63,13 +62,13 @@ describe('sessions of openssl s_client', { skip }, () => {
     test(`${version}: a session resumes on every connection, over all workers`, async () => {
       const file = `${version}.session`
       assert.equal((await connect(version, { out: file })).isReused, false)
-      // Thirty connections all but surely reach each of three workers.
-      assert.equal(await countReused(version, file, 30), 30)
+      // Twenty connections all but surely reach each of three workers.
+      assert.equal(await countReused(version, file, 20), 20)
     })
   }
 
   test('a session outlives one rotation, on all workers, and none when it is too old', async () => {
-    const rotateMs = 8_000
+    const rotateMs = 12_000
     await program.rewrite(configOf({ lifetime: `${rotateMs}ms`, rotate: `${rotateMs}ms` }))
     assert.equal((await program.admin('/reload', { method: 'POST' })).status, 200)
     // The first rotation falls into the middle of the life of the session.
