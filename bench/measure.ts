@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import path from 'node:path'
 import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { runWrk } from './load/wrk.ts'
+import { runH2load } from './load/h2load.ts'
+import { type Load, runWrk } from './load/wrk.ts'
 import { printed, programPath } from './process.ts'
 import type { CallsRow, Candidate, IdleRow, Result, Scenario } from './scenario.ts'
 import { type Contender, Stage } from './stage.ts'
@@ -56,18 +57,22 @@ async function measureCalls(
 ): Promise<CallsRow[]> {
   for (const { origin, candidate } of contenders) {
     report(`warming up ${candidate.label}`)
-    await runWrk(origin, load, effort.warmUpSeconds, loadCores)
+    await runLoad(origin, load, effort.warmUpSeconds, loadCores)
   }
   const best = new Map<string, CallsRow>()
   for (let round = 1; round <= effort.rounds; round++) {
     for (const contender of contenders) {
       const { label } = contender.candidate
       report(`round ${round} of ${effort.rounds}: ${label}`)
-      const row = await measureRound(contender, () => runWrk(contender.origin, load, effort.seconds, loadCores))
+      const row = await measureRound(contender, () => runLoad(contender.origin, load, effort.seconds, loadCores))
       if (isBetter(row, best.get(label))) best.set(label, row)
     }
   }
   return [...best.values()]
+}
+
+function runLoad(origin: string, load: Load, seconds: number, cores: string): ReturnType<typeof runWrk> {
+  return (load.streams > 0 ? runH2load : runWrk)(origin, load, seconds, cores)
 }
 
 type Wrk = () => ReturnType<typeof runWrk>

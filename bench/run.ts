@@ -101,8 +101,8 @@ function readOptions(): Options {
 
 /** Without these nothing can be measured; the other proxies may be missing. */
 function requireTools(): void {
-  printMissingTools(['wrk', 'nginx', 'haproxy', 'caddy', 'taskset'])
-  const missing = ['wrk', 'nginx', 'taskset'].filter(name => findTool(name) === null)
+  printMissingTools(['wrk', 'h2load', 'nginx', 'haproxy', 'caddy', 'taskset'])
+  const missing = ['wrk', 'h2load', 'nginx', 'taskset'].filter(name => findTool(name) === null)
   if (missing.length > 0) throw new Error(`${missing.join(' and ')} must be there: they make the load or the upstream`)
   if (process.platform !== 'linux') throw new Error('the benchmark reads /proc, which only Linux has')
   if (os.availableParallelism() < 2) throw new Error('two cores are needed, one for the proxy and one for the load')

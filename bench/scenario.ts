@@ -3,12 +3,12 @@
 import type { Load } from './load/wrk.ts'
 import type { Peer, Setup } from './peer.ts'
 
-export type Shape = Pick<Setup, 'hasPolicies' | 'identity' | 'isCaching' | 'routes' | 'workers'> & {
+export type Shape = Pick<Setup, 'hasPolicies' | 'identity' | 'isCaching' | 'protocol' | 'routes' | 'workers'> & {
   readonly hasTls: boolean
 }
 
 export const plainShape: Shape = {
-  ...{ hasPolicies: false, identity: null, isCaching: false },
+  ...{ hasPolicies: false, identity: null, isCaching: false, protocol: 'http1' },
   ...{ routes: 0, workers: 1, hasTls: false },
 }
 
@@ -33,7 +33,7 @@ export interface Scenario {
   readonly load: Load
   /** Cores of the load and of the upstream. */
   readonly loadCores: string
-  readonly upstream: 'nginx' | 'sink'
+  readonly upstream: 'nginx' | 'sink' | 'grpc'
   readonly candidates: readonly Candidate[]
   /** Label of the row that ratios are made to. */
   readonly baseline: string
@@ -68,7 +68,15 @@ export interface Result {
   readonly left: readonly string[]
 }
 
-const smallCall: Load = { path: '/small', headers: {}, bodyBytes: 0, variants: 0, connections: 64, threads: 1 }
+const smallCall: Load = {
+  path: '/small',
+  headers: {},
+  bodyBytes: 0,
+  variants: 0,
+  connections: 64,
+  streams: 0,
+  threads: 1,
+}
 
 /** A scenario about CPU per call; what is not said is as in plain proxying. */
 export function callsScenario(given: Partial<Omit<Scenario, 'load'>> & { load?: Partial<Load> } & Asked): Scenario {

@@ -53,7 +53,7 @@ export class Stage {
     const folder = path.join(this.folder, 'upstream')
     mkdirSync(folder)
     const file = path.join(folder, 'nginx.conf')
-    writeFileSync(file, upstreamConfig(folder, port))
+    writeFileSync(file, upstreamConfig(folder, port, upstream === 'grpc'))
     const words =
       upstream === 'sink'
         ? [process.execPath, path.join(import.meta.dirname, 'load', 'sink.mjs'), String(port)]
@@ -99,18 +99,19 @@ function writeCertificate(write: Setup['write']): NonNullable<Setup['tls']> {
   return { cert: write('cert.pem', cert), key: write('key.pem', key), both: write('both.pem', cert + key) }
 }
 
-/** 1 kB of JSON for every path but /large. */
-function upstreamConfig(folder: string, port: number): string {
+/** 1 kB of JSON for every path but /large; or the answer of a gRPC service. */
+function upstreamConfig(folder: string, port: number, isGrpc: boolean): string {
   const item = { id: 1, name: 'widget', tags: ['a', 'b', 'c'], description: '' }
   const small = JSON.stringify({ ...item, description: 'x'.repeat(1000 - JSON.stringify(item).length) })
+  const answer = `default_type application/grpc; add_trailer grpc-status 0; return 200 '${'x'.repeat(105)}';`
   writeFileSync(path.join(folder, 'large'), 'x'.repeat(100_000))
   return frame(
     { folder, workers: 1 },
     `open_file_cache max=10; sendfile on;
     server {
-      listen 127.0.0.1:${port} backlog=4096; default_type application/json;
+      listen 127.0.0.1:${port} ${isGrpc ? 'http2' : ''} backlog=4096; default_type application/json;
       location = /large { root ${folder}; }
-      location / { return 200 '${small}'; }
+      location / { ${isGrpc ? answer : `return 200 '${small}';`} }
     }`,
   )
 }

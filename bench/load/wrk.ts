@@ -10,6 +10,8 @@ export interface Load {
   /** With this, `{n}` in the path and in header fields is a number below it, another one for each call. */
   readonly variants: number
   readonly connections: number
+  /** Calls at once on each connection, by HTTP/2; 0 for HTTP/1.1. */
+  readonly streams: number
   readonly threads: number
 }
 

@@ -30,9 +30,9 @@ export function frame(setup: Pick<Setup, 'folder'> & { workers: number }, http: 
 }
 
 function config(setup: Setup): string {
-  const { port, upstreamPort, tls, hasPolicies, isCaching, routes } = setup
+  const { port, upstreamPort, tls, hasPolicies, isCaching, protocol, routes } = setup
   const secure = tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};` : ''
-  const pass = 'proxy_pass http://upstream;'
+  const pass = protocol === 'grpc' ? 'grpc_pass grpc://upstream;' : 'proxy_pass http://upstream;'
   const locations = Array.from({ length: routes }, (_, i) => `location /r${i}/ { ${pass} }`)
   return frame(
     setup,
@@ -41,7 +41,7 @@ function config(setup: Setup): string {
     ${hasPolicies ? policyTables : ''}
     ${isCaching ? `proxy_cache_path ${setup.folder}/cache keys_zone=replies:10m max_size=64m;` : ''}
     server {
-      listen 127.0.0.1:${port} ${tls ? 'ssl' : ''} backlog=4096; ${secure}
+      listen 127.0.0.1:${port} ${tls ? 'ssl' : ''} ${protocol === 'http1' ? '' : 'http2'} backlog=4096; ${secure}
       proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
       proxy_request_buffering off; client_max_body_size ${hasPolicies ? '1m' : '0'};

@@ -21,7 +21,7 @@ export const turnpike: Peer = {
 }
 
 function config(setup: Setup): object {
-  const { port, upstreamPort, tls, hasPolicies, identity, isCaching, routes, workers } = setup
+  const { port, upstreamPort, tls, hasPolicies, identity, isCaching, protocol, routes, workers } = setup
   const matches = routes > 0 ? Array.from({ length: routes }, (_, i) => `/r${i}/**`) : ['/**']
   const listener = {
     port,
@@ -32,7 +32,12 @@ function config(setup: Setup): object {
   return {
     listeners: [listener],
     workers,
-    upstreams: { upstream: { targets: [`http://127.0.0.1:${upstreamPort}`] } },
+    upstreams: {
+      upstream: {
+        targets: [`http://127.0.0.1:${upstreamPort}`],
+        ...(protocol === 'grpc' && { protocol: 'http2' }),
+      },
+    },
     ...(hasPolicies && { policies }),
     ...(isCaching && { policies: [{ cache: { ttl: { '200': '10m' } } }] }),
     ...(identity !== null && guarded(setup, identity)),

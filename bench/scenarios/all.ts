@@ -2,6 +2,7 @@
 
 import type { Scenario } from '../scenario.ts'
 import { cacheHits } from './cache-hits.ts'
+import { grpc, http2 } from './http2.ts'
 import { idleConnections } from './idle-connections.ts'
 import { figures } from './figures.ts'
 import { apiKeys, tokens } from './identity.ts'
@@ -20,6 +21,8 @@ export const scenarios: readonly Scenario[] = [
   apiKeys,
   tokens,
   tls,
+  http2,
+  grpc,
   largeReplies,
   largeRequests,
   manyRoutes,
