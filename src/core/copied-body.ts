@@ -7,8 +7,11 @@ import type { Headers } from './headers.ts'
 export interface BodyCopy {
   /** Bytes of a body that is copied; a longer one passes without a copy. */
   readonly bytesMax: number
-  /** Asked once, when the body begins to move; `false`: no copy is wanted, and `done` is not called. */
-  begin(): boolean
+  /**
+   * Asked once, when the body begins to move; `false`: no copy is wanted, and `done` is not called. `stop` ends the copying
+   * before the body ends, as where that takes too long.
+   */
+  begin(stop: () => void): boolean
   /** Called once after `begin`: with the whole body, or null where it was too long, broke off or was not wanted to its end. */
   done(bytes: Buffer | null): void
 }
@@ -33,7 +36,7 @@ class CopiedSource implements BodySource, Sink {
 
   start(sink: Sink): void {
     this.#sink = sink
-    if (this.#copy.begin()) this.#chunks = []
+    if (this.#copy.begin(() => this.#finish(false))) this.#chunks = []
     if (this.#body.length > this.#copy.bytesMax) this.#finish(false)
     this.#body.pipe(this)
   }

@@ -176,6 +176,24 @@ test('a body that breaks off, or that nobody wants to its end, is not copied', a
   assert.deepEqual([...ports.taken.values()], [0])
 })
 
+test('a body that does not end in time, as that of a stream, gives its place back and goes on', async () => {
+  const { ask, seen, counts, timed, ports } = setUp(async () => Reply.empty(200))
+  const { body, source } = ManualSource.body()
+  const reply = await ask({ method: 'POST', body })
+  const sink = new RecordingSink()
+  reply.body.pipe(sink)
+  source.push('one ')
+  assert.deepEqual([...ports.taken.values()], [1])
+  timed[0]?.due(11_001)
+  assert.deepEqual([...ports.taken.values()], [0])
+  source.push('two')
+  source.sink?.end(null)
+  assert.deepEqual([sink.text, sink.isEnded], ['one two', true])
+  await settle()
+  assert.equal(seen.calls.length, 0)
+  assert.deepEqual(counts, { dropped: 1, 'mirror-body': 1 })
+})
+
 test('a body that is never sent takes no place', async () => {
   const { ask, ports } = setUp(async () => Reply.empty(200))
   for (let i = 0; i < 5; i++) await ask({ method: 'POST', body: 'x' })

@@ -59,7 +59,7 @@ export function checkMirror({ host }: MirrorOptions, path: readonly (string | nu
  * is seen in metrics only.
  */
 export function createMirror(options: MirrorOptions, ports: EndPorts, place: Place): Layer {
-  const { share, limits } = options
+  const { share } = options
   const mirror = new Mirror(options, ports, place)
   return next =>
     function mirrored(call) {
@@ -69,11 +69,7 @@ export function createMirror(options: MirrorOptions, ports: EndPorts, place: Pla
       copy.headers.add(markName, 'true')
       copy.facts.set(priority, 'low')
       if (!call.body.isEmpty) {
-        call.body = copyBody(call.body, {
-          bytesMax: limits.body,
-          begin: () => mirror.begin(),
-          done: bytes => mirror.received(copy, bytes),
-        })
+        call.body = mirror.copyBody(call.body, copy)
         return next(call)
       }
       const reply = next(call)
@@ -114,8 +110,32 @@ class Mirror {
     return false
   }
 
-  /** The body of the call has gone on; null where there is no whole copy of it. */
-  received(copy: Call, bytes: Buffer | null): void {
+  /** Sends the copy when the body has gone on. One that takes longer than a copy may is not waited for. */
+  copyBody(body: Body, copy: Call): Body {
+    let entry: Timed | null = null
+    return copyBody(body, {
+      bytesMax: this.#options.limits.body,
+      begin: stop => {
+        if (!this.begin()) return false
+        entry = this.#watch(stop)
+        return true
+      },
+      done: bytes => {
+        if (entry !== null) this.#ports.deadlines.remove(entry)
+        this.#received(copy, bytes)
+      },
+    })
+  }
+
+  #watch(due: () => void): Timed {
+    const { clock, deadlines } = this.#ports
+    const entry: Timed = { dueMs: clock.now() + this.#options.timeout, slot: -1, due }
+    deadlines.add(entry)
+    return entry
+  }
+
+  /** Null where there is no whole copy of the body. */
+  #received(copy: Call, bytes: Buffer | null): void {
     if (bytes === null) {
       this.#taken.give()
       this.#hit('mirror-body')
@@ -127,14 +147,12 @@ class Mirror {
   }
 
   send(copy: Call): void {
-    const { clock, deadlines } = this.#ports
-    const due = (): void => {
+    const { deadlines } = this.#ports
+    const entry = this.#watch(() => {
       deadlines.remove(entry)
       copy.abandon(new Failure('call-timeout'))
-    }
-    const entry: Timed = { dueMs: clock.now() + this.#options.timeout, slot: -1, due }
+    })
     copy.deadlineMs = entry.dueMs
-    deadlines.add(entry)
     void this.#exchange(copy).then(outcome => {
       deadlines.remove(entry)
       this.#taken.give()
