@@ -135,7 +135,7 @@ export const listenerSchema = Fields({
         default: '65535B',
         description: 'What a client may send of one body before it was passed on; 65,535 bytes at least.',
       }),
-      resets: flood(200, 'Streams that end before their reply was whole, by the client or by its fault.'),
+      resets: flood(500, 'Streams that end before their reply was whole, by the client or by its fault.'),
       pings: flood(1_000, 'PING frames.'),
       settings: flood(100, 'SETTINGS frames.'),
       emptyFrames: flood(1_000, 'DATA frames without data, PRIORITY frames, and frames of unknown types.'),

@@ -58,12 +58,12 @@ const floods: [string, string, Buffer][] = [
   [
     'CVE-2023-44487 rapid reset',
     'http2-resets',
-    many(500, i => Buffer.concat([slow(2 * i + 1), frame(resetStream, 0, 2 * i + 1, '00000008')])),
+    many(1_200, i => Buffer.concat([slow(2 * i + 1), frame(resetStream, 0, 2 * i + 1, '00000008')])),
   ],
   [
     'CVE-2025-8671 made to reset',
     'http2-resets',
-    many(500, i => Buffer.concat([slow(2 * i + 1), frame(windowUpdate, 0, 2 * i + 1, '00000000')])),
+    many(1_200, i => Buffer.concat([slow(2 * i + 1), frame(windowUpdate, 0, 2 * i + 1, '00000000')])),
   ],
   [
     'CVE-2024-27316 CONTINUATION',
@@ -75,7 +75,7 @@ const floods: [string, string, Buffer][] = [
   ['CVE-2019-9518 empty DATA', 'http2-empty-frames', Buffer.concat([post(1), many(20_000, () => frame(data, 0, 1))])],
   ['CVE-2019-9513 PRIORITY', 'http2-empty-frames', many(20_000, () => frame(priority, 0, 3, Buffer.alloc(5)))],
   ['WINDOW_UPDATE', 'http2-window-updates', many(20_000, () => frame(windowUpdate, 0, 0, '00000001'))],
-  ['too many streams', 'http2-streams', many(600, i => slow(2 * i + 1))],
+  ['too many streams', 'http2-streams', many(1_200, i => slow(2 * i + 1))],
 ]
 
 /** Sends a flood, reads what comes, and resolves with the code of the GOAWAY when the connection is gone; -1 without one. */
