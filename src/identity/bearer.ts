@@ -105,9 +105,9 @@ export function compileBearerRefusals(realm: string, wanted: readonly string[]):
   }
 }
 
-/** Scopes of `scope` (a text with spaces) or `scp` (that, or a list). */
+/** Scopes of `scope` (a text with spaces) or `scp` (that, or a list, in which a text with spaces is no scope: RFC 6749 §3.3). */
 export function scopesOf(claims: Readonly<Record<string, unknown>>): readonly string[] {
   const value = claims.scope ?? claims.scp
   if (typeof value === 'string') return value.split(' ').filter(Boolean)
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string' && !/\s/.test(item)) : []
 }

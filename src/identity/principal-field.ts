@@ -13,7 +13,7 @@ const fixed: Readonly<Record<string, PrincipalField>> = {
   scopes: ({ scopes }) => scopes.join(' '),
   'consumer.id': ({ consumer }) => consumer?.id,
   'consumer.name': ({ consumer }) => consumer?.name,
-  'consumer.groups': ({ consumer }) => consumer?.groups.join(','),
+  'consumer.groups': ({ consumer }) => consumer && listText(consumer.groups),
   'consumer.plan': ({ consumer }) => consumer?.plan || undefined,
   'application.id': ({ application }) => application?.id,
   'application.name': ({ application }) => application?.name,
@@ -23,7 +23,8 @@ const known =
   '`id`, `method`, `credential`, `scopes`, `consumer.id`, `consumer.name`, `consumer.groups`, `consumer.plan`, `consumer.labels.NAME`, `application.id`, `application.name`, `application.labels.NAME` and `claims.NAME` (with dots into objects)'
 
 /**
- * Compiles the name of a part. Claims that are lists of texts are joined by commas; objects have no text.
+ * Compiles the name of a part. Claims that are lists of texts are joined by commas, those within a text being `%2C`: no name of a
+ * certificate and no group that somebody chose can pretend to be two. Objects have no text.
  * @throws OptionsError for a name that does not exist; `path` leads to it.
  */
 export function compilePrincipalField(text: string, path: readonly (string | number)[] = []): PrincipalField {
@@ -59,6 +60,13 @@ function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (!Array.isArray(value)) return undefined
-  const texts = value.map(textOf)
-  return texts.includes(undefined) ? undefined : texts.join(',')
+  const texts = value.flat(depthMax).map(item => (Array.isArray(item) ? undefined : textOf(item)))
+  return texts.every(text => text !== undefined) ? listText(texts) : undefined
+}
+
+/** Of lists in lists. */
+const depthMax = 8
+
+function listText(texts: readonly string[]): string {
+  return texts.map(text => text.replaceAll(',', '%2C')).join(',')
 }
