@@ -34,6 +34,8 @@ export interface ClientCertificate {
   /** Distinguished names, RFC 2253 order, such as `CN=client,O=Acme`. */
   readonly subject: string
   readonly issuer: string
+  /** Whether the issuer stands in `clientCa` itself and signed it: another authority of the list can take any name for one of its own. */
+  readonly isIssuerKnown: boolean
   /** Hex. */
   readonly serial: string
   /** Names of the certificate: `dns:client.acme.test`, `uri:spiffe://acme/client`, `email:…`, `cn:…`. Kind and DNS names in lower case. */

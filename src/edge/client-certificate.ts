@@ -1,15 +1,36 @@
 // Reads the certificate of a client from its TLS socket, once per connection.
 
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { ClientCertificate } from '../core/call.ts'
+import { certificatesIn } from './tls.ts'
 
-/** Null on plain sockets, for clients that showed none, and for a certificate that nobody vouches for. */
-export function readClientCertificate(socket: Socket, keepsChain: boolean): ClientCertificate | null {
+/** The certificates of `clientCa` by the text of their subjects. */
+export type Authorities = ReadonlyMap<string, readonly X509Certificate[]>
+
+export function readAuthorities(pem: string): Authorities {
+  const certificates = certificatesIn(pem).map(text => new X509Certificate(text))
+  return Map.groupBy(certificates, ({ subject }) => subject)
+}
+
+/**
+ * Null on plain sockets, for clients that showed none, and for a certificate that nobody vouches for, or only an authority
+ * that took the name of another one: any that may make authorities below itself can do that.
+ */
+export function readClientCertificate(
+  socket: Socket,
+  keepsChain: boolean,
+  authorities: Authorities,
+): ClientCertificate | null {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return null
   const certificate = socket.getPeerX509Certificate()
-  return certificate === undefined ? null : describe(certificate, keepsChain ? chainOf(certificate) : [])
+  if (certificate === undefined) return null
+  // A session that resumes brings no chain, so that this must do without one.
+  const named = authorities.get(certificate.issuer) ?? []
+  const isIssuerKnown = named.some(({ publicKey }) => certificate.verify(publicKey))
+  if (named.length > 0 && !isIssuerKnown) return null
+  return describe(certificate, keepsChain ? chainOf(certificate) : [], isIssuerKnown)
 }
 
 /** What the client sent after its certificate, as it was sent; OpenSSL takes no more than 100 kB. */
@@ -19,12 +40,13 @@ function chainOf(certificate: X509Certificate): Buffer[] {
   return chain
 }
 
-function describe(certificate: X509Certificate, chain: readonly Buffer[]): ClientCertificate {
+function describe(certificate: X509Certificate, chain: readonly Buffer[], isIssuerKnown: boolean): ClientCertificate {
   const subject = oneLine(certificate.subject)
   return {
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     subject,
     issuer: oneLine(certificate.issuer),
+    isIssuerKnown,
     serial: certificate.serialNumber,
     names: [...alternativeNames(certificate.subjectAltName ?? ''), ...commonNames(certificate.subject)],
     fromMs: Date.parse(certificate.validFrom),

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type tls from 'node:tls'
 import type { Blueprint, ListenerBlueprint, PathsBlueprint, TlsBlueprint } from '../core/blueprint.ts'
+import { type Authorities, readAuthorities } from './client-certificate.ts'
 import { type Certificates, clientTrust, loadCertificates } from './tls.ts'
 import { compileTrust } from './trust.ts'
 
@@ -16,6 +17,8 @@ export interface ListenerSettings {
   readonly isProxy: ((address: string) => boolean) | null
   /** Authorities of client certificates, as options of a secure context. */
   readonly clientTrust: tls.SecureContextOptions & { readonly sessionIdContext?: string }
+  /** The same, to tell who signed a certificate. */
+  readonly authorities: Authorities
   readonly sessionLifetimeMs: number
 }
 
@@ -32,6 +35,7 @@ export function prepareListener(
     isTrusted: compileTrust(blueprint.trustedProxies),
     isProxy: blueprint.proxyProtocol === null ? null : compileTrust(blueprint.proxyProtocol.from),
     clientTrust: blueprint.tls === null ? {} : sessionsBoundTo(clientTrust(blueprint.tls, files), blueprint.tls),
+    authorities: readAuthorities(files[blueprint.tls?.clientCa?.file ?? ''] ?? ''),
     sessionLifetimeMs: tlsSessions.lifetime,
   }
 }

@@ -115,7 +115,11 @@ export class Listener {
       },
       isTrusted: gate.isTrusted(address),
       scheme: this.#settings.certificates === null ? 'http' : 'https',
-      certificate: readClientCertificate(socket, this.#settings.blueprint.tls?.clientCa?.chain === true),
+      certificate: readClientCertificate(
+        socket,
+        this.#settings.blueprint.tls?.clientCa?.chain === true,
+        this.#settings.authorities,
+      ),
       // A reload may give the listener another name.
       get listener() {
         return gate.name

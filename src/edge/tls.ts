@@ -85,11 +85,16 @@ export function checkPair(cert: string, key: string, read: (path: string) => str
   }
 }
 
+/** Each certificate of a PEM file, as PEM. */
+export function certificatesIn(pem: string): readonly string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+}
+
 /** @throws Error where a file of `clientCa` holds no certificate, or no revocation list, that can be read. */
 export function checkClientTrust(blueprint: TlsBlueprint, files: Readonly<Record<string, string>>): void {
   const { clientCa } = blueprint
   if (clientCa === null) return
-  const blocks = (files[clientCa.file] ?? '').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const blocks = certificatesIn(files[clientCa.file] ?? '')
   if (blocks.length === 0) throw new Error(`${clientCa.file} holds no PEM certificate`)
   for (const block of blocks) {
     try {

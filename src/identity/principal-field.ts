@@ -13,7 +13,7 @@ const fixed: Readonly<Record<string, PrincipalField>> = {
   scopes: ({ scopes }) => scopes.join(' '),
   'consumer.id': ({ consumer }) => consumer?.id,
   'consumer.name': ({ consumer }) => consumer?.name,
-  'consumer.groups': ({ consumer }) => consumer && listText(consumer.groups),
+  'consumer.groups': ({ consumer }) => (consumer === null ? undefined : listText(consumer.groups)),
   'consumer.plan': ({ consumer }) => consumer?.plan || undefined,
   'application.id': ({ application }) => application?.id,
   'application.name': ({ application }) => application?.name,

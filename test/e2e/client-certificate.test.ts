@@ -51,6 +51,20 @@ function makeAuthority(name: string): Pair {
   return { cert: read(`${name}.pem`), key: read(`${name}.key`) }
 }
 
+/** One that `parent` vouches for, by whatever name. */
+function makeAuthorityBelow(parent: string, file: string, name: string): void {
+  const extensions = ['basicConstraints=critical,CA:TRUE', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid']
+  writeFileSync(path.join(folder, 'ca-ext'), extensions.join('\n'))
+  run(
+    ...['req', '-newkey', 'rsa:2048', '-nodes', '-keyout', `${file}.key`],
+    ...['-out', `${file}.csr`, '-subj', `/CN=${name}`],
+  )
+  run(
+    ...['x509', '-req', '-in', `${file}.csr`, '-CA', `${parent}.pem`, '-CAkey', `${parent}.key`],
+    ...['-CAcreateserial', '-out', `${file}.pem`, '-days', '2', '-extfile', 'ca-ext'],
+  )
+}
+
 function makeClient(authority: string, name: string): Pair {
   writeFileSync(path.join(folder, 'ext'), `subjectAltName=DNS:${name}.acme.test,URI:spiffe://acme/${name}\n`)
   run(
@@ -142,11 +156,17 @@ interface Got {
 }
 
 /** Rejects where the connection ends without a reply. */
-function get(listener: number, route: string, pair: Pair | null, headers: Record<string, string> = {}): Promise<Got> {
+function get(
+  listener: number,
+  route: string,
+  pair: Pair | null,
+  headers: Record<string, string> = {},
+  gateway: Program = program,
+): Promise<Got> {
   return new Promise((resolve, reject) => {
     const request = https.get(
       {
-        ...{ host: '127.0.0.1', port: program.portOf(listener), path: route, headers, agent: false },
+        ...{ host: '127.0.0.1', port: gateway.portOf(listener), path: route, headers, agent: false },
         ...{ rejectUnauthorized: false, ...pair },
       },
       response => {
@@ -257,6 +277,36 @@ test('the chain of a certificate goes on, also from the second connection on, an
   await chained.rewrite(chainConfig(false))
   assert.equal((await chained.admin('/reload', { method: 'POST' })).status, 200)
   for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [byteSequenceOf(leaf.cert), undefined])
+})
+
+test('no authority can sign in the name of another one', { skip }, async () => {
+  const [one, two] = [makeAuthority('one'), makeAuthority('two')]
+  makeAuthorityBelow('one', 'below', 'below')
+  makeAuthorityBelow('two', 'forged', 'one')
+  const server = selfSigned(['localhost'])
+  const route = (path: string, options: object) => ({
+    ...{ match: { path }, reply: { status: 204 } },
+    policies: [{ 'client-certificate': { unknown: 'accept', ...options } }],
+  })
+  const tlsOf = { certificates: [{ cert: 'server.pem', key: 'server.key' }], clientCa: { file: 'both.pem' } }
+  await using both = await Program.start(
+    {
+      listeners: [{ port: 0, host: '127.0.0.1', tls: tlsOf }],
+      routes: [route('/any', {}), route('/one', { issuers: ['CN=one'] }), route('/below', { issuers: ['CN=below'] })],
+    },
+    { 'server.pem': server.cert, 'server.key': server.key, 'both.pem': one.cert + two.cert },
+  )
+  const statuses = (pair: Pair) =>
+    Promise.all(['/any', '/one', '/below'].map(async route => (await get(0, route, pair, {}, both)).status))
+  const signed = (by: string) => {
+    const { cert, key } = makeClient(by, `by-${by}`)
+    return { cert: cert + read(`${by}.pem`), key }
+  }
+  assert.deepEqual(await statuses(signed('one')), [204, 204, 401])
+  assert.deepEqual(await statuses(signed('two')), [204, 401, 401])
+  assert.deepEqual(await statuses(signed('forged')), [401, 401, 401])
+  // Its name could be anybody's as long as it does not stand in the file.
+  assert.deepEqual(await statuses(signed('below')), [204, 401, 401])
 })
 
 test('a session without a certificate does not resume where one is required', { skip }, async () => {

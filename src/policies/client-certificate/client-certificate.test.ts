@@ -13,6 +13,7 @@ const certificate: ClientCertificate = {
   fingerprint: 'ab'.repeat(32),
   subject: 'CN=client,O=Acme',
   issuer: 'CN=Partners CA',
+  isIssuerKnown: true,
   serial: '01',
   names: ['dns:client.acme.test', 'uri:spiffe://acme/client', 'cn:client'],
   fromMs: Date.UTC(2025, 0, 1),
@@ -91,6 +92,8 @@ describe('client-certificate', () => {
     const { step } = build({ unknown: 'accept', issuers: ['CN=Other CA'] })
     assert.equal((await step(withCertificate())).status, 401)
     const listed = build({ unknown: 'accept', issuers: ['CN=Partners CA'] })
+    // Anybody could take a name that does not stand in `clientCa`.
+    assert.equal((await listed.step(withCertificate({ isIssuerKnown: false }))).status, 401)
     assert.equal((await listed.step(withCertificate())).status, 204)
   })
 

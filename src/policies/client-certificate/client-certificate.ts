@@ -89,9 +89,12 @@ function refused(call: Call, challenge: string, reason: string) {
 }
 
 /** The handshake judged the certificate when the connection began; one that has lasted since then may have outlived it. */
-function reasonAgainst({ fromMs, toMs, issuer }: ClientCertificate, nowMs: number, issuers: readonly string[]): string {
+function reasonAgainst(certificate: ClientCertificate, nowMs: number, issuers: readonly string[]): string {
+  const { fromMs, toMs, issuer, isIssuerKnown } = certificate
   if (!(nowMs >= fromMs && nowMs <= toMs)) return 'the client certificate is not valid now'
   if (issuers.length > 0 && !issuers.includes(issuer)) return `the issuer ${issuer} is not among those allowed`
+  if (issuers.length > 0 && !isIssuerKnown)
+    return `the issuer ${issuer} is not in \`clientCa\`, so its name proves nothing`
   return ''
 }
 

@@ -18,6 +18,7 @@ const certificate = {
     fingerprint: 'f',
     subject: 'CN=a',
     issuer: 'CN=b',
+    isIssuerKnown: true,
     serial: '1',
     fromMs: 0,
     toMs: 1,

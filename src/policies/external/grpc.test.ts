@@ -34,6 +34,7 @@ const certificate = (fingerprint: string) => ({
     fingerprint,
     subject: '',
     issuer: '',
+    isIssuerKnown: true,
     serial: '',
     names: [],
     fromMs: 0,
