@@ -1,29 +1,23 @@
 // Client certificates over real handshakes: required and optional, known and unknown, revoked, resumed.
 
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
-import os from 'node:os'
-import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import tls from 'node:tls'
 import { X509Certificate } from 'node:crypto'
 import { authority, selfSigned, signedBy } from '../../examples/tls/certificate.ts'
 import { findTool } from '../../scripts/tools.ts'
+import { CertificateFolder, type Pair } from '../tools/certificate-folder.ts'
 import { echo, type Echoed, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
-
-interface Pair {
-  readonly cert: string
-  readonly key: string
-}
 
 const openssl = findTool('openssl')
 const skip = openssl === null ? 'openssl is not installed (Debian: apt-get install openssl)' : false
 
-let folder: string
+let made: CertificateFolder
 let origin: Origin
 let program: Program
 let ca: Pair
@@ -31,81 +25,14 @@ let client: Pair
 let revoked: Pair
 let stranger: Pair
 
-const run = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
-const read = (name: string) => readFileSync(path.join(folder, name), 'utf8')
-
-function makeAuthority(name: string): Pair {
-  run(
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    `${name}.key`,
-    '-out',
-    `${name}.pem`,
-    '-subj',
-    `/CN=${name}`,
-  )
-  return { cert: read(`${name}.pem`), key: read(`${name}.key`) }
-}
-
-/** One that `parent` vouches for, by whatever name. */
-function makeAuthorityBelow(parent: string, file: string, name: string): void {
-  const extensions = ['basicConstraints=critical,CA:TRUE', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid']
-  writeFileSync(path.join(folder, 'ca-ext'), extensions.join('\n'))
-  run(
-    ...['req', '-newkey', 'rsa:2048', '-nodes', '-keyout', `${file}.key`],
-    ...['-out', `${file}.csr`, '-subj', `/CN=${name}`],
-  )
-  run(
-    ...['x509', '-req', '-in', `${file}.csr`, '-CA', `${parent}.pem`, '-CAkey', `${parent}.key`],
-    ...['-CAcreateserial', '-out', `${file}.pem`, '-days', '2', '-extfile', 'ca-ext'],
-  )
-}
-
-function makeClient(authority: string, name: string): Pair {
-  writeFileSync(path.join(folder, 'ext'), `subjectAltName=DNS:${name}.acme.test,URI:spiffe://acme/${name}\n`)
-  run(
-    'req',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    `${name}.key`,
-    '-out',
-    `${name}.csr`,
-    '-subj',
-    `/O=Acme/CN=${name}`,
-  )
-  run(
-    ...['x509', '-req', '-in', `${name}.csr`, '-CA', `${authority}.pem`, '-CAkey', `${authority}.key`],
-    ...['-CAcreateserial', '-out', `${name}.pem`, '-days', '2', '-extfile', 'ext'],
-  )
-  return { cert: read(`${name}.pem`), key: read(`${name}.key`) }
-}
-
-function makeRevocationList(authority: string, name: string): string {
-  writeFileSync(path.join(folder, 'index'), '')
-  writeFileSync(
-    path.join(folder, 'ca.cnf'),
-    '[ca]\ndefault_ca=it\n[it]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=2\n',
-  )
-  const by = ['-config', 'ca.cnf', '-cert', `${authority}.pem`, '-keyfile', `${authority}.key`]
-  run('ca', ...by, '-revoke', `${name}.pem`)
-  run('ca', ...by, '-gencrl', '-out', 'crl.pem')
-  return read('crl.pem')
-}
-
 before(async () => {
   if (skip !== false) return
-  folder = mkdtempSync(path.join(os.tmpdir(), 'turnpike-mtls-'))
-  ca = makeAuthority('partners')
-  makeAuthority('others')
-  client = makeClient('partners', 'client')
-  revoked = makeClient('partners', 'revoked')
-  stranger = makeClient('others', 'stranger')
+  made = new CertificateFolder()
+  ca = made.authority('partners')
+  made.authority('others')
+  client = made.client('partners', 'client')
+  revoked = made.client('partners', 'revoked')
+  stranger = made.client('others', 'stranger')
   const server = selfSigned(['localhost'])
   origin = await Origin.start(echo)
   const secure = { certificates: [{ cert: 'server.pem', key: 'server.key' }] }
@@ -139,7 +66,7 @@ before(async () => {
       'server.pem': server.cert,
       'server.key': server.key,
       'ca.pem': ca.cert,
-      'crl.pem': makeRevocationList('partners', 'revoked'),
+      'crl.pem': made.revocationList('partners', 'revoked'),
     },
   )
 })
@@ -147,7 +74,7 @@ after(async () => {
   if (skip !== false) return
   await program[Symbol.asyncDispose]()
   await origin[Symbol.asyncDispose]()
-  rmSync(folder, { recursive: true })
+  made[Symbol.dispose]()
 })
 
 interface Got {
@@ -279,15 +206,22 @@ test('the chain of a certificate goes on, also from the second connection on, an
   for (let i = 0; i < 3; i++) assert.deepEqual(await seen(), [byteSequenceOf(leaf.cert), undefined])
 })
 
+const acceptingAt = (path: string, options: object) => ({
+  ...{ match: { path }, reply: { status: 204 } },
+  policies: [{ 'client-certificate': { unknown: 'accept', ...options } }],
+})
+
+/** A client of this authority, which shows the certificate of that too. */
+function signed(by: string): Pair {
+  const { cert, key } = made.client(by, `by-${by}`)
+  return { cert: cert + made.read(`${by}.pem`), key }
+}
+
 test('no authority can sign in the name of another one', { skip }, async () => {
-  const [one, two] = [makeAuthority('one'), makeAuthority('two')]
-  makeAuthorityBelow('one', 'below', 'below')
-  makeAuthorityBelow('two', 'forged', 'one')
+  const [one, two] = [made.authority('one'), made.authority('two')]
+  made.authorityBelow('one', 'below', 'below')
+  made.authorityBelow('two', 'forged', 'one')
   const server = selfSigned(['localhost'])
-  const route = (path: string, options: object) => ({
-    ...{ match: { path }, reply: { status: 204 } },
-    policies: [{ 'client-certificate': { unknown: 'accept', ...options } }],
-  })
   const tlsOf = { certificates: [{ cert: 'server.pem', key: 'server.key' }], clientCa: { file: 'both.pem' } }
   await using both = await Program.start(
     {
@@ -298,10 +232,6 @@ test('no authority can sign in the name of another one', { skip }, async () => {
   )
   const statuses = (pair: Pair) =>
     Promise.all(['/any', '/one', '/below'].map(async route => (await get(0, route, pair, {}, both)).status))
-  const signed = (by: string) => {
-    const { cert, key } = makeClient(by, `by-${by}`)
-    return { cert: cert + read(`${by}.pem`), key }
-  }
   assert.deepEqual(await statuses(signed('one')), [204, 204, 401])
   assert.deepEqual(await statuses(signed('two')), [204, 401, 401])
   assert.deepEqual(await statuses(signed('forged')), [401, 401, 401])
@@ -334,7 +264,7 @@ test('who is revoked is out, also on a connection that was kept', { skip }, asyn
     })
   for (let i = 0; i < 3; i++) assert.equal(await ask(), 204)
   assert.equal(sockets.size, 1)
-  writeFileSync(program.file('crl.pem'), makeRevocationList('partners', 'client'))
+  writeFileSync(program.file('crl.pem'), made.revocationList('partners', 'client'))
   assert.equal((await program.admin('/reload', { method: 'POST' })).status, 200)
   // At most one more reply, the last one.
   await ask().catch(() => 0)
@@ -354,7 +284,7 @@ test('a resumed session still has its certificate, until the authorities change'
     assert.deepEqual([second.isReused, second.status], [true, '200'])
     sessions.set(name, second.session)
   }
-  writeFileSync(program.file('ca.pem'), read('others.pem'))
+  writeFileSync(program.file('ca.pem'), made.read('others.pem'))
   const reload = await program.admin('/reload', { method: 'POST' })
   assert.equal(reload.status, 200)
   for (const [name, session] of sessions) {
@@ -367,7 +297,7 @@ test('a resumed session still has its certificate, until the authorities change'
 async function attempt(gateway: Program, pair: string | null, version: string): Promise<string> {
   const args = ['s_client', '-connect', `127.0.0.1:${gateway.port}`, `-${version}`, '-ign_eof']
   if (pair !== null) args.push('-cert', `${pair}.pem`, '-key', `${pair}.key`)
-  const child = spawn('openssl', args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn('openssl', args, { cwd: made.folder, stdio: ['pipe', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()))
   child.stdin.on('error', () => {})
