@@ -109,5 +109,6 @@ export function compileBearerRefusals(realm: string, wanted: readonly string[]):
 export function scopesOf(claims: Readonly<Record<string, unknown>>): readonly string[] {
   const value = claims.scope ?? claims.scp
   if (typeof value === 'string') return value.split(' ').filter(Boolean)
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string' && !/\s/.test(item)) : []
+  if (!Array.isArray(value)) return []
+  return value.filter(item => typeof item === 'string').filter(text => !/\s/.test(text))
 }

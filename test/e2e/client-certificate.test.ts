@@ -226,7 +226,11 @@ test('no authority can sign in the name of another one', { skip }, async () => {
   await using both = await Program.start(
     {
       listeners: [{ port: 0, host: '127.0.0.1', tls: tlsOf }],
-      routes: [route('/any', {}), route('/one', { issuers: ['CN=one'] }), route('/below', { issuers: ['CN=below'] })],
+      routes: [
+        acceptingAt('/any', {}),
+        acceptingAt('/one', { issuers: ['CN=one'] }),
+        acceptingAt('/below', { issuers: ['CN=below'] }),
+      ],
     },
     { 'server.pem': server.cert, 'server.key': server.key, 'both.pem': one.cert + two.cert },
   )
