@@ -39,7 +39,7 @@ export type Issue = (name: string) => Promise<Pair>
 const exchangeMsMax = 30_000
 /** Directories, orders and chains of certificates are a few kilobytes. */
 const replyBytesMax = 1_000_000
-/** From the order to the certificate; the server has to look at the name in between. */
+/** From the account to the certificate; the server has to look at the name in between. */
 const issueMsMax = 180_000
 /** How often an order is looked at: at once, then in growing steps up to the greater. About a minute in all. */
 const polling = { backoffAttempts: 12, backoffMin: 250, backoffMax: 8_000 } as const
@@ -61,8 +61,7 @@ export function createIssuer(acme: AcmeBlueprint, ports: IssuerPorts): Issue {
     return errands.run(errand, async () => {
       try {
         account ??= openAccount(acme, ports.vault)
-        const client = await account
-        return await withinTime(issue(client, name, ports.challenges))
+        return await withinTime(account.then(client => issue(client, name, ports.challenges)))
       } catch (error) {
         // The next attempt asks for the account anew: the server may have lost it.
         account = null
