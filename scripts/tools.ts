@@ -16,6 +16,8 @@ export const tools: Readonly<Record<string, string>> = {
   haproxy: 'haproxy',
   caddy: 'caddy',
   taskset: 'util-linux',
+  prlimit: 'util-linux',
+  slowhttptest: 'slowhttptest',
 }
 
 /** The full path of a program, or null. Looks into sbin too, which the PATH of ordinary users leaves out. */

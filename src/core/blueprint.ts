@@ -14,6 +14,7 @@ import {
   PatternText,
   Percent,
   type PolicyPart,
+  Rate,
   Shorthand,
   Size,
   type Static,
@@ -99,6 +100,19 @@ export const listenerSchema = Fields({
         default: 65536,
         description: 'Open connections, over all workers together; further ones are closed at once.',
       }),
+      connectionsPerAddress: Maybe(
+        Type.Integer({
+          minimum: 1,
+          description:
+            'The same from one client address, IPv6 by /64; trusted proxies are not counted. Not bounded where it is not written.',
+        }),
+      ),
+      accepts: Maybe(
+        Rate({
+          description:
+            'New connections that are begun to be served, over all workers together, such as `500/s`; others wait, as long as `timeouts.head`. Not bounded where it is not written.',
+        }),
+      ),
       head: Size({ default: '32kB', description: 'Request line and header fields together.' }),
       fields: Type.Integer({ minimum: 1, maximum: 10000, default: 100, description: 'Number of header fields.' }),
       target: Size({ default: '8kB', description: 'The request target.' }),

@@ -2,20 +2,19 @@
 
 import net, { type Server, type Socket } from 'node:net'
 import tls from 'node:tls'
-import type { Clock, Counter, Deadlines, Log, Meter, SharedCounter, SharedCounters } from '../core/ports.ts'
+import type { Clock, Counter, Deadlines, Log } from '../core/ports.ts'
 import type { ProxiedEnds } from '../http/proxy-header.ts'
-import { plainAddress } from './forwarded.ts'
-import { listenerKey, type ListenerSettings } from './listener-settings.ts'
+import { addressOf, Doorkeeper, type DoorkeeperPorts } from './doorkeeper.ts'
+import type { ListenerSettings } from './listener-settings.ts'
+import { Pace } from './pace.ts'
 import { takeProxyHeader } from './proxied.ts'
 import { type TicketMemory, useTicketKeys } from './ticket-keys.ts'
 import { type Certificates, handshakeOptions } from './tls.ts'
 
-export interface EntrancePorts {
+export interface EntrancePorts extends DoorkeeperPorts {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly log: Log
-  readonly meter: Meter
-  readonly shared: SharedCounters
   /** Keys of TLS session tickets, the same in every worker, so that a session resumes on any of them. */
   readonly tickets: TicketMemory
 }
@@ -37,9 +36,9 @@ export class Entrance {
   readonly #server: Server
   /** Where handshakes are made; on a listener without PROXY headers it is the server itself. Null without TLS. */
   readonly #secure: tls.Server | null
-  readonly #openSockets: SharedCounter
-  readonly #opened: Counter
-  readonly #ceilingHits: Counter
+  readonly #doorkeeper: Doorkeeper
+  /** Null where new connections are served as they come. */
+  readonly #pace: Pace | null
   readonly #headerRefusals: Counter | null
   #complainedMs = -Infinity
   #settings: ListenerSettings
@@ -55,14 +54,13 @@ export class Entrance {
     this.#settings = settings
     this.#ports = ports
     this.#arrived = arrived
-    this.#openSockets = ports.shared.counter(`listener ${listenerKey(blueprint)}`)
-    this.#opened = meter.counter('turnpike_downstream_connections_opened', { listener })
-    this.#ceilingHits = meter.counter('turnpike_ceiling_hits', { ceiling: 'connections', name: listener })
+    this.#doorkeeper = new Doorkeeper(settings, ports)
+    this.#pace = createPace(settings, ports)
     this.#headerRefusals = isProxy === null ? null : meter.counter('turnpike_proxy_header_refusals', { listener })
     this.#secure = certificates === null ? null : this.#createSecureServer()
-    if (isProxy !== null) this.#server = this.#createProxiedServer()
+    if (isProxy !== null || this.#pace !== null) this.#server = this.#createOuterServer()
     else this.#server = this.#secure ?? net.createServer(socketOptions, socket => this.#plainArrives(socket))
-    if (this.#server === this.#secure) this.#server.on('connection', (socket: Socket) => this.#begins(socket))
+    if (this.#server === this.#secure) this.#server.on('connection', (socket: Socket) => this.#beginsAsClient(socket))
   }
 
   get isBound(): boolean {
@@ -88,6 +86,7 @@ export class Entrance {
   /** Takes over changed settings of the same socket. */
   adopt(settings: ListenerSettings): void {
     this.#settings = settings
+    if (settings.pace !== null) this.#pace?.adopt(settings.pace)
     if (this.#secure === null || settings.certificates === null) return
     this.#secure.setSecureContext(secureOptions(settings))
     useTicketKeys(this.#secure, this.#ports.tickets)
@@ -96,6 +95,11 @@ export class Entrance {
   /** Closes connections that are not through yet. */
   cutUnderWay(): void {
     for (const socket of this.#underWay.values()) socket.destroy()
+  }
+
+  /** Connections that wait until it is their turn. */
+  get waiting(): number {
+    return this.#pace?.waiting ?? 0
   }
 
   /**
@@ -120,28 +124,39 @@ export class Entrance {
 
   /** Accepts no more. Resolves when all that it accepted are closed. */
   close(): Promise<void> {
+    this.#pace?.close()
     return new Promise(resolve => this.#server.close(() => resolve()))
   }
 
   #plainArrives(socket: Socket): void {
-    if (this.#admit(socket)) this.#arrived(socket, null)
+    if (this.#doorkeeper.admit(socket, this.#settings) && this.#isWelcome(socket, addressOf(socket))) {
+      this.#arrived(socket, null)
+    }
   }
 
-  #createProxiedServer(): Server {
-    const isHalfOpen = this.#secure === null
-    return net.createServer({ ...socketOptions, allowHalfOpen: isHalfOpen }, socket => {
+  /** Takes connections before TLS or HTTP do, where they have to wait or bring a PROXY header. */
+  #createOuterServer(): Server {
+    const pauseOnConnect = this.#pace !== null
+    return net.createServer({ ...socketOptions, allowHalfOpen: this.#secure === null, pauseOnConnect }, socket => {
       if (!this.#begins(socket)) return
-      const { isProxy, blueprint } = this.#settings
-      if (isProxy?.(plainAddress(socket.remoteAddress)) !== true) return this.#headerIsOff(socket, null)
-      takeProxyHeader(socket, {
-        ...{ clock: this.#ports.clock, deadlines: this.#ports.deadlines, timeoutMs: blueprint.timeouts.head },
-        passed: ends => this.#headerIsOff(socket, ends),
-        refused: problem => this.#headerRefused(socket, problem),
-      })
+      if (this.#pace === null) this.#takeHeader(socket)
+      else this.#pace.enter(socket, () => this.#takeHeader(socket))
     })
   }
 
+  #takeHeader(socket: Socket): void {
+    const { isProxy, blueprint } = this.#settings
+    if (isProxy?.(addressOf(socket)) !== true) return this.#headerIsOff(socket, null)
+    takeProxyHeader(socket, {
+      ...{ clock: this.#ports.clock, deadlines: this.#ports.deadlines, timeoutMs: blueprint.timeouts.head },
+      passed: ends => this.#headerIsOff(socket, ends),
+      refused: problem => this.#headerRefused(socket, problem),
+    })
+    if (socket.isPaused()) socket.resume()
+  }
+
   #headerIsOff(socket: Socket, ends: ProxiedEnds | null): void {
+    if (!this.#isWelcome(socket, ends?.source.address ?? addressOf(socket))) return
     const client = clientOf(socket)
     if (this.#secure === null) {
       this.#underWay.delete(client)
@@ -157,7 +172,7 @@ export class Entrance {
   #headerRefused(socket: Socket, problem: string): void {
     this.#headerRefusals?.add(1)
     if (!this.#mayComplain()) return
-    const from = plainAddress(socket.remoteAddress)
+    const from = addressOf(socket)
     const listener = this.#settings.blueprint.name
     this.#ports.log.warn(
       { listener, from, problem },
@@ -209,7 +224,7 @@ export class Entrance {
     this.#ports.meter.counter('turnpike_tls_handshake_failures', { listener, reason }).add(1)
     if (reason !== 'client-certificate' || !this.#mayComplain()) return
     const problem = error?.code === noCertificate ? 'none was shown' : refusalOf(socket)
-    const from = plainAddress(socket.remoteAddress)
+    const from = addressOf(socket)
     this.#ports.log.warn({ listener, from, problem }, 'a connection was closed: the client certificate is not accepted')
   }
 
@@ -226,22 +241,17 @@ export class Entrance {
     return certificates
   }
 
-  /** Counts a connection, or closes it where there are as many as there may be. */
-  #admit(socket: Socket): boolean {
-    socket.on('error', ignore)
-    if (!this.#openSockets.tryTake(this.#settings.blueprint.limits.connections)) {
-      this.#ceilingHits.add(1)
-      socket.destroy()
-      return false
-    }
-    this.#opened.add(1)
-    socket.on('close', () => this.#openSockets.give())
-    return true
+  #isWelcome(socket: Socket, address: string): boolean {
+    return this.#doorkeeper.admitClient(socket, address, this.#settings)
+  }
+
+  #beginsAsClient(socket: Socket): void {
+    if (this.#begins(socket)) this.#isWelcome(socket, addressOf(socket))
   }
 
   /** False where it was closed. */
   #begins(socket: Socket): boolean {
-    if (!this.#admit(socket)) return false
+    if (!this.#doorkeeper.admit(socket, this.#settings)) return false
     const client = clientOf(socket)
     this.#underWay.set(client, socket)
     socket.on('close', () => {
@@ -288,4 +298,10 @@ function secureOptions(settings: ListenerSettings): tls.SecureContextOptions {
   }
 }
 
-function ignore(): void {}
+function createPace(settings: ListenerSettings, ports: EntrancePorts): Pace | null {
+  if (settings.pace === null) return null
+  const hits = (ceiling: string) =>
+    ports.meter.counter('turnpike_ceiling_hits', { ceiling, name: settings.blueprint.name })
+  const { clock, deadlines } = ports
+  return new Pace(settings.pace, { clock, deadlines, waits: hits('accepts'), losses: hits('accepts-wait') })
+}

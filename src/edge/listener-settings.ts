@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import type tls from 'node:tls'
 import type { Blueprint, ListenerBlueprint, PathsBlueprint, TlsBlueprint } from '../core/blueprint.ts'
 import { type Authorities, readAuthorities } from './client-certificate.ts'
+import type { PaceSettings } from './pace.ts'
 import { type Certificates, clientTrust, loadCertificates } from './tls.ts'
 import { compileTrust } from './trust.ts'
 
@@ -20,6 +21,8 @@ export interface ListenerSettings {
   /** The same, to tell who signed a certificate. */
   readonly authorities: Authorities
   readonly sessionLifetimeMs: number
+  /** How fast this worker takes new connections; null for as fast as they come. */
+  readonly pace: PaceSettings | null
 }
 
 /** Throws an Error where a certificate cannot be used. */
@@ -27,7 +30,9 @@ export function prepareListener(
   blueprint: ListenerBlueprint,
   { paths, tlsSessions }: Pick<Blueprint, 'paths' | 'tlsSessions'>,
   files: Readonly<Record<string, string>>,
+  workers: number,
 ): ListenerSettings {
+  const { accepts } = blueprint.limits
   return {
     blueprint,
     paths,
@@ -37,6 +42,7 @@ export function prepareListener(
     clientTrust: blueprint.tls === null ? {} : sessionsBoundTo(clientTrust(blueprint.tls, files), blueprint.tls),
     authorities: readAuthorities(files[blueprint.tls?.clientCa?.file ?? ''] ?? ''),
     sessionLifetimeMs: tlsSessions.lifetime,
+    pace: accepts && { perMs: accepts.count / accepts.windowMs / workers, waitMs: blueprint.timeouts.head },
   }
 }
 
@@ -58,9 +64,10 @@ function sessionsBoundTo(
 }
 
 /** What makes two listeners the same socket: a change of anything else is taken over while it is open. */
-export function listenerKey({ host, port, tls: secure, proxyProtocol, http2 }: ListenerBlueprint): string {
+export function listenerKey({ host, port, tls: secure, proxyProtocol, http2, limits }: ListenerBlueprint): string {
   const clientCa = secure?.clientCa ?? null
   const clients = clientCa === null ? '' : ` ${clientCa.mode}`
   const proxied = proxyProtocol === null ? '' : ' proxied'
-  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : `tls${http2.enabled ? ' h2' : ''}`}${clients}${proxied}`
+  const paced = limits.accepts === null ? '' : ' paced'
+  return `${host ?? '*'} ${port} ${secure === null ? 'plain' : `tls${http2.enabled ? ' h2' : ''}`}${clients}${proxied}${paced}`
 }

@@ -32,7 +32,7 @@ export class Listener {
     this.#settings = settings
     const hitHttp2 = createHttp2Hits(ports.meter, settings.blueprint.name)
     this.gate = new Gate(settings.blueprint, settings.paths, settings.isTrusted, ports, hitHttp2)
-    this.#gauges = createGauges(ports.meter, settings.blueprint.name)
+    this.#gauges = createGauges(ports.meter, settings)
     this.#entrance = new Entrance(settings, ports, (socket, ends) => this.#arrived(socket, ends))
   }
 
@@ -90,6 +90,7 @@ export class Listener {
     this.#gauges.active.set(connections.size - idle)
     this.#gauges.upgraded.set(tunnels.size)
     this.#gauges.calls.set(activeCalls)
+    this.#gauges.waiting?.set(this.#entrance.waiting)
   }
 
   #cutEarly(): void {
@@ -136,14 +137,18 @@ interface Gauges {
   readonly active: Gauge
   readonly upgraded: Gauge
   readonly calls: Gauge
+  /** Null where no connection has to wait. */
+  readonly waiting: Gauge | null
 }
 
-function createGauges(meter: Meter, listener: string): Gauges {
+function createGauges(meter: Meter, { blueprint, pace }: ListenerSettings): Gauges {
+  const listener = blueprint.name
   const connections = (state: string) => meter.gauge('turnpike_downstream_connections', { listener, state })
   return {
     idle: connections('idle'),
     active: connections('active'),
     upgraded: connections('upgraded'),
+    waiting: pace === null ? null : connections('waiting'),
     calls: meter.gauge('http_server_active_requests', { listener }),
   }
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { makeCall } from '../../test/tools/call.ts'
-import { clientOf, compileKey } from './key.ts'
+import { clientOf } from '../core/client-of.ts'
+import { compileKey } from './key.ts'
 
 for (const [address, prefix, expected] of [
   ['192.0.2.7', 64, '192.0.2.7'],

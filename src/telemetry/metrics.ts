@@ -421,6 +421,18 @@ export const metrics = {
     help: 'Resident memory of the process.',
     labels: [],
   },
+  process_open_fds: {
+    type: 'gauge',
+    unit: '',
+    help: 'File descriptors that the process has open.',
+    labels: [],
+  },
+  process_max_fds: {
+    type: 'gauge',
+    unit: '',
+    help: 'File descriptors that the process may have.',
+    labels: [],
+  },
   process_start_time_seconds: {
     type: 'gauge',
     unit: 'seconds',

@@ -337,7 +337,7 @@ function unchanged(version: number): ReloadOutcome {
 
 function portKey(listener: ListenerBlueprint): string {
   // TLS and plain, with and without PROXY headers, on the same port are several sockets to the workers, but one port to the system.
-  return listenerKey({ ...listener, tls: null, proxyProtocol: null })
+  return listenerKey({ ...listener, tls: null, proxyProtocol: null, limits: { ...listener.limits, accepts: null } })
 }
 
 function placed({ path, message, hint }: ExtraProblem, resolved: Resolved): Problem {

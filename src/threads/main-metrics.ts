@@ -4,6 +4,7 @@ import type { WorkerStatus } from '../control/admin-view.ts'
 import type { Counter, Gauge, Meter } from '../core/ports.ts'
 import { createMeter } from '../telemetry/meter.ts'
 import { createPage, type MetricPage } from '../telemetry/page.ts'
+import { descriptorLimit, openDescriptors, residentBytes } from './own-resources.ts'
 import type { ReplacementReason } from './fleet.ts'
 import { version } from './version.ts'
 
@@ -16,11 +17,13 @@ export class MainMetrics {
   readonly #reloadedAt: Gauge = this.meter.gauge('turnpike_config_last_reload_timestamp_seconds', {})
   readonly #cpu: Counter = this.meter.counter('process_cpu_seconds', {})
   readonly #memory: Gauge = this.meter.gauge('process_resident_memory_bytes', {})
+  readonly #openFiles: Gauge = this.meter.gauge('process_open_fds', {})
   #cpuSeconds = 0
 
   constructor() {
     this.meter.gauge('turnpike_build_info', { version: version(), node_version: process.versions.node }).set(1)
     for (const result of ['taken', 'unchanged', 'refused']) this.meter.counter('turnpike_config_reloads', { result })
+    this.meter.gauge('process_max_fds', {}).set(descriptorLimit() ?? 0)
     this.meter.gauge('process_start_time_seconds', {}).set(Date.now() / 1000 - process.uptime())
   }
 
@@ -46,6 +49,14 @@ export class MainMetrics {
     this.meter.counter('turnpike_worker_replacements', { reason }).add(1)
   }
 
+  /** Both are read from files: where no descriptor is left, the last values stand. */
+  #refreshProcess(): void {
+    const open = openDescriptors()
+    if (open !== null) this.#openFiles.set(open)
+    const resident = residentBytes()
+    if (resident !== null) this.#memory.set(resident)
+  }
+
   /** Brings up to date what is only looked at when somebody asks. */
   refresh(workers: readonly WorkerStatus[]): void {
     for (const state of ['starting', 'serving', 'draining'] as const) {
@@ -56,6 +67,6 @@ export class MainMetrics {
     const seconds = (user + system) / 1e6
     this.#cpu.add(seconds - this.#cpuSeconds)
     this.#cpuSeconds = seconds
-    this.#memory.set(process.memoryUsage.rss())
+    this.#refreshProcess()
   }
 }

@@ -1,6 +1,6 @@
 // What the process and this thread have, and how much of it is used.
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
@@ -27,11 +27,7 @@ export function ownResources({ tracked, place }: { tracked: Float64Array; place:
   return {
     memoryBytes: Math.min(process.constrainedMemory() || Infinity, os.totalmem()),
     residentBytes() {
-      try {
-        resident = process.memoryUsage.rss()
-      } catch {
-        // It is read from a file: without a free descriptor the last value stands.
-      }
+      resident = residentBytes() ?? resident
       return resident
     },
     trackedBytes() {
@@ -54,8 +50,26 @@ export function ownResources({ tracked, place }: { tracked: Float64Array; place:
   }
 }
 
+/** Null where it cannot be read for want of a descriptor. */
+export function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return null
+  }
+}
+
+/** How many descriptors the process has open; null where that cannot be told, for want of one or on another system. */
+export function openDescriptors(): number | null {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch {
+    return null
+  }
+}
+
 /** Node raises the soft limit to the hard one when it starts. */
-function descriptorLimit(): number | null {
+export function descriptorLimit(): number | null {
   try {
     const found = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]
     return found === undefined ? null : Number(found)

@@ -113,7 +113,10 @@ export class WorkerCore {
     await this.abort()
     const { blueprint, files } = edition
     const settings = new Map(
-      blueprint.listeners.map(listener => [listenerKey(listener), prepareListener(listener, blueprint, files)]),
+      blueprint.listeners.map(listener => [
+        listenerKey(listener),
+        prepareListener(listener, blueprint, files, berth.workers),
+      ]),
     )
     const runtime = this.#compileAskingBy(edition, berth)
     const opened = new Map<string, Listener>()

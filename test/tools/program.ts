@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -43,34 +43,42 @@ export class Program implements AsyncDisposable {
   #ports: readonly number[] = []
   #adminPort = 0
 
-  private constructor(folder: string, configFile: string, more: readonly string[]) {
+  private constructor(folder: string, configFile: string, more: readonly string[], within: readonly string[]) {
     this.folder = folder
     this.configFile = configFile
     const args = [path.join(root, 'src/main.ts'), 'run', configFile, '--log-format', 'json', ...more]
-    this.#child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    const [command = '', ...rest] = [...within, process.execPath, ...args]
+    this.#child = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#output = gather(this.#child)
   }
 
   /**
    * Starts a gateway with this config and resolves when it serves. Where the config says nothing of them, it has one listener
    * on a free loopback port, an admin port and one worker. `files` are put beside the config, `args` behind `run CONFIG`.
-   * `{folder}` in a text of the config stands for the folder of all this.
+   * `{folder}` in a text of the config stands for the folder of all this. `within` is a command that becomes the gateway, such
+   * as `prlimit --nofile=200`.
    */
   static async start(
     config: object,
     files: Readonly<Record<string, string>> = {},
     args: readonly string[] = [],
+    within: readonly string[] = [],
   ): Promise<Program> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-'))
     for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text)
     const configFile = path.join(folder, 'turnpike.json')
     await writeFile(configFile, render(config).replaceAll('{folder}', folder))
-    return Program.open(folder, configFile, args)
+    return Program.open(folder, configFile, args, within)
   }
 
   /** Starts a gateway with a config that lies somewhere in `folder`, which is removed at the end. */
-  static async open(folder: string, config: string, args: readonly string[] = []): Promise<Program> {
-    const program = new Program(folder, config, args)
+  static async open(
+    folder: string,
+    config: string,
+    args: readonly string[] = [],
+    within: readonly string[] = [],
+  ): Promise<Program> {
+    const program = new Program(folder, config, args, within)
     try {
       await program.#ready()
     } catch (error) {
@@ -173,6 +181,19 @@ export class Program implements AsyncDisposable {
   async residentBytes(): Promise<number> {
     const pages = (await readFile(`/proc/${this.pid}/statm`, 'latin1')).split(' ')[1]
     return Number(pages) * 4096
+  }
+
+  /** File descriptors that the process has open. */
+  async descriptors(): Promise<number> {
+    return (await readdir(`/proc/${this.pid}/fd`)).length
+  }
+
+  /** Processor time that the process has used so far, all threads together. */
+  async cpuMs(): Promise<number> {
+    const stat = await readFile(`/proc/${this.pid}/stat`, 'latin1')
+    const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number)
+    // In ticks of 10 ms.
+    return (user + system) * 10
   }
 
   signal(name: NodeJS.Signals): void {

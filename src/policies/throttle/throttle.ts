@@ -7,7 +7,7 @@ import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Rate, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { wrongSecret } from '../../identity/refuse.ts'
-import { clientOf } from '../../limits/key.ts'
+import { clientOf } from '../../core/client-of.ts'
 import { callersOption } from '../../limits/options.ts'
 import { createGuessReader } from './guess.ts'
 

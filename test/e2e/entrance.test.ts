@@ -1,0 +1,84 @@
+// Who gets through the door of a listener: connections of one address, and new ones per second.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { selfSigned } from '../../examples/tls/certificate.ts'
+import { Crowd } from '../tools/crowd.ts'
+import { Line } from '../tools/load.ts'
+import { Program } from '../tools/program.ts'
+import { until } from '../tools/until.ts'
+
+const routes = [{ match: {}, reply: { body: 'here' } }]
+const get = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'
+
+test('an address has so many connections over all workers, another has its own, and a trusted proxy all it wants', async () => {
+  const limits = { connectionsPerAddress: 20 }
+  const listener = { host: '127.0.0.1', port: 0, limits, trustedProxies: ['127.0.0.9'] }
+  await using program = await Program.start({ listeners: [listener], workers: 2, routes })
+  using crowd = new Crowd()
+  await crowd.add(program.port, 50, '', 10, '127.0.0.2')
+  await until(
+    () => crowd.open === 20,
+    () => `20 of 50 connections to stay; ${crowd.open} did`,
+  )
+  assert.equal(await program.total('turnpike_ceiling_hits_total', { ceiling: 'connections-per-address' }), 30)
+  await crowd.add(program.port, 20, '', 10, '127.0.0.3')
+  await crowd.add(program.port, 50, '', 10, '127.0.0.9')
+  await program.untilTotal('turnpike_downstream_connections', {}, 90)
+  crowd.leave()
+  await program.untilQuiet()
+  await crowd.add(program.port, 20, '', 10, '127.0.0.2')
+  await program.untilTotal('turnpike_downstream_connections', {}, 20)
+})
+
+for (const kind of ['plain', 'tls'] as const) {
+  test(`${kind}: connections beyond the pace wait in their order, and open ones do not`, async t => {
+    const pair = selfSigned(['a.test'])
+    const tls = { tls: { certificates: [{ cert: 'one.pem', key: 'one.key' }] } }
+    const listener = { host: '127.0.0.1', port: 0, limits: { accepts: '100/s' }, ...(kind === 'tls' && tls) }
+    const open = { host: '127.0.0.1', port: 0 }
+    await using program = await Program.start(
+      {
+        listeners: [
+          { ...listener, name: 'paced' },
+          { ...open, name: 'open' },
+        ],
+        routes,
+      },
+      { 'one.pem': pair.cert, 'one.key': pair.key },
+    )
+    const line = await Line.open(kind === 'plain' ? program.port : program.portOf(1))
+    assert.equal((await line.call(get)).status, 200)
+    using crowd = new Crowd()
+    const startedMs = performance.now()
+    await crowd.add(program.port, 300, kind === 'plain' ? get : '', 100)
+    assert.equal((await line.call(get)).status, 200)
+    const waiting = { listener: 'paced', state: 'waiting' }
+    await until(
+      async () => (await program.total('turnpike_downstream_connections', waiting)) > 100,
+      () => 'connections to wait',
+    )
+    await program.untilTotal('turnpike_downstream_connections', waiting, 0)
+    const tookMs = performance.now() - startedMs
+    const waits = await program.total('turnpike_ceiling_hits_total', { ceiling: 'accepts' })
+    t.diagnostic(`${waits} of 300 waited, the last ${Math.round(tookMs)} ms`)
+    // 300 at 100/s, less the ten that may come at once.
+    assert.ok(tookMs > 2_500, `all were through in ${tookMs} ms`)
+    assert.ok(waits >= 200)
+    assert.equal(crowd.open, 300)
+    assert.equal(await program.total('turnpike_ceiling_hits_total', { ceiling: 'accepts-wait' }), 0)
+  })
+}
+
+test('who waits longer than `timeouts.head` for its turn is let go', async () => {
+  const listener = { host: '127.0.0.1', port: 0, limits: { accepts: '10/s' }, timeouts: { head: '1s' } }
+  await using program = await Program.start({ listeners: [listener], routes })
+  using crowd = new Crowd()
+  await crowd.add(program.port, 100, '', 50)
+  await until(
+    () => crowd.open <= 20,
+    () => `most of 100 connections to be let go; ${crowd.open} are open`,
+  )
+  const lost = await program.total('turnpike_ceiling_hits_total', { ceiling: 'accepts-wait' })
+  assert.ok(lost >= 80 && lost <= 95, `${lost} waited in vain`)
+})
