@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Counter, Ports, Timed } from '../core/ports.ts'
-import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf } from './endpoint.ts'
 import type { Lookup } from './lookup.ts'
 
 export interface DirectoryOptions {
@@ -209,7 +209,7 @@ export class Directory {
     for (const { scheme, port, weight, priority, host } of this.#targets) {
       const { hostname, addresses } = host
       for (const address of addresses) {
-        const id = `${scheme}://${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port} ${address}`
+        const id = `${scheme}://${hostFieldOf({ hostname, port })} ${address}`
         const share = weight / addresses.length + (wanted.get(id)?.weight ?? 0)
         wanted.set(id, { address: { id, scheme, hostname, address, port }, weight: share, priority })
       }

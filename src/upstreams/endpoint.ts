@@ -27,6 +27,16 @@ export interface Endpoint extends EndpointAddress {
   close(): void
 }
 
+/** Host and port as a Host field has them. */
+export function hostFieldOf({ hostname, port }: Pick<EndpointAddress, 'hostname' | 'port'>): string {
+  return `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
+}
+
+/** For log texts: `inside.test:9001 (10.0.0.7)`. */
+export function labelOf(address: EndpointAddress): string {
+  return `${hostFieldOf(address)} (${address.address})`
+}
+
 /** The address that an id stands for; null where it is none. */
 export function addressOf(id: string): EndpointAddress | null {
   const [origin = '', address = ''] = id.split(' ')

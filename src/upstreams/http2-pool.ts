@@ -10,7 +10,7 @@ import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { agreedProtocol, connectFailure, open } from './connect.ts'
 import { Dialer } from './dial.ts'
-import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
 import { Http2UpstreamConnection } from './http2-connection.ts'
 import type { PoolOptions } from './pool.ts'
 
@@ -47,8 +47,8 @@ export class Http2Pool implements Endpoint {
     this.address = address.address
     this.port = address.port
     this.weight = weight
-    this.label = `${address.hostname}:${address.port} (${address.address})`
-    this.hostField = `${address.hostname}:${address.port}`
+    this.label = labelOf(address)
+    this.hostField = hostFieldOf(address)
     this.clock = ports.clock
     this.deadlines = ports.deadlines
     this.log = ports.log

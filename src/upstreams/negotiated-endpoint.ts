@@ -6,7 +6,7 @@ import type { Ports } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { agreedProtocol, connectFailure, open } from './connect.ts'
 import { Dialer } from './dial.ts'
-import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, labelOf } from './endpoint.ts'
 import { Http2Pool } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 
@@ -93,8 +93,7 @@ export class NegotiatedEndpoint implements Endpoint {
   #ask(): Promise<Endpoint> {
     const { blueprint, share } = this.#options
     const { clock, deadlines } = this.#ports
-    const label = `${this.hostname}:${this.port} (${this.address})`
-    const opening = { scheme: this.scheme, label, clock, deadlines, timeouts: blueprint.timeouts }
+    const opening = { scheme: this.scheme, label: labelOf(this), clock, deadlines, timeouts: blueprint.timeouts }
     const socket = this.#dialer.dial(() => true)
     return new Promise<Endpoint>((resolve, reject) => {
       open(socket, opening, {

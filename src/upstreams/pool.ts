@@ -12,7 +12,7 @@ import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
 import { connectFailure, open } from './connect.ts'
 import { Dialer, type DialOptions } from './dial.ts'
-import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
 
 /** What the connections of one upstream in one worker share. */
@@ -82,7 +82,7 @@ export class Pool implements Endpoint {
   readonly port: number
   /** For log texts. */
   readonly label: string
-  /** Host field of calls that have none (HTTP/1.0). */
+  /** What stands for Host where a call has none (HTTP/1.0). */
   readonly hostField: string
   weight: number
   readonly clock: Clock
@@ -113,8 +113,8 @@ export class Pool implements Endpoint {
     this.address = address.address
     this.port = address.port
     this.weight = weight
-    this.label = `${address.hostname}:${address.port} (${address.address})`
-    this.hostField = `${address.hostname}:${address.port}`
+    this.label = labelOf(address)
+    this.hostField = hostFieldOf(address)
     this.clock = ports.clock
     this.deadlines = ports.deadlines
     this.timeouts = options.blueprint.timeouts

@@ -6,7 +6,7 @@ import tls, { type ConnectionOptions } from 'node:tls'
 import type { HealthBlueprint } from '../../core/health-schema.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
 import { throughPreface } from '../dial.ts'
-import type { EndpointAddress } from '../endpoint.ts'
+import { type EndpointAddress, hostFieldOf } from '../endpoint.ts'
 import { type Check, type Finding, findingOf } from './overseer.ts'
 
 const method = '/grpc.health.v1.Health/Check'
@@ -40,8 +40,7 @@ export function createGrpcCheck(
     if (preface !== null) socket.write(preface)
     return socket
   }
-  const host = address.hostname.includes(':') ? `[${address.hostname}]` : address.hostname
-  const authority = health.host ?? `${host}:${port}`
+  const authority = health.host ?? hostFieldOf({ hostname: address.hostname, port })
   async function run(): Promise<Finding> {
     const session = http2.connect(`${address.scheme}://${authority}`, { createConnection: connect })
     const entry: Timed = {

@@ -6,7 +6,7 @@ import { Failure } from '../../core/failure.ts'
 import type { HealthBlueprint } from '../../core/health-schema.ts'
 import { Headers } from '../../core/headers.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
-import type { Endpoint } from '../endpoint.ts'
+import { type Endpoint, hostFieldOf } from '../endpoint.ts'
 import { type Check, findingOf } from './overseer.ts'
 
 const peer: Peer = {
@@ -45,20 +45,16 @@ export function createHttpCheck(
   }
 }
 
-function createCall(
-  { method, path, host, headers }: HealthBlueprint,
-  { hostname, port }: Endpoint,
-  startedMs: number,
-): Call {
+function createCall({ method, path, host, headers }: HealthBlueprint, endpoint: Endpoint, startedMs: number): Call {
   const fields = new Headers()
-  fields.add('host', host ?? `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`)
+  fields.add('host', host ?? hostFieldOf(endpoint))
   fields.add('user-agent', 'turnpike-health-check')
   for (const [name, value] of Object.entries(headers)) fields.set(name, value)
   const question = path.indexOf('?')
   const query = question < 0 ? '' : path.slice(question)
   const bare = question < 0 ? path : path.slice(0, question)
   return new Call({
-    ...{ method, target: path, path: bare, query, host: hostname, headers: fields, body: Body.empty },
+    ...{ method, target: path, path: bare, query, host: endpoint.hostname, headers: fields, body: Body.empty },
     ...{ peer, startedMs },
   })
 }
