@@ -4,26 +4,16 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import net, { type AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import tls from 'node:tls'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { ask, codeOf } from '../tools/ask.ts'
+import { freePort } from '../tools/free-port.ts'
 import { assertNoneLost, Line, Load } from '../tools/load.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { Carriers, carry, Listening, startStreamOrigin, Talk } from '../tools/streams.ts'
 import { until } from '../tools/until.ts'
-
-/** A port that nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 const main = { port: 0, host: '127.0.0.1', name: 'main' }
 

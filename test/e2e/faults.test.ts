@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { Pool } from 'undici'
 import { Peer } from '../strictness/wire/peer.ts'
 import { ask, codeOf } from '../tools/ask.ts'
+import { freePort } from '../tools/free-port.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
 
@@ -162,7 +163,7 @@ before(async () => {
     telemetry: { accessLog: 'stdout' },
     upstreams: {
       faulty: { targets: [url], timeouts: { response: '400ms', idle: '400ms' } },
-      refusing: { targets: [await closedPort()] },
+      refusing: { targets: [`http://127.0.0.1:${await freePort()}`] },
     },
     routes: [
       { match: { path: '/refused' }, forward: 'refusing' },
@@ -174,15 +175,6 @@ after(async () => {
   await program[Symbol.asyncDispose]()
   server.close()
 })
-
-async function closedPort(): Promise<string> {
-  const holder = net.createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const { port } = holder.address() as AddressInfo
-  holder.close()
-  await once(holder, 'close')
-  return `http://127.0.0.1:${port}`
-}
 
 describe('an upstream that', () => {
   for (const [index, { name, gets }] of faults.entries()) {

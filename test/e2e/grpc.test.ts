@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import net, { type AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
@@ -25,6 +24,7 @@ import {
 } from '@grpc/grpc-js'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { talk, type Text } from '../../examples/grpc/talk.ts'
+import { freePort } from '../tools/free-port.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
 
@@ -99,7 +99,7 @@ before(async () => {
       error === null ? resolve(bound) : reject(error),
     ),
   )
-  const nobody = await closedPort()
+  const nobody = await freePort()
   program = await Program.start(
     {
       workers: 1,
@@ -136,14 +136,6 @@ const route = (host: string, policies: object[], forward = 'talk') => ({
   policies,
   forward,
 })
-
-async function closedPort(): Promise<number> {
-  const listener = net.createServer().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo
-  listener.close()
-  return port
-}
 
 /** `authority` is what the call is addressed to. */
 function connect(authority = 'localhost', index = 0): Talk {

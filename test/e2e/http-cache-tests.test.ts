@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import net from 'node:net'
 import path from 'node:path'
 import process from 'node:process'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { ask } from '../tools/ask.ts'
+import { freePort } from '../tools/free-port.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
 
@@ -125,13 +125,4 @@ async function runCases(base: string, id: string): Promise<Map<string, unknown>>
   })
   if (id !== '') return new Map([[id, /✅/.test(stdout) || stdout]])
   return new Map(Object.entries(JSON.parse(stdout.slice(stdout.indexOf('{'))) as Record<string, unknown>))
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -19,6 +19,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { findTool } from '../../scripts/tools.ts'
 import { ask } from '../tools/ask.ts'
+import { freePort } from '../tools/free-port.ts'
 import { answerOf } from '../tools/http2.ts'
 import { echo, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
@@ -293,14 +294,6 @@ describe('connections', () => {
     }
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
 
 async function stop(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit')

@@ -13,10 +13,10 @@ import { findTool } from '../../scripts/tools.ts'
 import { writeProxyHeader } from '../../src/http/proxy-header.ts'
 import { Peer } from '../strictness/wire/peer.ts'
 import { ask } from '../tools/ask.ts'
+import { freePort } from '../tools/free-port.ts'
 import { haproxy, nginx, nginxHasStream, type Outsider } from '../tools/outsiders.ts'
 import { echo, type Echoed, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
-import { freePort } from '../tools/redis.ts'
 import { until } from '../tools/until.ts'
 
 const pair = selfSigned(['one.test'])

@@ -7,6 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { describe, test } from 'node:test'
 import { ask } from '../tools/ask.ts'
+import { freePort } from '../tools/free-port.ts'
 import { Line, Load } from '../tools/load.ts'
 import { Program, render } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -230,11 +231,3 @@ describe('a config that cannot be had', { timeout: 180_000 }, () => {
     ;(await Line.open(port)).close()
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { Counting, ruleOf } from '../tools/counting.ts'
-import { freePort, noServer, RedisServer } from '../tools/redis.ts'
+import { freePort } from '../tools/free-port.ts'
+import { noServer, RedisServer } from '../tools/redis.ts'
 import { until } from '../tools/until.ts'
 
 const rules = [ruleOf('sliding-window', 100)]

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Pool } from 'undici'
+import { freePort } from '../tools/free-port.ts'
 import { Program } from '../tools/program.ts'
-import { freePort, noServer, RedisServer } from '../tools/redis.ts'
+import { noServer, RedisServer } from '../tools/redis.ts'
 import { until } from '../tools/until.ts'
 
 const limit = 600

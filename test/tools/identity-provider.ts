@@ -144,12 +144,3 @@ async function listen(server: http.Server, port: number): Promise<void> {
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
 }
-
-/** A port that was free a moment ago: a provider must know where the gateway will be before it starts. */
-export async function freePort(): Promise<number> {
-  const probe = http.createServer()
-  await listen(probe, 0)
-  const { port } = probe.address() as AddressInfo
-  await new Promise(resolve => probe.close(resolve))
-  return port
-}

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { Browser } from './browser.ts'
-import { freePort, IdentityProvider } from './identity-provider.ts'
+import { freePort } from './free-port.ts'
+import { IdentityProvider } from './identity-provider.ts'
 import { Origin } from './origin.ts'
 import { Program } from './program.ts'
 

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
 const binary = ['valkey-server', 'redis-server'].find(isThere) ?? null
@@ -94,14 +95,6 @@ export class RedisServer implements AsyncDisposable {
     await this.kill()
     await rm(this.folder, { recursive: true, force: true })
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return address !== null && typeof address === 'object' ? address.port : 0
 }
 
 function isThere(name: string): boolean {

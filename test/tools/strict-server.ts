@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { Certificate } from '../../examples/tls/certificate.ts'
-import { freePort } from './redis.ts'
+import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
 /** Owns an `openssl s_server` that demands a client certificate of `ca` (PEM), until `stop`. */

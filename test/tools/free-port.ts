@@ -1,0 +1,14 @@
+// A port for those who must know it before they listen.
+
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+
+/** A port of the loopback address that was free a moment ago, and that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
