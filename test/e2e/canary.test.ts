@@ -195,7 +195,7 @@ describe('mirror', () => {
       routes: [
         {
           match: { path: '/**' },
-          forward: { to: 'main', mirror: { to: 'slow', timeout: '1s', limits: { body: '8MB', calls: 3 } } },
+          forward: { to: 'main', mirror: { to: 'slow', timeout: '4s', limits: { body: '8MB', calls: 3 } } },
         },
       ],
     })

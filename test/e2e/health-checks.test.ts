@@ -65,7 +65,11 @@ test('over HTTP: asks as it is told, once per process, and survives a reload', {
   const { length } = seen
   assert.ok(length - before <= most, `${length - before} checks, ${most} were due: one per process, not per worker`)
   status = 418
-  await pause(300)
+  const asked = seen.length
+  await until(
+    () => seen.length > asked + 1,
+    () => 'two more checks',
+  )
   assert.equal((await targetOf(program, 'shop'))?.state, 'usable')
   status = 500
   await untilChecked(program, 'shop', 'unhealthy', /^status 500$/)

@@ -69,7 +69,8 @@ class Peer {
   }
 
   async #serve(stream: ServerHttp2Stream, headers: http2.IncomingHttpHeaders): Promise<void> {
-    stream.on('error', () => this.resets++)
+    stream.on('error', () => {})
+    stream.on('close', () => (this.resets += stream.rstCode === http2.constants.NGHTTP2_CANCEL ? 1 : 0))
     if (this.refuse > 0) {
       this.refuse--
       return stream.close(http2.constants.NGHTTP2_REFUSED_STREAM)
@@ -118,7 +119,7 @@ before(async () => {
       listeners: [{ name: 'front', port: 0, host: '127.0.0.1' }],
       upstreams: {
         plain: { protocol: 'http2', targets: [`http://127.0.0.1:${plainPort}`] },
-        hasty: { protocol: 'http2', targets: [`http://127.0.0.1:${plainPort}`], timeouts: { response: '300ms' } },
+        hasty: { protocol: 'http2', targets: [`http://127.0.0.1:${plainPort}`], timeouts: { response: '800ms' } },
         secure: { protocol: 'http2', targets: [`https://127.0.0.1:${securePort}`], tls },
         narrow: { protocol: 'http2', targets: [`http://127.0.0.1:${narrowPort}`], limits: { connections: 2 } },
         auto: { protocol: 'auto', targets: [`https://127.0.0.1:${securePort}`], tls },
@@ -161,7 +162,7 @@ describe('calls', () => {
     const answers = await Promise.all(Array.from({ length: 40 }, () => get('/plain/slow')))
     assert.ok(answers.every(({ status }) => status === 200))
     assert.equal(plain.opened, before)
-    assert.ok(plain.most > 20, `${plain.most} at once`)
+    assert.ok(plain.most > 5, `${plain.most} at once`)
   })
 
   test('are no more at once than the server takes; the others wait, or have a second connection', async () => {
@@ -229,7 +230,7 @@ describe('calls', () => {
     )
     assert.equal((await get('/plain/')).status, 200)
     assert.equal(plain.opened, opened)
-    assert.ok(plain.resets >= resets)
+    assert.equal(plain.resets, resets + 1)
   })
 
   test('504 where no answer comes in time, and the connection lives on', async () => {
@@ -269,7 +270,7 @@ describe('connections', () => {
     const gateway = await Program.start({
       admin: { port: 0 },
       upstreams: {
-        stood: { protocol: 'http2', targets: [`http://127.0.0.1:${port}`], timeouts: { response: '500ms' } },
+        stood: { protocol: 'http2', targets: [`http://127.0.0.1:${port}`], timeouts: { response: '1s' } },
       },
       routes: [{ match: { path: '/**' }, forward: 'stood' }],
     })

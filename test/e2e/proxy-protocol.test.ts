@@ -278,7 +278,7 @@ describe('out', { skip: !hasReceivers && 'haproxy or nginx is not installed (Deb
           `checked-${proxyProtocol}`,
           {
             ...{ targets: [`http://127.0.0.1:${viaNginx}`], proxyProtocol },
-            health: { path: '/', interval: '100ms', unhealthy: 1 },
+            health: { path: '/', interval: '100ms', timeout: '5s', unhealthy: 1 },
           },
         ],
         [

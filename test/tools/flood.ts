@@ -5,8 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from './ask.ts'
 
 /** The code of the gateway's own reply; undefined for one of a service. */
-export const codeOf = (text: string) =>
-  text.startsWith('{') ? (JSON.parse(text) as { code?: string }).code : undefined
+const codeOf = (text: string) => (text.startsWith('{') ? (JSON.parse(text) as { code?: string }).code : undefined)
 
 /** How calls of some clients without pause ended, and how long the good ones took. */
 export interface Ends {
