@@ -1,15 +1,15 @@
 // Certificates that the gateway gets by itself, in the main thread: kept, renewed, and put among those of the config.
 
 import path from 'node:path'
-import { performance } from 'node:perf_hooks'
 import { createIssuer } from '../acme/issuer.ts'
 import { CertificateKeeper } from '../acme/keeper.ts'
 import { createVault } from '../acme/vault.ts'
 import type { CertificateStatus } from '../core/certificate-status.ts'
 import type { Blueprint, ListenerBlueprint } from '../core/blueprint.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
-import type { Clock, Log, Meter } from '../core/ports.ts'
+import type { Log, Meter } from '../core/ports.ts'
 import { OutsideClient } from '../outside/outside.ts'
+import { beatMs, clock } from './clock.ts'
 import type { Edition } from './messages.ts'
 
 export interface CertificatePorts {
@@ -27,9 +27,6 @@ interface Keeping {
   readonly keeper: CertificateKeeper
   readonly names: readonly string[]
 }
-
-const beatMs = 100
-const clock: Clock = { now: () => performance.now(), wall: () => Date.now() }
 
 /** Owns the keeper of the config in force, and what it asks other servers by. */
 export class GatewayCertificates {

@@ -1,22 +1,20 @@
 // Which targets of upstreams are sick, found out once for the whole process: in the main thread, for all workers.
 
-import { performance } from 'node:perf_hooks'
 import type { UpstreamStatus } from '../control/admin-view.ts'
 import type { Blueprint, UpstreamBlueprint } from '../core/blueprint.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
-import type { Clock, Log, Meter, Ports } from '../core/ports.ts'
+import type { Log, Meter, Ports } from '../core/ports.ts'
 import { BeatClock } from '../upstreams/health/beat-clock.ts'
 import { createCheckOpener } from '../upstreams/health/open-check.ts'
 import { Overseer } from '../upstreams/health/overseer.ts'
 import { createTargetMemory, type TargetMemory, TargetTable } from '../upstreams/health/target-memory.ts'
 import { isWatched } from '../upstreams/upstream.ts'
 import { type UpstreamPem, upstreamPem } from '../upstreams/upstream-tls.ts'
+import { beatMs, clock } from './clock.ts'
 import { createSharedTime } from './shared-time.ts'
 
-const beatMs = 100
 /** Checks under way at once, over all upstreams; further ones wait for a beat that has room. */
 const checksMax = 64
-const clock: Clock = { now: () => performance.now(), wall: () => Date.now() }
 
 interface Watched {
   /** Says all that its overseer depends on. */

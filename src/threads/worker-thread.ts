@@ -1,10 +1,9 @@
 // Entry of a worker thread: messages in, messages out, and what happens when something throws that nothing caught.
 
-import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { DeadlineTable } from '../core/deadlines.ts'
 import { Marks } from '../core/marks.ts'
-import type { Clock, Log } from '../core/ports.ts'
+import type { Log } from '../core/ports.ts'
 import { createDirectory, type Directory } from '../identity/directory.ts'
 import { type ConfigReader, createConfigReader } from '../stores/config/reader.ts'
 import { createSharedCounters } from '../stores/shared-counters.ts'
@@ -12,6 +11,7 @@ import { SqliteReader } from '../stores/sqlite/reader.ts'
 import { createRemoteLog } from '../telemetry/log.ts'
 import { createMeter } from '../telemetry/meter.ts'
 import { startThreadGauges } from '../telemetry/thread-gauges.ts'
+import { beatMs, clock } from './clock.ts'
 import { consumersFile } from './consumers-file.ts'
 import { loadLanguage } from './language.ts'
 import { WorkerLimits } from './limit-stores.ts'
@@ -21,11 +21,7 @@ import { ownResources } from './own-resources.ts'
 import { createSharedTime } from './shared-time.ts'
 import { WorkerCore } from './worker.ts'
 
-/** How often deadlines are looked at, milliseconds; the most that a timeout can come late. */
-const beatMs = 100
 const reportMs = 1_000
-
-const clock: Clock = { now: () => performance.now(), wall: () => Date.now() }
 
 if (parentPort !== null) await start(parentPort, workerData as WorkerStart)
 
