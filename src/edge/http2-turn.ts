@@ -12,6 +12,7 @@ import type { Stream, StreamHandler } from '../http2/stream.ts'
 import type { Http2Connection } from './http2-connection.ts'
 import { speakGrpc, speaksGrpc } from './grpc-reply.ts'
 import { acceptTunnel } from './http2-tunnel.ts'
+import { hasBody } from './turn.ts'
 
 /** RFC 8441 §4: what is no answer yet cannot be spoken into. */
 const early = 'bytes for a tunnel that is not open'
@@ -91,9 +92,9 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     if (reply.code !== null && call.acceptsTrailers && speaksGrpc(call, reply)) speakGrpc(reply, reply.code)
     this.#reply = reply
     this.status = reply.status
-    const hasBody = call.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304 && !reply.body.isEmpty
-    this.#writeHead(reply, hasBody)
-    if (hasBody) return reply.body.pipe(this)
+    const isFollowed = hasBody(reply.status, call.method) && !reply.body.isEmpty
+    this.#writeHead(reply, isFollowed)
+    if (isFollowed) return reply.body.pipe(this)
     reply.body.cancel()
     this.#connection.session.closeIfDone(this.stream)
     this.#written()
@@ -242,7 +243,7 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     outbox.head(this.stream, false)
   }
 
-  #writeHead(reply: Reply, hasBody: boolean): void {
+  #writeHead(reply: Reply, isFollowed: boolean): void {
     const { outbox } = this.#connection.session
     const { encoder } = outbox
     const { headers, body } = reply
@@ -252,11 +253,11 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     encoder.fields(headers.list)
     if (!headers.has('date')) encoder.field('date', this.#connection.gate.date())
     if (id !== '' && !headers.has('x-request-id')) encoder.field('x-request-id', id)
-    if (hasBody ? body.length >= 0 : method === 'HEAD' && !body.isEmpty && body.length >= 0) {
-      if (hasBody) this.#owed = body.length
+    if (isFollowed ? body.length >= 0 : method === 'HEAD' && !body.isEmpty && body.length >= 0) {
+      if (isFollowed) this.#owed = body.length
       encoder.field('content-length', String(body.length))
     }
-    outbox.head(this.stream, !hasBody)
+    outbox.head(this.stream, !isFollowed)
   }
 
   /** The reply is out; what is left of the request is not worth waiting for (RFC 9113 §8.1). */

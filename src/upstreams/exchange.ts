@@ -11,11 +11,7 @@ import { fieldsText } from '../http/encode.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
 import { Framing, type FramingNumber, type ReplyHead } from '../http/reply.ts'
 import type { UpstreamConnection } from './connection.ts'
-
-/** A server that answers with nothing but interim replies is broken. */
-const interimRepliesMax = 64
-/** How long a call with `Expect: 100-continue` waits for the interim reply before its body is sent all the same. */
-const continueMs = 1_000
+import { continueMs, interimRepliesMax, sendsLengthOfNothing } from './exchange-rules.ts'
 
 /** Lives from the moment the call is written until both messages have ended, or one broke. */
 export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
@@ -289,11 +285,6 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     this.call.offAbandon(this)
     this.#connection.exchangeEnded()
   }
-}
-
-/** RFC 9110 §8.6: methods whose meaning anticipates content say that there is none. */
-function sendsLengthOfNothing(method: string): boolean {
-  return method === 'POST' || method === 'PUT' || method === 'PATCH'
 }
 
 function isAlert(error: unknown): boolean {

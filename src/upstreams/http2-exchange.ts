@@ -10,12 +10,8 @@ import type { ReplyHead } from '../http/reply.ts'
 import { ErrorCode } from '../http2/protocol.ts'
 import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
 import type { Stream, StreamHandler } from '../http2/stream.ts'
+import { continueMs, interimRepliesMax, sendsLengthOfNothing } from './exchange-rules.ts'
 import type { Http2UpstreamConnection } from './http2-connection.ts'
-
-/** A server that answers with nothing but interim replies is broken. */
-const interimRepliesMax = 64
-/** How long a call with `Expect: 100-continue` waits for the interim reply before its body is sent all the same. */
-const continueMs = 1_000
 
 /** Lives from the moment the call is written until its stream is closed. */
 export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Abandonable {
@@ -192,7 +188,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     }
     if (call.acceptsTrailers) encoder.field('te', 'trailers')
     if (!isEnd && call.body.length >= 0) encoder.field('content-length', String(call.body.length))
-    else if (isEnd && anticipatesContent(call.method)) encoder.field('content-length', '0')
+    else if (isEnd && sendsLengthOfNothing(call.method)) encoder.field('content-length', '0')
     if (!isEnd && call.expectsContinue) encoder.field('expect', '100-continue')
     session.outbox.head(stream, isEnd)
   }
@@ -231,9 +227,4 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     this.#isOver = true
     this.call.offAbandon(this)
   }
-}
-
-/** RFC 9110 §8.6: methods whose meaning anticipates content say that there is none. */
-function anticipatesContent(method: string): boolean {
-  return method === 'POST' || method === 'PUT' || method === 'PATCH'
 }

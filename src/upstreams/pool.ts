@@ -14,6 +14,7 @@ import { connectFailure, open } from './connect.ts'
 import { Dialer, type DialOptions } from './dial.ts'
 import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
+import { replayBytesMax } from './replay.ts'
 
 /** What the connections of one upstream in one worker share. */
 export interface PoolShare {
@@ -53,9 +54,6 @@ export interface PoolOptions extends DialOptions {
 const trustedIdleMs = 1_000
 /** How long a server that closed a connection early is remembered for it. */
 const distrustMs = 60_000
-
-/** A longer body cannot be sent again (see replay.ts). */
-const replayableBytesMax = 65_536
 
 /**
  * Runs when the system has been asked for events once more: what it knew of closed connections by then is known here too. It
@@ -131,7 +129,7 @@ export class Pool implements Endpoint {
     return new Promise((resolve, reject) => {
       if (call.abandonReason !== null) return reject(call.abandonReason)
       if (isFresh) return this.#wait(call, true, resolve, reject)
-      const isOnce = !isIdempotent(call.method) || call.body.length > replayableBytesMax
+      const isOnce = !isIdempotent(call.method) || call.body.length > replayBytesMax
       if (isOnce && this.#idle.length > 0) afterPoll(() => this.#take(true, call, resolve, reject))
       else this.#take(isOnce, call, resolve, reject)
     })
