@@ -1,6 +1,7 @@
 // What a schema cannot say about breakers, adaptive limits, hedging and deadlines of upstreams.
 
 import { isOwnField } from '../core/field-name.ts'
+import { isHttpName } from '../core/http-name.ts'
 import type { Found } from './found.ts'
 import { headSpan, numberOf, partOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
@@ -35,7 +36,7 @@ function checkAdaptive(adaptive: Found | null, findings: Finding[]): void {
 function checkDeadlineHeader(header: Found | null, findings: Finding[]): void {
   const name = textOf(header)
   if (header === null || name === null) return
-  if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !isOwnField(name.toLowerCase())) return
+  if (isHttpName(name) && !isOwnField(name.toLowerCase())) return
   findings.push({
     message: `\`${name}\` is no header field that can tell a deadline`,
     hint: 'Write a name such as `x-envoy-expected-rq-timeout-ms`.',

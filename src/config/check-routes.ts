@@ -1,5 +1,6 @@
 // What a schema cannot say about routes: names, matches, and the parameters that templates need.
 
+import { isHttpName } from '../core/http-name.ts'
 import { compilePattern } from '../core/pattern.ts'
 import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
@@ -76,7 +77,7 @@ function checkMatch(match: Found, listeners: readonly string[], findings: Findin
   }
   for (const { value, span, isBroken } of partsOf(partOf(match, 'methods'))) {
     if (isBroken || typeof value !== 'string') continue
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value)) {
+    if (!isHttpName(value)) {
       findings.push({ message: `\`${value}\` is not a method`, hint: 'Write methods such as `GET` or `POST`.', span })
     } else if (standardMethods.includes(value.toUpperCase()) && !standardMethods.includes(value)) {
       const message = `\`${value}\` matches no call: methods are case-sensitive`
@@ -86,7 +87,7 @@ function checkMatch(match: Found, listeners: readonly string[], findings: Findin
   const names = new Set<string>()
   for (const [key, { keySpan, span }] of partOf(match, 'headers')?.children ?? []) {
     const name = String(key)
-    const isField = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)
+    const isField = isHttpName(name)
     if (isField && !names.has(name.toLowerCase())) {
       names.add(name.toLowerCase())
       continue

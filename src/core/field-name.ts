@@ -1,5 +1,6 @@
 // Which header fields a config may write: not those that frame messages or belong to one connection.
 
+import { isHttpName } from './http-name.ts'
 import { OptionsError } from './policy.ts'
 
 /** Connection-bound and framing fields (RFC 9110 section 7.6.1): the gateway writes them itself. */
@@ -25,7 +26,7 @@ export function isOwnField(key: string): boolean {
  * @throws OptionsError
  */
 export function checkFieldName(name: string, path: readonly (string | number)[]): void {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+  if (!isHttpName(name)) {
     const hint = 'Write letters, digits and `-`, such as `x-team`.'
     throw new OptionsError(`${JSON.stringify(name)} is not the name of a header field`, path, hint)
   }

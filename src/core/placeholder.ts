@@ -2,6 +2,7 @@
 
 import type { Call } from './call.ts'
 import { cookieOf } from './cookie.ts'
+import { isHttpName } from './http-name.ts'
 import { reservedNames } from './pattern.ts'
 import { OptionsError } from './policy.ts'
 import { queryValue } from './query.ts'
@@ -46,12 +47,11 @@ export function readPlaceholder(template: string, text: string): Placeholder {
     }
     if (space === 'header') {
       const key = name.toLowerCase()
-      if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(key)) refuse(template, text, 'Header names are letters, digits and `-`.')
+      if (!isHttpName(key)) refuse(template, text, 'Header names are letters, digits and `-`.')
       return { text, source: 'header', name: key, isOctets: true, value: call => call.headers.get(key) ?? '' }
     }
     if (space === 'cookie') {
-      if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
-        refuse(template, text, 'Cookie names are letters, digits, `-` and `_`.')
+      if (!isHttpName(name)) refuse(template, text, 'Cookie names are letters, digits, `-` and `_`.')
       return { text, source: 'cookie', name, isOctets: true, value: call => cookieOf(call.headers, name) ?? '' }
     }
     if (space === 'fact') {

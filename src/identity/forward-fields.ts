@@ -1,6 +1,7 @@
 // Parts of the principal as header fields for the upstream.
 
 import type { Call } from '../core/call.ts'
+import { isHttpName } from '../core/http-name.ts'
 import { OptionsError } from '../core/policy.ts'
 import type { Principal } from '../core/principal.ts'
 import { Named, Type } from '../core/schema.ts'
@@ -29,7 +30,7 @@ export function compileForwardFields(
   path: readonly (string | number)[] = ['forward'],
 ): ForwardFields {
   const fields = Object.entries(option).map(([name, text]) => {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    if (!isHttpName(name)) {
       throw new OptionsError(
         `\`${name}\` is not the name of a header`,
         [...path, name],

@@ -5,7 +5,7 @@ import { halfSipHash } from '../../core/half-sip-hash.ts'
 import { OptionsError } from '../../core/policy.ts'
 import { Fields, type Static, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { compileStickyKey, type Sticky, stickyCookie } from './sticky.ts'
+import { compileStickyKey, type GivenCookie, givenCookie, type Sticky, stickyCookie } from './sticky.ts'
 
 export const sideOption = Fields({
   to: Type.String({ description: 'Name of the upstream.', examples: ['catalog-next'] }),
@@ -49,26 +49,19 @@ export function createSplit(
   if (sticky === null) return call => draw()(call)
   const choose = createChooser(sides, stepOf)
   const keyOf = compileStickyKey(sticky)
-  const setMs = typeof sticky === 'object' && 'cookie' in sticky ? sticky.set : null
+  const cookie = givenCookie(sticky)
   return function split(call) {
     const key = keyOf(call)
     if (key !== undefined && key !== '') return choose(key)(call)
-    if (setMs === null || typeof sticky !== 'object' || !('cookie' in sticky)) return draw()(call)
-    return introduce(call, sticky.cookie, setMs, choose, random)
+    return cookie === null ? draw()(call) : introduce(call, cookie, choose, random)
   }
 }
 
 /** Sends a client without a cookie by the key that its next calls will bring. */
-async function introduce(
-  call: Call,
-  cookie: string,
-  setMs: number,
-  choose: Chooser,
-  random: () => number,
-): ReturnType<Step> {
+async function introduce(call: Call, cookie: GivenCookie, choose: Chooser, random: () => number): ReturnType<Step> {
   const key = random().toString(36).slice(2, 12).padEnd(10, '0')
   const reply = await choose(key)(call)
-  reply.headers.add('set-cookie', stickyCookie(call, cookie, key, setMs))
+  reply.headers.add('set-cookie', stickyCookie(call, cookie, key))
   return reply
 }
 

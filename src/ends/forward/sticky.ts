@@ -3,6 +3,7 @@
 import type { Call } from '../../core/call.ts'
 import { cookieOf } from '../../core/cookie.ts'
 import { checkFieldName } from '../../core/field-name.ts'
+import { isHttpName } from '../../core/http-name.ts'
 import { OptionsError } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { Choice, Duration, Fields, Maybe, type Static, Type } from '../../core/schema.ts'
@@ -36,7 +37,7 @@ export type Sticky = NonNullable<Static<typeof stickyOption>>
 export function checkSticky(sticky: Sticky): void {
   if (typeof sticky === 'string') return
   if ('header' in sticky) checkFieldName(sticky.header, ['sticky', 'header'])
-  else if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(sticky.cookie)) {
+  else if (!isHttpName(sticky.cookie)) {
     const hint = 'Write letters, digits, `-` and `_`.'
     throw new OptionsError(`\`${sticky.cookie}\` is not the name of a cookie`, ['sticky', 'cookie'], hint)
   }
@@ -53,8 +54,20 @@ export function compileStickyKey(sticky: Sticky): (call: Call) => string | undef
   return call => cookieOf(call.headers, sticky.cookie)
 }
 
+/** A cookie that the gateway gives to clients that bring none. */
+export interface GivenCookie {
+  readonly name: string
+  readonly lifeMs: number
+}
+
+/** Null where clients get none. */
+export function givenCookie(sticky: Sticky): GivenCookie | null {
+  if (typeof sticky === 'string' || !('cookie' in sticky) || sticky.set === null) return null
+  return { name: sticky.cookie, lifeMs: sticky.set }
+}
+
 /** The Set-Cookie field of a key that was made for a client. Scripts cannot read it, other sites cannot send it but by a link. */
-export function stickyCookie(call: Call, name: string, key: string, lifeMs: number): string {
+export function stickyCookie(call: Call, { name, lifeMs }: GivenCookie, key: string): string {
   const secure = call.peer.scheme === 'https' ? '; Secure' : ''
   return `${name}=${key}; Path=/; Max-Age=${Math.floor(lifeMs / 1000)}; HttpOnly; SameSite=Lax${secure}`
 }

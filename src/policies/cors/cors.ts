@@ -2,6 +2,7 @@
 
 import type { Call } from '../../core/call.ts'
 import type { Headers } from '../../core/headers.ts'
+import { isHttpName } from '../../core/http-name.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
@@ -117,7 +118,7 @@ function check({ origins, methods, headers, exposedHeaders, credentials }: Optio
   const lists = { methods, headers, exposedHeaders }
   for (const [key, names] of Object.entries(lists)) {
     for (const [index, name] of names.entries()) {
-      if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) continue
+      if (isHttpName(name)) continue
       const hint = 'Write each name as an item of its own.'
       throw new OptionsError(`${JSON.stringify(name)} is not a name`, [key, index], hint)
     }

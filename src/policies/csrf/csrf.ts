@@ -2,6 +2,7 @@
 
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import type { Call } from '../../core/call.ts'
+import { isHttpName } from '../../core/http-name.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Fields, Maybe, OneOrMany, type Static, Secret, Type } from '../../core/schema.ts'
@@ -126,8 +127,6 @@ function isEqual(presented: string, wanted: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right)
 }
 
-const name = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-
 function check({ origins, token }: Options): void {
   for (const [index, origin] of origins.entries()) {
     if (URL.parse(origin)?.origin === origin && /^https?:/.test(origin)) continue
@@ -136,7 +135,7 @@ function check({ origins, token }: Options): void {
   }
   if (token === null) return
   for (const key of ['session', 'cookie', 'header'] as const) {
-    if (name.test(token[key])) continue
+    if (isHttpName(token[key])) continue
     throw new OptionsError(`\`${token[key]}\` is no name`, ['token', key], 'Write letters, digits, `-` and `_`.')
   }
 }

@@ -3,6 +3,7 @@
 import { decodeForm } from '../../core/query.ts'
 import { encodePercent } from '../../core/percent.ts'
 import type { Headers } from '../../core/headers.ts'
+import { isHttpName } from '../../core/http-name.ts'
 
 /** In the order of the published numbers. */
 export const fieldActions = ['append', 'add-if-absent', 'overwrite', 'overwrite-if-exists'] as const
@@ -21,7 +22,7 @@ export interface QueryEdit {
 
 /** @throws Error for what no message may carry. */
 export function fieldEdit(name: string, value: string, action: FieldEdit['action'] = 'append'): FieldEdit {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new Error('the service sent a field whose name is none')
+  if (!isHttpName(name)) throw new Error('the service sent a field whose name is none')
   if (!/^[\t -~\u0080-\u00ff]*$/.test(value)) throw new Error(`the service sent a field \`${name}\` that is none`)
   return { name, value, action }
 }
