@@ -1,4 +1,4 @@
-// How much a call matters when an upstream must turn some away.
+// How much a call matters when an upstream, or the gateway itself, must turn some away.
 
 import { defineFact, type Fact } from './facts.ts'
 

@@ -28,7 +28,7 @@ export interface SessionOptions extends OutboxOptions {
   readonly bounds: FloodBounds
 }
 
-/** Why a session ended: what a bound is called, for metrics; null where none was hit. */
+/** What a bound is called that a peer hit, for metrics. */
 export type Ceiling = Flood | 'streams' | 'heldFrames'
 
 export interface SessionOwner {

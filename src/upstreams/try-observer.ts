@@ -1,4 +1,4 @@
-// Who is told how tries end: what counts the failures of targets, and whatever else learns from them.
+// Who is told how tries end: what counts the failures of targets.
 
 import type { Call } from '../core/call.ts'
 import type { Failure } from '../core/failure.ts'
@@ -10,13 +10,3 @@ import type { Endpoint } from './endpoint.ts'
  * `call.abandonReason` says so. Called on the hot path: it must neither throw nor touch the call or the reply.
  */
 export type TryObserver = (call: Call, endpoint: Endpoint, outcome: Reply | Failure) => void
-
-/** One that tells all, in their order; null where there is none, so that nothing is called. */
-export function combineObservers(observers: readonly (TryObserver | null)[]): TryObserver | null {
-  const present = observers.filter(observer => observer !== null)
-  const [first = null] = present
-  if (present.length < 2) return first
-  return (call, endpoint, outcome) => {
-    for (const observe of present) observe(call, endpoint, outcome)
-  }
-}

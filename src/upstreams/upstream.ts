@@ -18,7 +18,7 @@ import { hashString, mixHashes } from './hash.ts'
 import type { Lookup } from './lookup.ts'
 import { type StartTimer, startTimer } from './pause.ts'
 import { composeSending } from './sending.ts'
-import { combineObservers, type TryObserver } from './try-observer.ts'
+import type { TryObserver } from './try-observer.ts'
 
 export interface UpstreamParts {
   readonly lookup: Lookup
@@ -70,7 +70,7 @@ export function createUpstream(
     rows: parts.rows,
     pick: choice.pick,
     noEndpoint: choice.explain,
-    observe: combineObservers([choice.observe]),
+    observe: choice.observe,
     startTimer: parts.startTimer ?? startTimer,
   })
   return {

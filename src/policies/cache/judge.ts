@@ -97,7 +97,7 @@ export function refresh(stored: Stored, reply: Reply, mark: number, times: Times
   const { list } = reply.headers
   for (let i = 0; i < list.length; i += 3) {
     const [name, key, value] = [list[i] as string, list[i + 1] as string, list[i + 2] as string]
-    if (isBoundToContent.has(key) || isNeverKept.has(key)) continue
+    if (contentFields.has(key) || neverKept.has(key)) continue
     if (!replaced.has(key)) headers.delete(key)
     replaced.add(key)
     headers.add(name, value)
@@ -136,7 +136,7 @@ function canBeOfUse({ etag, lastModified, rules }: Keepable, by: Judgement): boo
 }
 
 /** Each reply has an age and an id of its own; the rest belongs to one connection, or to one proxy (§3.1). */
-const isNeverKept: ReadonlySet<string> = new Set([
+const neverKept: ReadonlySet<string> = new Set([
   ...['age', 'x-request-id', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization'],
   ...[
     'connection',
@@ -151,7 +151,7 @@ const isNeverKept: ReadonlySet<string> = new Set([
 ])
 
 /** What says how the bytes that are kept are to be read, and stays with them. */
-const isBoundToContent: ReadonlySet<string> = new Set([
+const contentFields: ReadonlySet<string> = new Set([
   'content-length',
   'content-encoding',
   'content-range',
@@ -160,7 +160,7 @@ const isBoundToContent: ReadonlySet<string> = new Set([
 
 function keptFields(headers: Headers, { droppedFields }: ReplyRules, wallMs: number): Headers {
   const kept = headers.clone()
-  for (const key of isNeverKept) kept.delete(key)
+  for (const key of neverKept) kept.delete(key)
   for (const key of droppedFields) kept.delete(key)
   // RFC 9110 §6.6.1: who keeps a reply without Date says when it came.
   if (!kept.has('date')) kept.add('Date', new Date(wallMs).toUTCString())
