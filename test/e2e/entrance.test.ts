@@ -55,7 +55,7 @@ for (const kind of ['plain', 'tls'] as const) {
     assert.equal((await line.call(get)).status, 200)
     const waiting = { listener: 'paced', state: 'waiting' }
     await until(
-      async () => (await program.total('turnpike_downstream_connections', waiting)) > 100,
+      async () => (await program.total('turnpike_downstream_connections', waiting)) > 20,
       () => 'connections to wait',
     )
     await program.untilTotal('turnpike_downstream_connections', waiting, 0)
@@ -76,9 +76,11 @@ test('who waits longer than `timeouts.head` for its turn is let go', async () =>
   using crowd = new Crowd()
   await crowd.add(program.port, 100, '', 50)
   await until(
-    () => crowd.open <= 20,
+    () => crowd.open <= 50,
     () => `most of 100 connections to be let go; ${crowd.open} are open`,
   )
+  await program.untilTotal('turnpike_downstream_connections', { state: 'waiting' }, 0)
   const lost = await program.total('turnpike_ceiling_hits_total', { ceiling: 'accepts-wait' })
-  assert.ok(lost >= 80 && lost <= 95, `${lost} waited in vain`)
+  // About ninety, but a machine that stutters has fewer beats, or more time to connect.
+  assert.ok(lost >= 50 && lost < 100, `${lost} waited in vain`)
 })

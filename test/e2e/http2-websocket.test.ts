@@ -33,7 +33,6 @@ before(async () => {
       upstreams: { origin: { targets: [origin.url] } },
       routes: [
         { match: { path: '/closed' }, upgrade: [], forward: 'origin' },
-        { match: { path: '/plain' }, upgrade: ['other'], forward: 'origin' },
         { match: { path: '/**' }, forward: 'origin' },
       ],
     },
