@@ -1,17 +1,23 @@
 // The DATA that a session receives: handed to its streams, and let in as far as they have passed it on (RFC 9113 §5.2, §6.9).
 
-import { ErrorCode, Flag, FrameType } from './protocol.ts'
+import { ErrorCode, Flag, FrameType, windowMax } from './protocol.ts'
 import type { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 
-/** Octets that all streams together may hold before they were passed on. */
-export const connectionWindow = 1_048_576
+/**
+ * Octets that all streams together may hold before they were passed on. Those from a client are its own affair. Those from an
+ * upstream belong to many clients, and who does not read must not hold up the others: only each stream is bounded.
+ */
+export function connectionWindowOf(role: 'server' | 'client'): number {
+  return role === 'server' ? 1_048_576 : windowMax
+}
 
 export class Inflow {
   readonly #session: Session
   readonly #window: number
   readonly #isLent: boolean
-  #receiveWindow = connectionWindow
+  readonly #connectionWindow: number
+  #receiveWindow: number
   #unacknowledged = 0
   /** Of the frame at hand; null where its stream is gone. */
   #stream: Stream | null = null
@@ -22,6 +28,8 @@ export class Inflow {
     this.#session = session
     this.#window = window
     this.#isLent = isLent
+    this.#connectionWindow = connectionWindowOf(session.isServer ? 'server' : 'client')
+    this.#receiveWindow = this.#connectionWindow
   }
 
   begins(flags: number, streamId: number, length: number, payloadLength: number): void {
@@ -84,7 +92,7 @@ export class Inflow {
 
   #credit(bytes: number): void {
     this.#unacknowledged += bytes
-    if (this.#unacknowledged < connectionWindow >> 1) return
+    if (this.#unacknowledged < this.#connectionWindow >> 1) return
     this.#session.outbox.windowUpdate(0, this.#unacknowledged)
     this.#receiveWindow += this.#unacknowledged
     this.#unacknowledged = 0

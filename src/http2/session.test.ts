@@ -215,6 +215,20 @@ describe('what is sent', () => {
   })
 })
 
+test('replies that nobody takes leave room for the others on a connection to an upstream', () => {
+  const bench = new Bench('client').receive(settings)
+  const windows = bench.sent().filter(({ type, streamId }) => type === FrameType.windowUpdate && streamId === 0)
+  const window = 65_535 + windows.reduce((sum, { payload }) => sum + payload.readUInt32BE(0), 0)
+  assert.equal(window, 0x7fffffff)
+  const head = block(':status: 200')
+  for (let id = 1; id < 200; id += 2) {
+    bench.session.open(new FakeHandler())
+    bench.receive(frame(headers, endHeaders, id, head))
+    for (let i = 0; i < 3; i++) bench.receive(frame(data, 0, id, Buffer.alloc(16_384)))
+  }
+  assert.equal(bench.end, null)
+})
+
 describe('the end of a connection', () => {
   test('§6.8 streams that the server has not seen are broken as unseen, the others go on', () => {
     const bench = Bench.open('client')

@@ -8,7 +8,7 @@ import { takeConnectionFrame } from './connection-frames.ts'
 import { type Flood, type FloodBounds, FloodCounts } from './flood.ts'
 import { FrameReader, type FrameTaker } from './frame-reader.ts'
 import { HeadIntake } from './head-intake.ts'
-import { connectionWindow, Inflow } from './inflow.ts'
+import { connectionWindowOf, Inflow } from './inflow.ts'
 import { Outbox, type OutboxOptions } from './outbox.ts'
 import { ErrorCode, errorName, Flag, FrameType, initialWindow, preface, Setting, windowMax } from './protocol.ts'
 import type { Http2RequestHead } from './request-head.ts'
@@ -90,14 +90,14 @@ export class Session implements FrameTaker {
 
   /** Says what must be said first. */
   start(): void {
-    const { limits, window, streamsMax } = this.#options
+    const { limits, role, window, streamsMax } = this.#options
     if (!this.isServer) this.outbox.bytes(preface)
     const settings = [Setting.maxHeaderListSize, limits.headBytes]
     if (window > initialWindow) settings.push(Setting.initialWindowSize, window)
     if (this.isServer) settings.push(Setting.maxConcurrentStreams, streamsMax, Setting.enableConnectProtocol, 1)
     else settings.push(Setting.enablePush, 0)
     this.outbox.settings(settings)
-    this.outbox.windowUpdate(0, connectionWindow - initialWindow)
+    this.outbox.windowUpdate(0, connectionWindowOf(role) - initialWindow)
   }
 
   /** Whether the peer has begun a frame or a header block and owes the rest of it; the data of a body is not meant. */
