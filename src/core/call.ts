@@ -98,6 +98,8 @@ export class Call {
   deadlineMs = Infinity
   /** Milliseconds spent waiting for upstreams until their reply heads came, summed over all tries. */
   upstreamMs = 0
+  /** What of `upstreamMs` passed until the last of the body was sent: a slow client says nothing of the upstream. */
+  sendingMs = 0
   /** Name of the upstream that was asked last, empty while none was. */
   upstream = ''
   /** The pattern of the matched route, for its parameters. */

@@ -22,6 +22,8 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   readonly #resolve: (reply: Reply) => void
   readonly #reject: (failure: Failure) => void
   readonly #sentMs: number
+  /** When some of the request was last sent. */
+  #movedMs: number
   #head = ''
   #isChunked = false
   #awaitsContinue = false
@@ -41,6 +43,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     this.#resolve = resolve
     this.#reject = reject
     this.#sentMs = connection.pool.clock.now()
+    this.#movedMs = this.#sentMs
     connection.dueMs = this.#sentMs + connection.pool.timeouts.response
     call.onAbandon(this)
   }
@@ -146,7 +149,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
       this.#connection.dueMs = nowMs + timeouts.idle
       return
     }
-    if (!this.#isAnswered && !this.isRequestSent && !this.#connection.socket.writableNeedDrain) {
+    if (!this.#isAnswered && this.#awaitsClient) {
       // It is the client that is slow to send; its own deadline is for its connection to mind.
       this.#connection.dueMs = nowMs + timeouts.response
       return
@@ -190,7 +193,9 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     this.#connection.exchangeBroke()
     if (!this.#isAnswered) {
       this.#isAnswered = true
-      this.call.upstreamMs += this.#connection.pool.clock.now() - this.#sentMs
+      const nowMs = this.#connection.pool.clock.now()
+      this.call.upstreamMs += nowMs - this.#sentMs
+      this.call.sendingMs += (this.#awaitsClient ? nowMs : this.#movedMs) - this.#sentMs
       this.#reject(failure)
     } else incoming?.fail(failure)
   }
@@ -234,6 +239,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     const { readMs } = this.#connection
     this.#isAnswered = true
     this.call.upstreamMs += readMs - this.#sentMs
+    if (this.#movedMs > this.#sentMs) this.call.sendingMs += this.#movedMs - this.#sentMs
     this.#connection.dueMs = readMs + pool.timeouts.idle
     this.#resolve(reply)
   }
@@ -262,7 +268,14 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   /** The request is moving: the reply is waited for from here on. */
   #moved(): void {
     const { pool } = this.#connection
-    if (!this.#isAnswered) this.#connection.dueMs = pool.clock.now() + pool.timeouts.response
+    if (this.#isAnswered) return
+    this.#movedMs = pool.clock.now()
+    this.#connection.dueMs = this.#movedMs + pool.timeouts.response
+  }
+
+  /** There would be room for more of the request, but it has not come. */
+  get #awaitsClient(): boolean {
+    return !this.isRequestSent && !this.#connection.socket.writableNeedDrain
   }
 
   #replyEnded(): void {

@@ -18,6 +18,8 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   readonly call: Call
   readonly sentMs: number
   dueMs: number
+  /** When some of the request was last sent. */
+  #movedMs: number
   readonly #connection: Http2UpstreamConnection
   readonly #resolve: (reply: Reply) => void
   readonly #reject: (failure: Failure) => void
@@ -40,6 +42,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     this.#resolve = resolve
     this.#reject = reject
     this.sentMs = connection.pool.clock.now()
+    this.#movedMs = this.sentMs
     this.dueMs = this.sentMs + connection.pool.timeouts.response
   }
 
@@ -78,6 +81,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     const nowMs = pool.clock.now()
     this.#isAnswered = true
     call.upstreamMs += nowMs - this.sentMs
+    if (this.#movedMs > this.sentMs) call.sendingMs += this.#movedMs - this.sentMs
     this.dueMs = nowMs + pool.timeouts.idle
     this.#resolve(new Reply(head.status, head.headers, body))
   }
@@ -121,7 +125,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
       this.dueMs = nowMs + timeouts.idle
       return
     }
-    if (!this.#isAnswered && !this.#isRequestSent && this.#stream?.isWaiting !== true) {
+    if (!this.#isAnswered && this.#awaitsClient) {
       // It is the client that is slow to send; its own deadline is for its connection to mind.
       this.dueMs = nowMs + timeouts.response
       return
@@ -211,7 +215,14 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   /** The request or the reply is moving: what is to come next is waited for from here on. */
   #moved(): void {
     const { clock, timeouts } = this.#connection.pool
-    this.dueMs = clock.now() + (this.#isAnswered ? timeouts.idle : timeouts.response)
+    const nowMs = clock.now()
+    if (!this.#isAnswered) this.#movedMs = nowMs
+    this.dueMs = nowMs + (this.#isAnswered ? timeouts.idle : timeouts.response)
+  }
+
+  /** There would be room for more of the request, but it has not come. */
+  get #awaitsClient(): boolean {
+    return !this.#isRequestSent && this.#stream?.isWaiting !== true
   }
 
   #stop(failure: Failure): void {
@@ -219,7 +230,9 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     if (!this.#isRequestSent && failure.source === 'upstream' && !this.#awaitsContinue) this.call.body.cancel()
     if (this.#isAnswered) return this.#body?.fail(failure)
     this.#isAnswered = true
-    this.call.upstreamMs += this.#connection.pool.clock.now() - this.sentMs
+    const nowMs = this.#connection.pool.clock.now()
+    this.call.upstreamMs += nowMs - this.sentMs
+    this.call.sendingMs += (this.#awaitsClient ? nowMs : this.#movedMs) - this.sentMs
     this.#reject(failure)
   }
 

@@ -80,6 +80,9 @@ test('what counts as a failure', () => {
   assert.equal(judge(call, new Failure('upstream-connect-failed', { cause })), null)
   call.upstreamMs = 1_000
   assert.equal(verdict('call-timeout'), true)
+  // Most of that time the client was still sending.
+  call.sendingMs = 1
+  assert.equal(verdict('call-timeout'), null)
   assert.equal(createVerdict(['timeout'])(call, failure('upstream-reset')), null)
   assert.equal(createVerdict(['5xx'])(call, Reply.empty(599)), true)
 })
@@ -131,12 +134,18 @@ test('who comes back has a clean count', () => {
 
 test('a gRPC call that fails at once counts as the status that says the same', () => {
   const judge = createVerdict(['503', '504'])
+  const call = createCall()
   const verdict = (grpcStatus: string) => {
     const reply = Reply.empty(200)
     reply.headers.add('grpc-status', grpcStatus)
-    return judge(createCall(), reply)
+    return judge(call, reply)
   }
-  assert.deepEqual(['0', '5', '13', '4', '14'].map(verdict), [false, false, false, true, true])
+  assert.deepEqual(['0', '5', '13', '14'].map(verdict), [false, false, false, true])
+  // The client sets the deadline, and may set one that nobody can meet.
+  call.upstreamMs = 999
+  assert.equal(verdict('4'), null)
+  call.upstreamMs = 1_000
+  assert.equal(verdict('4'), true)
 })
 
 test('threads that eject at the same time never leave more out than the share', { timeout: 60_000 }, async () => {

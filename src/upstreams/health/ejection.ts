@@ -9,6 +9,7 @@ import { Reply } from '../../core/reply.ts'
 import type { TryObserver } from '../try-observer.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { isOwnFault } from '../own-fault.ts'
+import { isClientsDeadline, isPatient } from '../resilience/outcome.ts'
 import { statusOf } from '../status-of.ts'
 import { Cell, type EjectionReason, ejectionReasons, Flag, type TargetTable, tickMs } from './target-memory.ts'
 
@@ -38,10 +39,13 @@ export function createVerdict(on: EjectionBlueprint['on']): Verdict {
   }
   const isTimeoutWanted = wanted.has('timeout')
   return (call, outcome) => {
-    if (outcome instanceof Reply) return badStatuses[statusOf(outcome)] === 1
+    if (outcome instanceof Reply) {
+      if (isClientsDeadline(outcome) && !isPatient(call, patienceMs)) return null
+      return badStatuses[statusOf(outcome)] === 1
+    }
     const reason = reasonsByCode[outcome.code]
     if (reason !== undefined) return wanted.has(reason) && !isOwnFault(outcome) ? true : null
-    return isTimeoutWanted && outcome.code === 'call-timeout' && call.upstreamMs >= patienceMs ? true : null
+    return isTimeoutWanted && outcome.code === 'call-timeout' && isPatient(call, patienceMs) ? true : null
   }
 }
 

@@ -41,8 +41,8 @@ export function createAdaptive({ name, rules, row, patienceMs, ports }: Adaptive
   const shed = (rank: Priority) => meter.counter('turnpike_adaptive_shed', { upstream: name, priority: rank })
   const sheds = { high: shed('high'), normal: shed('normal'), low: shed('low') }
 
-  function end(startedMs: number, isSample: boolean): void {
-    if (isSample && startedMs !== unmeasured) limit.sample(startedMs, row.now(), underWay.taken())
+  function end(call: Call, startedMs: number, isSample: boolean): void {
+    if (isSample && startedMs !== unmeasured) limit.sample(startedMs + call.sendingMs, row.now(), underWay.taken())
     underWay.give()
   }
 
@@ -56,11 +56,11 @@ export function createAdaptive({ name, rules, row, patienceMs, ports }: Adaptive
       const startedMs = limit.isCurious ? row.now() : unmeasured
       return next(call).then(
         reply => {
-          end(startedMs, verdictOfReply(reply) === 'good')
+          end(call, startedMs, verdictOfReply(reply) === 'good')
           return reply
         },
         (thrown: unknown) => {
-          end(startedMs, isTimeout(call, thrown, patienceMs))
+          end(call, startedMs, isTimeout(call, thrown, patienceMs))
           throw thrown
         },
       )

@@ -131,6 +131,29 @@ function grpc(status: string): Step {
   return async () => new Reply(200, Headers.of({ 'grpc-status': status }), Body.empty)
 }
 
+test('the time in which a client sends its body counts neither for a timeout nor for slow', async () => {
+  const { ports, ask } = setUp({ slow: { share: 0.5, over: 1000 }, window: 60_000 })
+  const sending: Step = async call => {
+    await ports.time.pass(2000)
+    call.upstreamMs = 2000
+    call.sendingMs = 1500
+    return Reply.empty(200)
+  }
+  const late: Step = async call => {
+    await sending(call)
+    throw failure('call-timeout')
+  }
+  for (const step of [sending, late]) for (let i = 0; i < 8; i++) await ask(step)
+  assert.equal(await ask(200), '200')
+})
+
+test('what a service does not implement says nothing of its health', async () => {
+  const { ask, several } = setUp()
+  await several(8, 501)
+  await several(8, grpc('12'))
+  assert.equal(await ask(200), '200')
+})
+
 test('a failure of gRPC counts, whose HTTP status is 200', async () => {
   const { ask, several } = setUp()
   await several(10, grpc('5'))

@@ -33,10 +33,10 @@ export function createBreaker({ name, rules, row, patienceMs, ports }: BreakerOp
   const state = new BreakerState(rules, row, createTeller(name, rules, ports))
   const slowMs = rules.slow?.over ?? Infinity
 
-  function end(ticket: number, startedMs: number, verdict: Verdict): void {
+  function end(call: Call, ticket: number, startedMs: number, verdict: Verdict): void {
     if (verdict === 'none') return state.release(ticket)
     const nowMs = row.now()
-    state.record(ticket, verdict === 'bad', nowMs - startedMs > slowMs, nowMs)
+    state.record(ticket, verdict === 'bad', nowMs - startedMs - call.sendingMs > slowMs, nowMs)
   }
 
   const layer: Layer = next =>
@@ -46,11 +46,11 @@ export function createBreaker({ name, rules, row, patienceMs, ports }: BreakerOp
       const startedMs = slowMs === Infinity ? 0 : row.now()
       return next(call).then(
         reply => {
-          end(ticket, startedMs, verdictOfReply(reply))
+          end(call, ticket, startedMs, verdictOfReply(reply))
           return reply
         },
         (thrown: unknown) => {
-          end(ticket, startedMs, verdictOfFailure(call, thrown, patienceMs))
+          end(call, ticket, startedMs, verdictOfFailure(call, thrown, patienceMs))
           throw thrown
         },
       )

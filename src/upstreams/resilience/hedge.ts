@@ -188,6 +188,7 @@ class Race implements Abandonable, Waiting, Rivals {
       if (isGood) this.#giveUpOther(one)
     }
     call.upstreamMs += isFirst ? one.upstreamMs : ports.clock.now() - this.#startedMs
+    if (isFirst) call.sendingMs += one.sendingMs
     const settled = isGood ? outcome : this.#better(outcome)
     if (settled instanceof Reply) this.#resolve(settled)
     else this.#reject(settled)

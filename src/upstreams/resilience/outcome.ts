@@ -21,24 +21,32 @@ const ownRefusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
 
 export function verdictOfReply(reply: Reply): Verdict {
   if (reply.code !== null || isClientsDeadline(reply)) return 'none'
-  return statusOf(reply) >= 500 ? 'bad' : 'good'
+  const status = statusOf(reply)
+  // What the server does not know by name was asked for by the client (RFC 9110 §15.6.2, UNIMPLEMENTED of gRPC).
+  if (status === 501) return 'none'
+  return status >= 500 ? 'bad' : 'good'
 }
 
 /** DEADLINE_EXCEEDED of gRPC: a client that gives no time at all would make any server pass for a sick one. */
-function isClientsDeadline({ status, headers }: Reply): boolean {
+export function isClientsDeadline({ status, headers }: Reply): boolean {
   return status === 200 && headers.get('grpc-status') === '4'
 }
 
 export function verdictOfFailure(call: Call, thrown: unknown, patienceMs: number): Verdict {
   if (!(thrown instanceof Failure)) return 'none'
-  if (thrown.code === 'call-timeout') return call.upstreamMs >= patienceMs ? 'bad' : 'none'
+  if (thrown.code === 'call-timeout') return isPatient(call, patienceMs) ? 'bad' : 'none'
   return thrown.source === 'upstream' && !ownRefusals.has(thrown.code) && !isOwnFault(thrown) ? 'bad' : 'none'
 }
 
 /** The upstream took all the time there was. */
 export function isTimeout(call: Call, thrown: unknown, patienceMs: number): boolean {
   if (!(thrown instanceof Failure)) return false
-  return thrown.code === 'upstream-timeout' || (thrown.code === 'call-timeout' && call.upstreamMs >= patienceMs)
+  return thrown.code === 'upstream-timeout' || (thrown.code === 'call-timeout' && isPatient(call, patienceMs))
+}
+
+/** Whether the upstream had the whole call, or could have taken more of it, for so long. */
+export function isPatient({ upstreamMs, sendingMs }: Call, patienceMs: number): boolean {
+  return upstreamMs - sendingMs >= patienceMs
 }
 
 /**

@@ -1,0 +1,159 @@
+// Clients that are slow, or give no time, cannot make an upstream pass for a sick one, nor hold up what others get of it.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http2, { type ServerHttp2Stream } from 'node:http2'
+import net, { type AddressInfo, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { ask } from '../tools/ask.ts'
+import { answerOf } from '../tools/http2.ts'
+import { Origin } from '../tools/origin.ts'
+import { Program } from '../tools/program.ts'
+import { until } from '../tools/until.ts'
+
+const breaker = { minimum: 4, open: '1m' }
+const grpc = { ':status': 200, 'content-type': 'application/grpc' }
+
+/** A route to each upstream. */
+const to = (upstream: string) => ({ match: { path: `/${upstream}/**` }, forward: { to: upstream, path: '/{rest}' } })
+
+/** Endless replies that were begun, and the pieces of them that were sent. */
+let begun = 0
+let pieces = 0
+const said = () => `${begun} replies, ${pieces} pieces`
+
+/** An endless reply at `/endless`, a status of gRPC at `/STATUS`, and what came elsewhere. */
+async function serve(stream: ServerHttp2Stream, headers: http2.IncomingHttpHeaders): Promise<void> {
+  stream.on('error', () => {})
+  const { ':path': path = '' } = headers
+  const [, status] = /^\/(\d+)$/.exec(path) ?? []
+  if (status !== undefined) return stream.respond({ ...grpc, 'grpc-status': status }, { endStream: true })
+  if (path === '/endless') {
+    begun++
+    stream.respond({ ':status': 200 })
+    return void Readable.from(endless()).pipe(stream)
+  }
+  const body = await text(stream)
+  stream.respond({ ':status': 200 })
+  stream.end(body)
+}
+
+function* endless(): Generator<Buffer> {
+  for (;;) {
+    pieces++
+    yield Buffer.alloc(16_384)
+  }
+}
+
+const server = http2.createServer()
+server.on(
+  'stream',
+  (stream: ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void serve(stream, headers).catch(() => {}),
+)
+
+let origin: Origin
+let program: Program
+before(async () => {
+  origin = await Origin.start((_, response) => response.end('whole'))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const targets = [`http://127.0.0.1:${port}`, `http://localhost:${port}`]
+  const h2 = { targets: targets.slice(0, 1), protocol: 'http2' }
+  program = await Program.start({
+    workers: 1,
+    admin: { port: 0 },
+    upstreams: {
+      one: { targets: [origin.url], timeouts: { call: '1200ms' }, breaker: { ...breaker, slow: { over: '600ms' } } },
+      two: { ...h2, timeouts: { call: '1200ms' }, breaker: { ...breaker, slow: { over: '600ms' } } },
+      watched: { ...h2, targets, ejection: { consecutive: 3 } },
+      shared: h2,
+    },
+    routes: ['one', 'two', 'watched', 'shared'].map(to),
+  })
+})
+after(async () => {
+  for (const socket of sockets) socket.destroy()
+  await program[Symbol.asyncDispose]()
+  await origin[Symbol.asyncDispose]()
+  server.close()
+})
+
+const sockets: Socket[] = []
+
+function open(head: string): Socket {
+  const socket = net.connect(program.port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.write(`${head} HTTP/1.1\r\nhost: a\r\n`)
+  sockets.push(socket)
+  return socket
+}
+
+/** Sends a body piece by piece, at the end the rest of it where it is to be whole; returns the status line. */
+async function drip(path: string, pieces: number, isWhole: boolean): Promise<string> {
+  const socket = open(`POST ${path}`)
+  socket.write('content-length: 100\r\n\r\n')
+  const answer = once(socket, 'data')
+  for (let i = 0; i < pieces; i++) {
+    socket.write('x')
+    await pause(100)
+  }
+  if (isWhole) socket.write('x'.repeat(100 - pieces))
+  const [bytes] = (await answer) as [Buffer]
+  return bytes.toString('latin1').split('\r\n')[0] ?? ''
+}
+
+const isClosed = async (upstream: string) => (await program.total('turnpike_breaker_state', { upstream })) === 0
+
+describe('a breaker', () => {
+  for (const upstream of ['one', 'two']) {
+    test(`stays closed for bodies that come slowly, or not in time: ${upstream}`, async () => {
+      const path = `/${upstream}/x`
+      const slow = await Promise.all(Array.from({ length: 6 }, () => drip(path, 8, true)))
+      assert.deepEqual(new Set(slow), new Set(['HTTP/1.1 200 OK']))
+      assert.equal((await ask(program.port, { method: 'POST', path, body: 'x' })).status, 200)
+      const late = await Promise.all(Array.from({ length: 12 }, () => drip(path, 15, false)))
+      assert.deepEqual(new Set(late), new Set(['HTTP/1.1 504 Gateway Timeout']))
+      assert.equal((await ask(program.port, { method: 'POST', path, body: 'x' })).status, 200)
+      assert.ok(await isClosed(upstream))
+    })
+  }
+
+  test('stays closed for methods that a service does not have', async () => {
+    for (let i = 0; i < 12; i++) assert.equal(await callGrpc('/two/12'), '12')
+    assert.ok(await isClosed('two'))
+  })
+})
+
+test('deadlines that nobody can meet eject no target', async () => {
+  for (let i = 0; i < 12; i++) assert.equal(await callGrpc('/watched/4'), '4')
+  assert.equal(await program.total('turnpike_upstream_ejections_total', { upstream: 'watched' }), 0)
+})
+
+test('clients that do not read hold up no others on the same HTTP/2 connection to an upstream', async () => {
+  for (let i = 0; i < 40; i++) open('GET /shared/endless').pause().write('\r\n')
+  await until(() => begun === 40, said)
+  // Until the buffers on the way are full.
+  let sent = 0
+  await until(async () => {
+    sent = pieces
+    await pause(300)
+    return pieces === sent
+  }, said)
+  const answer = await ask(program.port, { method: 'POST', path: '/shared/x', body: 'through', timeoutMs: 5_000 })
+  assert.equal(answer.text, 'through')
+})
+
+/** The status of a call of gRPC. */
+async function callGrpc(path: string): Promise<unknown> {
+  const session = http2.connect(`http://127.0.0.1:${program.port}`)
+  const fields = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' }
+  const stream = session.request({ ...fields, ':path': path })
+  stream.end()
+  const { headers } = await answerOf(stream)
+  session.close()
+  return headers['grpc-status']
+}
