@@ -2,6 +2,7 @@
 
 import type { Call } from '../core/call.ts'
 import type { Headers } from '../core/headers.ts'
+import { forwardingKeys } from '../http/names.ts'
 
 /**
  * Sets `call.clientAddress` and the forwarding fields.
@@ -30,16 +31,6 @@ export function applyForwarding(
 function viaOf(call: Call): string {
   return call.protocol === 'HTTP/2' ? '2 turnpike' : '1.1 turnpike'
 }
-
-const forwardingKeys = [
-  'via',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-forwarded-port',
-  'x-real-ip',
-]
 
 function dropForwarding(headers: Headers): void {
   for (const key of forwardingKeys) headers.delete(key)

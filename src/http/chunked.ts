@@ -2,6 +2,7 @@
 
 import { Headers } from '../core/headers.ts'
 import { type FieldFacts, readFields } from './fields.ts'
+import { forwardingKeys } from './names.ts'
 import { CR, LF, tokenOctets } from './octets.ts'
 
 /** What a decoder tells as it reads. */
@@ -205,11 +206,12 @@ export function dropFromTrailers(trailers: Headers): void {
 }
 
 /** RFC 9110 §6.5.1: fields that say how a message is framed, routed, authenticated or read may not come late. */
-const forbiddenInTrailers =
-  `host authorization cookie set-cookie content-encoding content-type content-range cache-control
+const forbiddenInTrailers = [
+  ...forwardingKeys,
+  ...`host authorization cookie set-cookie content-encoding content-type content-range cache-control
 max-forwards range if-match if-none-match if-modified-since if-unmodified-since if-range www-authenticate
-proxy-authenticate proxy-authorization age date expires location retry-after vary forwarded via x-forwarded-for
-x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip`.split(/\s+/)
+proxy-authenticate proxy-authorization age date expires location retry-after vary`.split(/\s+/),
+]
 
 function trailerFacts(): FieldFacts {
   return {

@@ -46,9 +46,16 @@ const special: Readonly<Record<string, KindNumber>> = {
   'x-forwarded-host': Kind.forwarding,
   'x-forwarded-proto': Kind.forwarding,
   'x-forwarded-port': Kind.forwarding,
+  'x-forwarded-prefix': Kind.forwarding,
+  'x-forwarded-scheme': Kind.forwarding,
+  'x-forwarded-server': Kind.forwarding,
+  'x-forwarded-ssl': Kind.forwarding,
   'x-real-ip': Kind.forwarding,
   via: Kind.forwarding,
 }
+
+/** Fields by which a proxy tells who and what is behind it; keys. */
+export const forwardingKeys: readonly string[] = Object.keys(special).filter(key => special[key] === Kind.forwarding)
 
 const common = `accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
 access-control-allow-headers access-control-allow-methods access-control-allow-origin access-control-expose-headers

@@ -315,6 +315,9 @@ describe('the rule of trusted proxies', () => {
     'x-forwarded-host': 'evil.test',
     forwarded: 'for=203.0.113.7',
     'x-real-ip': '203.0.113.7',
+    'x-forwarded-prefix': '/evil',
+    'X-Forwarded-Ssl': 'on',
+    x_forwarded_scheme: 'https',
   }
   test('what a stranger claims is dropped and made anew', async () => {
     const { headers } = await callFrom('127.0.0.1', { ...spoofed, host: 'api.acme.test' }, '/stranger')
@@ -323,6 +326,9 @@ describe('the rule of trusted proxies', () => {
     assert.equal(headers['x-forwarded-host'], 'api.acme.test')
     assert.equal(headers.forwarded, undefined)
     assert.equal(headers['x-real-ip'], undefined)
+    assert.equal(headers['x-forwarded-prefix'], undefined)
+    assert.equal(headers['x-forwarded-ssl'], undefined)
+    assert.equal(headers['x_forwarded_scheme'], undefined)
     assert.equal((await lineWith('/stranger')).client, '127.0.0.1')
   })
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import * as fc from 'fast-check'
+import { forwardingKeys } from '../../src/http/names.ts'
 import type { Message, Pairs } from './case.ts'
 import { singles, type Understood, understandReply, understandRequests } from './drive.ts'
 import { damagedReply, damagedRequests } from './mutations.ts'
@@ -136,9 +137,7 @@ const hopByHop = new Set([
     'upgrade',
     'expect',
   ],
-  ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip'].map(key =>
-    key.replaceAll('-', '_'),
-  ),
+  ...forwardingKeys.map(key => key.replaceAll('-', '_')).filter(key => key.includes('_')),
 ])
 
 function endToEnd(headers: Pairs): Pairs {
@@ -149,8 +148,7 @@ function endToEnd(headers: Pairs): Pairs {
   return headers.filter(([name]) => {
     const key = name.toLowerCase()
     const isDisguised =
-      key.includes('_') &&
-      /^(x-forwarded-(for|host|proto|port)|x-real-ip|keep-alive|proxy-connection)$/.test(key.replaceAll('_', '-'))
+      key.includes('_') && [...forwardingKeys, 'keep-alive', 'proxy-connection'].includes(key.replaceAll('_', '-'))
     return !hopByHop.has(key) && !named.has(key) && !isDisguised
   })
 }

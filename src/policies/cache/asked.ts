@@ -34,6 +34,9 @@ const disguises: ReadonlySet<string> = new Set([
   'x-method-override',
   'x-original-url',
   'x-rewrite-url',
+  'x-original-host',
+  'x-host',
+  'x-http-host-override',
 ])
 
 export function readAsked(call: Call, isObeying: boolean): Asked {

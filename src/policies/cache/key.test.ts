@@ -13,7 +13,14 @@ describe('what is the same question', () => {
     { expect: 'asked', body: 'fat GET' },
     { expect: 'cached' },
   ])
-  const disguise = ['X-HTTP-Method-Override', 'x-method-override', 'X-Original-URL', 'x-rewrite-url']
+  const disguise = [
+    'X-HTTP-Method-Override',
+    'x-method-override',
+    'X-Original-URL',
+    'x-rewrite-url',
+    'X-Original-Host',
+    'x-host',
+  ]
   for (const name of disguise) {
     sentence(`a request that may mean another one neither gets nor leaves a reply: ${name}`, [
       { expect: 'asked', headers: { [name]: '/admin' }, service: { headers: fresh, body: 'poison' } },
