@@ -63,8 +63,7 @@ function blueprintOf(settings: object): UpstreamBlueprint {
 
 function open(address: { readonly id: string }, weight: number): Endpoint {
   const endpoint = {
-    ...({ id: address.id, scheme: 'http', hostname: '', address: '', port: 0 } as const),
-    ...{ weight, active: 0 },
+    ...{ id: address.id, weight, active: 0 },
     async send() {
       endpoint.active++
       await Promise.resolve()

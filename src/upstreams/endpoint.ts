@@ -16,7 +16,9 @@ export interface EndpointAddress {
 }
 
 /** Owned by the directory of its upstream, which closes it when its address is gone. */
-export interface Endpoint extends EndpointAddress {
+export interface Endpoint {
+  /** That of its address. */
+  readonly id: string
   /** Share of the calls. Follows the config and the number of addresses of the target. */
   weight: number
   /** Calls under way through this worker. */

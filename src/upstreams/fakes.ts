@@ -8,7 +8,7 @@ import { Headers } from '../core/headers.ts'
 import type { Deadlines, Labels, Log, Meter, Ports, Timed } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import { type SharedRow, sharedRowSize } from '../core/shared-row.ts'
-import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
 import type { StartTimer } from './pause.ts'
 
 /** Time, timers and deadlines; `pass` moves them on and lets promises settle in between. */
@@ -125,10 +125,6 @@ export type Act = number | Failure | ((call: Call, isFresh: boolean) => Promise<
 /** Plays its acts one by one, then answers 200. */
 export class FakeEndpoint implements Endpoint {
   readonly id: string
-  readonly scheme: 'http' | 'https' = 'http'
-  readonly hostname: string
-  readonly address: string
-  readonly port: number
   weight: number
   active = 0
   isClosed = false
@@ -136,11 +132,8 @@ export class FakeEndpoint implements Endpoint {
   /** `isFresh` of each call that came. */
   readonly sent: boolean[] = []
 
-  constructor(id: string, weight = 1, acts: Act[] = [], address?: EndpointAddress) {
+  constructor(id: string, weight = 1, acts: Act[] = []) {
     this.id = id
-    this.hostname = address?.hostname ?? id
-    this.address = address?.address ?? id
-    this.port = address?.port ?? 80
     this.weight = weight
     this.acts = acts
   }

@@ -18,9 +18,6 @@ import type { PoolOptions } from './pool.ts'
 export class Http2Pool implements Endpoint {
   readonly id: string
   readonly scheme: 'http' | 'https'
-  readonly hostname: string
-  readonly address: string
-  readonly port: number
   /** For log texts. */
   readonly label: string
   /** What stands for Host where a call has none (HTTP/1.0). */
@@ -43,9 +40,6 @@ export class Http2Pool implements Endpoint {
   constructor(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports) {
     this.id = address.id
     this.scheme = address.scheme
-    this.hostname = address.hostname
-    this.address = address.address
-    this.port = address.port
     this.weight = weight
     this.label = labelOf(address)
     this.hostField = hostFieldOf(address)

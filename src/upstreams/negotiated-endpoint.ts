@@ -19,16 +19,13 @@ const askedAgainMs = 60_000
  */
 export class NegotiatedEndpoint implements Endpoint {
   readonly id: string
-  readonly scheme: 'http' | 'https'
-  readonly hostname: string
-  readonly address: string
-  readonly port: number
+  weight: number
+  readonly #address: EndpointAddress
   readonly #options: PoolOptions
   readonly #ports: Ports
   readonly #http1: Pool
   readonly #http2: Http2Pool
   readonly #dialer: Dialer
-  #weight: number
   #chosen: Endpoint | null = null
   #asking: Promise<Endpoint> | null = null
   #askAgainMs = 0
@@ -36,26 +33,13 @@ export class NegotiatedEndpoint implements Endpoint {
 
   constructor(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports) {
     this.id = address.id
-    this.scheme = address.scheme
-    this.hostname = address.hostname
-    this.address = address.address
-    this.port = address.port
-    this.#weight = weight
+    this.#address = address
+    this.weight = weight
     this.#options = options
     this.#ports = ports
     this.#http1 = new Pool(address, weight, options, ports)
     this.#http2 = new Http2Pool(address, weight, options, ports)
     this.#dialer = new Dialer(address, options, ['h2', 'http/1.1'])
-  }
-
-  get weight(): number {
-    return this.#weight
-  }
-
-  set weight(weight: number) {
-    this.#weight = weight
-    this.#http1.weight = weight
-    this.#http2.weight = weight
   }
 
   get active(): number {
@@ -93,7 +77,13 @@ export class NegotiatedEndpoint implements Endpoint {
   #ask(): Promise<Endpoint> {
     const { blueprint, share } = this.#options
     const { clock, deadlines } = this.#ports
-    const opening = { scheme: this.scheme, label: labelOf(this), clock, deadlines, timeouts: blueprint.timeouts }
+    const opening = {
+      scheme: this.#address.scheme,
+      label: labelOf(this.#address),
+      clock,
+      deadlines,
+      timeouts: blueprint.timeouts,
+    }
     const socket = this.#dialer.dial(() => true)
     return new Promise<Endpoint>((resolve, reject) => {
       open(socket, opening, {

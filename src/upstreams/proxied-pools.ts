@@ -20,10 +20,6 @@ const sweepMin = 64
  */
 export class ProxiedPools implements Endpoint {
   readonly id: string
-  readonly scheme: 'http' | 'https'
-  readonly hostname: string
-  readonly address: string
-  readonly port: number
   weight: number
   /** Until the heads of their replies: adding up the pools at each choice of a target would cost more than bodies count for. */
   active = 0
@@ -36,10 +32,6 @@ export class ProxiedPools implements Endpoint {
 
   constructor(address: EndpointAddress, weight: number, options: ProxiedPoolOptions, ports: Ports) {
     this.id = address.id
-    this.scheme = address.scheme
-    this.hostname = address.hostname
-    this.address = address.address
-    this.port = address.port
     this.weight = weight
     this.#address = address
     this.#options = options

@@ -34,7 +34,7 @@ function setUp(changes: Partial<UpstreamBlueprint> = {}, addresses: Record<strin
   const upstream = createUpstream('catalog', { ...plain, ...changes }, ports, {
     lookup: async hostname => addresses[hostname] ?? [],
     open: (address, weight) => {
-      const endpoint = new FakeEndpoint(address.address, weight, [], address)
+      const endpoint = new FakeEndpoint(address.address, weight)
       opened.push(endpoint)
       return endpoint
     },

@@ -15,7 +15,8 @@ const defaults: HealthBlueprint = {
 function setUp(acts: Act[], changes: Partial<HealthBlueprint> = {}) {
   const ports = new FakePorts()
   const endpoint = new FakeEndpoint('shop.test', 1, acts)
-  const check = createHttpCheck(endpoint, { ...defaults, ...changes }, ports)
+  const address = { id: 'shop.test', scheme: 'http', hostname: 'shop.test', address: '10.0.0.7', port: 80 } as const
+  const check = createHttpCheck(endpoint, address, { ...defaults, ...changes }, ports)
   return { ports, endpoint, check }
 }
 

@@ -6,7 +6,7 @@ import { Failure } from '../../core/failure.ts'
 import type { HealthBlueprint } from '../../core/health-schema.ts'
 import { Headers } from '../../core/headers.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
-import { type Endpoint, hostFieldOf } from '../endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf } from '../endpoint.ts'
 import { type Check, findingOf } from './overseer.ts'
 
 const peer: Peer = {
@@ -17,13 +17,14 @@ const peer: Peer = {
 /** The endpoint belongs to the check. */
 export function createHttpCheck(
   endpoint: Endpoint,
+  address: EndpointAddress,
   health: HealthBlueprint,
   { clock, deadlines }: Pick<Ports, 'clock' | 'deadlines'>,
 ): Check {
   const fits = createStatusTest(health.statuses)
   return {
     async run() {
-      const call = createCall(health, endpoint, clock.now())
+      const call = createCall(health, address, clock.now())
       const entry: Timed = {
         dueMs: clock.now() + health.timeout,
         slot: -1,
@@ -45,16 +46,20 @@ export function createHttpCheck(
   }
 }
 
-function createCall({ method, path, host, headers }: HealthBlueprint, endpoint: Endpoint, startedMs: number): Call {
+function createCall(
+  { method, path, host, headers }: HealthBlueprint,
+  address: EndpointAddress,
+  startedMs: number,
+): Call {
   const fields = new Headers()
-  fields.add('host', host ?? hostFieldOf(endpoint))
+  fields.add('host', host ?? hostFieldOf(address))
   fields.add('user-agent', 'turnpike-health-check')
   for (const [name, value] of Object.entries(headers)) fields.set(name, value)
   const question = path.indexOf('?')
   const query = question < 0 ? '' : path.slice(question)
   const bare = question < 0 ? path : path.slice(0, question)
   return new Call({
-    ...{ method, target: path, path: bare, query, host: endpoint.hostname, headers: fields, body: Body.empty },
+    ...{ method, target: path, path: bare, query, host: address.hostname, headers: fields, body: Body.empty },
     ...{ peer, startedMs },
   })
 }

@@ -45,6 +45,7 @@ export function createCheckOpener(
   const options = { name, blueprint: { ...blueprint, timeouts }, pem, share }
   return address => {
     const checked = { ...address, port: health.port ?? address.port }
-    return createHttpCheck(openEndpoint(checked, 1, { ...options, preface: prefaceOf(address) }, ports), health, ports)
+    const endpoint = openEndpoint(checked, 1, { ...options, preface: prefaceOf(address) }, ports)
+    return createHttpCheck(endpoint, checked, health, ports)
   }
 }
