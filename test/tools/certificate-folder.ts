@@ -19,19 +19,7 @@ export class CertificateFolder implements Disposable {
   }
 
   authority(name: string): Pair {
-    this.#run(
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.pem`,
-      '-subj',
-      `/CN=${name}`,
-    )
+    this.#request(name, `/CN=${name}`, '-x509', '-out', `${name}.pem`)
     return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) }
   }
 
@@ -43,34 +31,14 @@ export class CertificateFolder implements Disposable {
       'authorityKeyIdentifier=keyid',
     ]
     writeFileSync(path.join(this.folder, 'ca-ext'), extensions.join('\n'))
-    this.#run(
-      ...['req', '-newkey', 'rsa:2048', '-nodes', '-keyout', `${file}.key`],
-      ...['-out', `${file}.csr`, '-subj', `/CN=${name}`],
-    )
-    this.#run(
-      ...['x509', '-req', '-in', `${file}.csr`, '-CA', `${parent}.pem`, '-CAkey', `${parent}.key`],
-      ...['-CAcreateserial', '-out', `${file}.pem`, '-days', '2', '-extfile', 'ca-ext'],
-    )
+    this.#request(file, `/CN=${name}`, '-out', `${file}.csr`)
+    this.#sign(parent, file, 'ca-ext')
   }
 
   client(authority: string, name: string): Pair {
     writeFileSync(path.join(this.folder, 'ext'), `subjectAltName=DNS:${name}.acme.test,URI:spiffe://acme/${name}\n`)
-    this.#run(
-      'req',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.csr`,
-      '-subj',
-      `/O=Acme/CN=${name}`,
-    )
-    this.#run(
-      ...['x509', '-req', '-in', `${name}.csr`, '-CA', `${authority}.pem`, '-CAkey', `${authority}.key`],
-      ...['-CAcreateserial', '-out', `${name}.pem`, '-days', '2', '-extfile', 'ext'],
-    )
+    this.#request(name, `/O=Acme/CN=${name}`, '-out', `${name}.csr`)
+    this.#sign(authority, name, 'ext')
     return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) }
   }
 
@@ -88,6 +56,19 @@ export class CertificateFolder implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true })
+  }
+
+  /** Makes a key, and what is to be signed with it. */
+  #request(file: string, subject: string, ...more: string[]): void {
+    this.#run('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', `${file}.key`, '-subj', subject, ...more)
+  }
+
+  /** `extensions` is the file of what the certificate is to say. */
+  #sign(authority: string, file: string, extensions: string): void {
+    this.#run(
+      ...['x509', '-req', '-in', `${file}.csr`, '-CA', `${authority}.pem`, '-CAkey', `${authority}.key`],
+      ...['-CAcreateserial', '-out', `${file}.pem`, '-days', '2', '-extfile', extensions],
+    )
   }
 
   #run(...args: string[]): void {
