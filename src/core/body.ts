@@ -1,5 +1,6 @@
 // A message body: used once, either piped through under back-pressure or read whole under a limit.
 
+import { Chunks } from './chunks.ts'
 import { Failure } from './failure.ts'
 import type { Headers } from './headers.ts'
 
@@ -76,20 +77,18 @@ export class Body {
   bytes(bytesMax: number): Promise<Buffer> {
     if (this.length > bytesMax) return Promise.reject(new Failure('body-too-large'))
     return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let size = 0
+      const chunks = new Chunks()
       this.pipe({
         write: chunk => {
-          size += chunk.length
-          if (size > bytesMax) {
+          if (chunks.size + chunk.length > bytesMax) {
             this.cancel()
             reject(new Failure('body-too-large'))
             return false
           }
-          chunks.push(chunk)
+          chunks.add(chunk)
           return true
         },
-        end: () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
+        end: () => resolve(chunks.whole()),
         fail: reject,
       })
     })

@@ -1,6 +1,7 @@
 // A body that leaves a copy of itself on its way, as long as it is short enough.
 
 import { Body, type BodySource, type Sink } from './body.ts'
+import { Chunks } from './chunks.ts'
 import type { Failure } from './failure.ts'
 import type { Headers } from './headers.ts'
 
@@ -26,7 +27,7 @@ class CopiedSource implements BodySource, Sink {
   readonly #copy: BodyCopy
   #sink: Sink | null = null
   /** Null while nothing is copied. */
-  #chunks: Buffer[] | null = null
+  #chunks: Chunks | null = null
   #size = 0
 
   constructor(body: Body, copy: BodyCopy) {
@@ -36,7 +37,7 @@ class CopiedSource implements BodySource, Sink {
 
   start(sink: Sink): void {
     this.#sink = sink
-    if (this.#copy.begin(() => this.#finish(false))) this.#chunks = []
+    if (this.#copy.begin(() => this.#finish(false))) this.#chunks = new Chunks()
     if (this.#body.length > this.#copy.bytesMax) this.#finish(false)
     this.#body.pipe(this)
   }
@@ -57,7 +58,7 @@ class CopiedSource implements BodySource, Sink {
     this.#size += chunk.length
     if (this.#size > this.#copy.bytesMax) this.#finish(false)
     // The chunk itself is the sink's from now on.
-    else this.#chunks?.push(Buffer.from(chunk))
+    else this.#chunks?.add(Buffer.from(chunk))
     return sink.write(chunk)
   }
 
@@ -75,6 +76,6 @@ class CopiedSource implements BodySource, Sink {
     const chunks = this.#chunks
     if (chunks === null) return
     this.#chunks = null
-    this.#copy.done(isWhole ? Buffer.concat(chunks) : null)
+    this.#copy.done(isWhole ? chunks.whole() : null)
   }
 }

@@ -54,3 +54,22 @@ test('giving up a body past the limit reaches its source', async () => {
   ;(await held).body.cancel()
   assert.ok(source.isCancelled)
 })
+
+test('what came byte by byte goes on in few pieces, as each costs more than its byte', async () => {
+  const { body, source } = ManualSource.body()
+  const held = holdBody(body, 9_999)
+  for (let i = 0; i < 10_000; i++) source.push('x')
+  const { body: again } = await held
+  let pieces = 0
+  const sink = new RecordingSink()
+  again.pipe({
+    write(chunk) {
+      pieces++
+      return sink.write(chunk)
+    },
+    end: () => {},
+    fail: () => {},
+  })
+  assert.equal(sink.text.length, 10_000)
+  assert.equal(pieces, 3)
+})

@@ -1,6 +1,7 @@
 // Reads a body that may turn out too long, without losing what was read.
 
 import { Body, type BodySource, type Sink } from './body.ts'
+import { Chunks } from './chunks.ts'
 import type { Failure } from './failure.ts'
 import type { Headers } from './headers.ts'
 
@@ -26,8 +27,7 @@ class HeldSource implements Sink, BodySource {
   readonly #bytesMax: number
   readonly #resolve: (held: Held) => void
   readonly #reject: (failure: Failure) => void
-  #chunks: Buffer[] = []
-  #size = 0
+  #chunks: Chunks = new Chunks()
   #sink: Sink | null = null
   #isOver = false
   #end: { trailers: Headers | null } | { failure: Failure } | null = null
@@ -41,9 +41,8 @@ class HeldSource implements Sink, BodySource {
 
   write(chunk: Buffer): boolean {
     if (this.#sink !== null) return this.#sink.write(chunk)
-    this.#chunks.push(chunk)
-    this.#size += chunk.length
-    if (this.#size <= this.#bytesMax) return true
+    this.#chunks.add(chunk)
+    if (this.#chunks.size <= this.#bytesMax) return true
     if (!this.#isOver) {
       this.#isOver = true
       this.#resolve({ bytes: null, body: new Body(this.#body.length, this) })
@@ -57,7 +56,7 @@ class HeldSource implements Sink, BodySource {
       this.#end = { trailers }
       return
     }
-    const bytes = Buffer.concat(this.#chunks)
+    const bytes = this.#chunks.whole()
     // Trailers go along only where there are any: a body of bytes has a length that is known.
     if (trailers === null) return this.#resolve({ bytes, body: Body.of(bytes) })
     this.#end = { trailers }
@@ -73,8 +72,8 @@ class HeldSource implements Sink, BodySource {
   start(sink: Sink): void {
     this.#sink = sink
     let hasRoom = true
-    for (const chunk of this.#chunks) hasRoom = sink.write(chunk)
-    this.#chunks = []
+    for (const chunk of this.#chunks.list()) hasRoom = sink.write(chunk)
+    this.#chunks = new Chunks()
     if (this.#end === null) {
       if (hasRoom) this.#body.resume()
     } else if ('failure' in this.#end) sink.fail(this.#end.failure)
@@ -86,7 +85,7 @@ class HeldSource implements Sink, BodySource {
   }
 
   cancel(): void {
-    this.#chunks = []
+    this.#chunks = new Chunks()
     this.#body.cancel()
   }
 }

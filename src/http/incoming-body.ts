@@ -1,6 +1,7 @@
 // The body of the message that is being received on a connection, on either side of the gateway.
 
 import type { BodySource, Sink } from '../core/body.ts'
+import { Chunks } from '../core/chunks.ts'
 import type { Failure } from '../core/failure.ts'
 import { ChunkedDecoder } from './chunked.ts'
 import { Framing, type FramingNumber } from './reply.ts'
@@ -38,8 +39,7 @@ export class IncomingBody implements BodySource {
   /** Bytes to come; Infinity where the end of the connection ends the body. */
   #remaining: number
   #sink: Sink | null = null
-  #held: Buffer[] | null = null
-  #heldBytes = 0
+  #held: Chunks | null = null
   #failure: Failure | null = null
 
   /**
@@ -87,7 +87,7 @@ export class IncomingBody implements BodySource {
     const held = this.#held
     if (held !== null) {
       this.#held = null
-      for (const chunk of held) {
+      for (const chunk of held.list()) {
         hasRoom = sink.write(chunk)
         if (this.isCancelled) return
       }
@@ -124,10 +124,9 @@ export class IncomingBody implements BodySource {
       if (!this.#sink.write(own) && !this.isCancelled) this.#holdBack()
       return
     }
-    if (this.#held === null) this.#held = [own]
-    else this.#held.push(own)
-    this.#heldBytes += chunk.length
-    if (this.#heldBytes >= heldBytesMax) this.#holdBack()
+    if (this.#held === null) this.#held = new Chunks()
+    this.#held.add(own)
+    if (this.#held.size >= heldBytesMax) this.#holdBack()
   }
 
   #readChunked(decoder: ChunkedDecoder, chunk: Buffer, from: number): number {

@@ -1,6 +1,7 @@
 // The body that comes in on a stream: pushed into its sink, and its window opened as far as the sink took it.
 
 import type { BodySource, Sink } from '../core/body.ts'
+import { Chunks } from '../core/chunks.ts'
 import type { Failure } from '../core/failure.ts'
 import type { Headers } from '../core/headers.ts'
 import type { Session } from './session.ts'
@@ -25,7 +26,7 @@ export class StreamBody implements BodySource {
   readonly #stream: Stream
   readonly #owner: StreamBodyOwner
   #sink: Sink | null = null
-  #held: Buffer[] | null = null
+  #held: Chunks | null = null
   /** Octets that the window is not yet opened for. */
   #withheld = 0
   #trailers: Headers | null = null
@@ -43,8 +44,8 @@ export class StreamBody implements BodySource {
     this.bytes += size
     if (this.isCancelled || this.#failure !== null) return this.#session.consumed(this.#stream, size)
     if (this.#sink === null) {
-      if (this.#held === null) this.#held = [chunk]
-      else this.#held.push(chunk)
+      if (this.#held === null) this.#held = new Chunks()
+      this.#held.add(chunk)
       this.#withhold(size)
     } else if (this.#sink.write(chunk)) this.#session.consumed(this.#stream, size)
     else if (this.isCancelled) this.#session.consumed(this.#stream, size)
@@ -77,7 +78,7 @@ export class StreamBody implements BodySource {
     let hasRoom = true
     this.#sink = sink
     if (held !== null) {
-      for (const chunk of held) {
+      for (const chunk of held.list()) {
         hasRoom = sink.write(chunk)
         if (this.isCancelled) return
       }
