@@ -51,6 +51,8 @@ const special: Readonly<Record<string, KindNumber>> = {
   'x-forwarded-server': Kind.forwarding,
   'x-forwarded-ssl': Kind.forwarding,
   'x-real-ip': Kind.forwarding,
+  // Said of copies by `mirror`, and believed of another gateway only.
+  'x-turnpike-mirrored': Kind.forwarding,
   via: Kind.forwarding,
 }
 

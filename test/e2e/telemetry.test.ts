@@ -318,6 +318,7 @@ describe('the rule of trusted proxies', () => {
     'x-forwarded-prefix': '/evil',
     'X-Forwarded-Ssl': 'on',
     x_forwarded_scheme: 'https',
+    'x-turnpike-mirrored': 'true',
   }
   test('what a stranger claims is dropped and made anew', async () => {
     const { headers } = await callFrom('127.0.0.1', { ...spoofed, host: 'api.acme.test' }, '/stranger')
@@ -329,6 +330,7 @@ describe('the rule of trusted proxies', () => {
     assert.equal(headers['x-forwarded-prefix'], undefined)
     assert.equal(headers['x-forwarded-ssl'], undefined)
     assert.equal(headers['x_forwarded_scheme'], undefined)
+    assert.equal(headers['x-turnpike-mirrored'], undefined)
     assert.equal((await lineWith('/stranger')).client, '127.0.0.1')
   })
 
