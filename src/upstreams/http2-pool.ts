@@ -14,6 +14,9 @@ import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './end
 import { Http2UpstreamConnection } from './http2-connection.ts'
 import type { PoolOptions } from './pool.ts'
 
+/** How many calls a connection that is being opened will take for certain (RFC 9113 §6.5.2): so many may wait for it besides. */
+export const streamsExpected = 100
+
 /** The endpoint of one address. Calls go to the first connection with room, so that there are no more than are needed. */
 export class Http2Pool implements Endpoint {
   readonly id: string
@@ -137,13 +140,14 @@ export class Http2Pool implements Endpoint {
 
   #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
     const { share } = this.#options
-    if (share.connections >= share.connectionsMax && this.#connecting === 0) {
+    const isFull = share.connections >= share.connectionsMax && this.#connecting === 0
+    if (isFull) {
       share.starved.add(this)
       share.connectionsHit.add(1)
-      if (share.pending >= share.pendingMax) {
-        share.pendingHit.add(1)
-        return reject(new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }))
-      }
+    }
+    if (share.pending >= share.pendingMax + (isFull ? 0 : streamsExpected)) {
+      share.pendingHit.add(1)
+      return reject(new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }))
     }
     const late = `${this.label}: waited too long for a connection`
     const waiting: Waiting = {

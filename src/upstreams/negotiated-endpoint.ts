@@ -7,7 +7,7 @@ import type { Reply } from '../core/reply.ts'
 import { agreedProtocol, connectFailure, open } from './connect.ts'
 import { Dialer } from './dial.ts'
 import { type Endpoint, type EndpointAddress, labelOf } from './endpoint.ts'
-import { Http2Pool } from './http2-pool.ts'
+import { Http2Pool, streamsExpected } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 
 /** How long what a target chose holds; a server may be replaced by another. */
@@ -50,11 +50,7 @@ export class NegotiatedEndpoint implements Endpoint {
     // An upgrade is a matter of HTTP/1.1.
     if (call.upgrade !== '') return this.#http1.send(call, isFresh)
     const chosen = this.#chosen
-    if (chosen === null) {
-      this.#waiting++
-      const endpoint = await this.#askOnce().finally(() => this.#waiting--)
-      return endpoint.send(call, isFresh)
-    }
+    if (chosen === null) return (await this.#waitForChoice()).send(call, isFresh)
     if (this.#ports.clock.now() > this.#askAgainMs) this.#askOnce().catch(() => {})
     return chosen.send(call, isFresh).catch((thrown: unknown) => {
       // No connection: perhaps the target no longer speaks what it chose.
@@ -66,6 +62,23 @@ export class NegotiatedEndpoint implements Endpoint {
   close(): void {
     this.#http1.close()
     this.#http2.close()
+  }
+
+  async #waitForChoice(): Promise<Endpoint> {
+    const { share } = this.#options
+    if (share.pending >= share.pendingMax + streamsExpected) {
+      share.pendingHit.add(1)
+      const detail = `${labelOf(this.#address)}: no protocol known yet and no place to wait`
+      throw new Failure('upstream-busy', { detail })
+    }
+    this.#waiting++
+    share.pending++
+    try {
+      return await this.#askOnce()
+    } finally {
+      this.#waiting--
+      share.pending--
+    }
   }
 
   #askOnce(): Promise<Endpoint> {

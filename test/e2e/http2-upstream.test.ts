@@ -257,6 +257,34 @@ describe('connections', () => {
     assert.equal((await get('/plain/')).status, 200)
   })
 
+  test('503 at once for more calls than may wait, where a server never begins to speak', async () => {
+    const silent = net.createServer(socket => socket.on('error', () => {}).resume())
+    await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
+    const { port } = silent.address() as AddressInfo
+    await using alone = await Program.start({
+      workers: 1,
+      upstreams: {
+        silent: {
+          protocol: 'http2',
+          targets: [`http://127.0.0.1:${port}`],
+          limits: { pending: 5 },
+          timeouts: { response: '3s' },
+        },
+      },
+      routes: [to('silent')],
+    })
+    try {
+      const answers = await Promise.all(Array.from({ length: 150 }, () => ask(alone.port, { path: '/silent/' })))
+      // One connection is worth a hundred calls, and five may wait besides.
+      const busy = answers.filter(({ text }) => text.includes('upstream-busy'))
+      assert.ok(busy.length >= 45, `${busy.length} were told so`)
+      assert.equal(await alone.total('turnpike_ceiling_hits_total', { ceiling: 'upstream-pending' }), 45)
+      assert.equal(answers.filter(({ status }) => status === 200).length, 0)
+    } finally {
+      silent.close()
+    }
+  })
+
   const skip = findTool('nghttpd') === null ? 'nghttpd is not installed' : false
   test('nghttpd, and when it stands still, the calls of one connection fail and the next have another', {
     skip,
