@@ -53,11 +53,12 @@ after(async () => {
 })
 
 async function linesOf(name: string): Promise<Line[]> {
-  const text = await readFile(program.file(name), 'utf8').catch(() => '')
-  return text
-    .split('\n')
-    .filter(line => line !== '')
-    .map(line => JSON.parse(line) as Line)
+  return wholeLines(await readFile(program.file(name), 'utf8').catch(() => '')).map(line => JSON.parse(line) as Line)
+}
+
+/** The last line may be on its way still. */
+function wholeLines(text: string): string[] {
+  return text.split('\n').slice(0, -1)
 }
 
 /** Lines of calls below a path. */
@@ -259,7 +260,7 @@ describe('the access log', () => {
       routes: [{ match: {}, reply: { body: 'x' } }],
     })
     await Promise.all(Array.from({ length: 20 }, (_, i) => ask(other.port, { path: `/${i}` })))
-    const lines = () => other.stdout.split('\n').filter(line => line !== '')
+    const lines = () => wholeLines(other.stdout)
     await until(
       () => lines().length >= 20,
       () => '20 lines',
