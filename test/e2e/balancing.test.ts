@@ -10,26 +10,33 @@ const users = Array.from({ length: 30 }, (_, index) => `user-${index}`)
 /** Each call of a value on a connection of its own, so that other workers get it. */
 const callsEach = 4
 
+/** Targets with the paths of checks that they fail: one upstream finds its target sick, and the others do not. */
 const sick = new Set<string>()
+const checkPath = (kind: string) => `/check/${kind}`
+const checks = { interval: '200ms', timeout: '2s', unhealthy: 1, healthy: 1 }
+const health = (kind: string) => ({ ...checks, path: checkPath(kind) })
 let origins: Origin[] = []
 let program: Program
 
 before(async () => {
   origins = await Promise.all(
     ['a', 'b', 'c'].map(name =>
-      Origin.start((_request, response) => {
-        response.writeHead(sick.has(name) ? 503 : 200, { 'x-origin': name, 'content-length': 0 }).end()
+      Origin.start((request, response) => {
+        response
+          .writeHead(sick.has(`${name} ${request.url}`) ? 503 : 200, { 'x-origin': name, 'content-length': 0 })
+          .end()
       }),
     ),
   )
   const targets = origins.map(({ url }) => url)
-  const health = { interval: '200ms', timeout: '2s', unhealthy: 1, healthy: 1 }
-  const upstream = (hashBy: string) => ({ targets, balance: 'hash', hashBy, health })
+  const upstream = (kind: string, hashBy: string) => ({ targets, balance: 'hash', hashBy, health: health(kind) })
   program = await Program.start({
     workers: 4,
     upstreams: {
-      ...{ header: upstream('{header.x-user}'), cookie: upstream('{cookie.session}'), path: upstream('{id}') },
-      client: { targets, balance: 'hash', health },
+      header: upstream('header', '{header.x-user}'),
+      cookie: upstream('cookie', '{cookie.session}'),
+      path: upstream('path', '{id}'),
+      client: { targets, balance: 'hash', health: health('client') },
     },
     routes: [
       { match: { path: '/header' }, forward: 'header' },
@@ -71,14 +78,14 @@ describe('hash', () => {
     test(`by ${kind}: a value has its target in every worker, and only those of a sick one move`, async () => {
       const before = await placesBy(kind)
       assert.deepEqual(new Set(before.values()), new Set(['a', 'b', 'c']))
-      sick.add('b')
+      sick.add(`b ${checkPath(kind)}`)
       await untilState(kind, 'unhealthy', 1)
       const during = await placesBy(kind)
       for (const user of users) {
         if (before.get(user) === 'b') assert.notEqual(during.get(user), 'b')
         else assert.equal(during.get(user), before.get(user))
       }
-      sick.delete('b')
+      sick.delete(`b ${checkPath(kind)}`)
       await untilState(kind, 'usable', 3)
       assert.deepEqual(await placesBy(kind), before)
     })
