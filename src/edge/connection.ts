@@ -10,6 +10,7 @@ import { Found, HeadBuffer } from '../http/head-buffer.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
 import { Framing } from '../http/reply.ts'
 import { decodeRequestHead, type RequestHead } from '../http/request.ts'
+import { HeldWrites } from '../http/write-batch.ts'
 import type { Gate, TakeOver } from './gate.ts'
 import { lendReads } from './lent-reads.ts'
 import { receiveCall } from './receive.ts'
@@ -29,13 +30,14 @@ const lingerBytesMax = 1_048_576
 export class Connection implements Timed, IncomingBodyOwner {
   readonly socket: Socket
   readonly peer: Peer
+  readonly writes: HeldWrites
   /** Whether another call may follow on this connection. */
   keepsAlive = true
   /** Minor version of the request at hand. */
   minor = 1
   dueMs: number
   slot = -1
-  readonly #gate: Gate
+  readonly gate: Gate
   readonly #toHttp2: TakeOver
   readonly #heads: HeadBuffer
   /** What was read must be copied to be kept. */
@@ -59,7 +61,8 @@ export class Connection implements Timed, IncomingBodyOwner {
   constructor(socket: Socket, peer: Peer, gate: Gate, toHttp2: TakeOver) {
     this.socket = socket
     this.peer = peer
-    this.#gate = gate
+    this.gate = gate
+    this.writes = new HeldWrites(socket, gate.writes)
     this.#toHttp2 = toHttp2
     this.#heads = new HeadBuffer(gate.limits.headBytes)
     this.dueMs = gate.idleDueMs
@@ -68,7 +71,7 @@ export class Connection implements Timed, IncomingBodyOwner {
   read(): void {
     // A tunnel takes what it reads from the stream.
     const take = (bytes: Buffer) => (this.#isUpgraded ? this.socket.push(Buffer.from(bytes)) : this.received(bytes))
-    this.#isLent = this.peer.scheme === 'http' && lendReads(this.socket, this.#gate.scratch, take)
+    this.#isLent = this.peer.scheme === 'http' && lendReads(this.socket, this.gate.scratch, take)
     // Where reads are lent, this only starts them.
     this.socket.on('data', (chunk: Buffer) => this.received(chunk))
   }
@@ -79,7 +82,7 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   /** To be called when the gate drains: the next reply says that it is the last, and without one the connection soon closes. */
   drain(): void {
-    if (this.isIdle && this.#lingeredBytes === -1) this.dueMs = Math.min(this.dueMs, this.#gate.idleDueMs)
+    if (this.isIdle && this.#lingeredBytes === -1) this.dueMs = Math.min(this.dueMs, this.gate.idleDueMs)
   }
 
   received(chunk: Buffer): void {
@@ -183,13 +186,9 @@ export class Connection implements Timed, IncomingBodyOwner {
     })
   }
 
-  dateField(): string {
-    return this.#gate.dateField()
-  }
-
   /** The end of a reply head: the Connection field where one is needed, and the empty line. */
   persistenceField(): string {
-    if (this.#gate.isDraining) this.keepsAlive = false
+    if (this.gate.isDraining) this.keepsAlive = false
     const body = this.#body
     // A client that still waits for 100 Continue may send its body or not: only closing is clear to both.
     if (body !== null && !body.isReceived && (body.isCancelled || this.#turn?.call.expectsContinue === true)) {
@@ -218,23 +217,25 @@ export class Connection implements Timed, IncomingBodyOwner {
     this.#isClosed = true
     this.#body?.fail(new Failure('client-closed'))
     turn.call.abandon(failure)
+    // The client is to see the head at least.
+    this.writes.flush()
     this.socket.resetAndDestroy()
   }
 
   turnUpgraded(turn: Turn, head: string, reply: Reply): void {
     const { socket } = this
     this.#isUpgraded = true
-    this.#gate.deadlines.remove(this)
+    this.gate.deadlines.remove(this)
     for (const event of ['data', 'end', 'drain']) socket.removeAllListeners(event)
     socket.write(head, 'latin1')
     const held = this.#held
     this.#held = null
     if (reply.tunnel === null) return void socket.destroy()
     this.#turn = null
-    this.#gate.connections.delete(this)
-    this.#gate.tunnels.add(this)
-    spliceTunnel(socket, held, reply.tunnel, this.#gate, moved => {
-      this.#gate.tunnels.delete(this)
+    this.gate.connections.delete(this)
+    this.gate.tunnels.add(this)
+    spliceTunnel(socket, held, reply.tunnel, this.gate, moved => {
+      this.gate.tunnels.delete(this)
       turn.bytesOut = moved.toClient
       this.#isClosed = true
       this.#finish(turn, 101, null, moved.fromClient)
@@ -243,8 +244,8 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   #readHead(chunk: Buffer, from: number): void {
     if (this.#headStartedMs === 0) {
-      this.#headStartedMs = this.#gate.clock.now()
-      this.dueMs = this.#headStartedMs + this.#gate.timeouts.head
+      this.#headStartedMs = this.gate.clock.now()
+      this.dueMs = this.#headStartedMs + this.gate.timeouts.head
     }
     const heads = this.#heads
     switch (heads.take(chunk, from)) {
@@ -256,7 +257,7 @@ export class Connection implements Timed, IncomingBodyOwner {
         const lineEnd = heads.bytes.indexOf('\r\n', heads.start)
         const lineBytes = (lineEnd === -1 ? heads.end : lineEnd) - heads.start
         return this.#refuse(
-          new Failure(lineBytes > this.#gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'),
+          new Failure(lineBytes > this.gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'),
         )
       }
       case Found.complete:
@@ -264,7 +265,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     const { bytes, start, end } = heads
     heads.reset()
     try {
-      this.#begin(decodeRequestHead(bytes, start, end, this.#gate.limits), bytes, end)
+      this.#begin(decodeRequestHead(bytes, start, end, this.gate.limits), bytes, end)
     } catch (thrown) {
       const failure = Failure.from(thrown)
       if (failure.code === 'version-not-supported' && this.#toHttp2(bytes, start, end)) this.#isClosed = true
@@ -278,7 +279,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     const framing = head.isChunked ? Framing.chunked : Framing.length
     const hasBody = head.isChunked || head.contentLength > 0
     const body = hasBody ? new IncomingBody(this, framing, head.contentLength, this.#isLent) : null
-    const call = receiveCall(head, body, this.peer, this.#gate, this.#headStartedMs)
+    const call = receiveCall(head, body, this.peer, this.gate, this.#headStartedMs)
     this.#body = body
     this.#answer(call, bytes, end)
   }
@@ -287,12 +288,11 @@ export class Connection implements Timed, IncomingBodyOwner {
     const turn = new Turn(this, call)
     this.#turn = turn
     this.#headStartedMs = 0
-    const gate = this.#gate
     this.dueMs = 0
-    this.#progressDueMs = call.startedMs + gate.timeouts.body
+    this.#progressDueMs = call.startedMs + this.gate.timeouts.body
     if (this.minor === 1) call.inform = (status, headers) => this.#inform(turn, status, headers)
-    gate.activeCalls++
-    gate.answer(call).then(
+    this.gate.activeCalls++
+    this.gate.answer(call).then(
       reply => turn.reply(reply),
       thrown => this.#failed(turn, thrown),
     )
@@ -304,7 +304,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (turn.isOver || turn.status !== 0) return
     const failure = Failure.from(thrown)
     if (failure.code === 'internal')
-      this.#gate.log.error({ err: failure.cause ?? failure, route: turn.call.route }, 'a call failed')
+      this.gate.log.error({ err: failure.cause ?? failure, route: turn.call.route }, 'a call failed')
     if (failure.source === 'client' && this.#body !== null && !this.#body.isReceived) this.keepsAlive = false
     if (failure.status === 0) return this.closed()
     turn.reply(Reply.ofFailure(failure))
@@ -316,8 +316,8 @@ export class Connection implements Timed, IncomingBodyOwner {
   }
 
   #finish(turn: Turn, status: number, failure: Failure | null, bytesIn = this.#body?.bytes ?? 0): void {
-    this.#gate.activeCalls--
-    this.#gate.finished(turn.call, status, failure ?? turn.failure, turn.code, bytesIn, turn.bytesOut)
+    this.gate.activeCalls--
+    this.gate.finished(turn.call, status, failure ?? turn.failure, turn.code, bytesIn, turn.bytesOut)
   }
 
   /** After a call: on to the next, or to the end of the connection. */
@@ -327,7 +327,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (!this.keepsAlive) return this.#linger()
     if (body !== null && !body.isReceived) return
     this.#body = null
-    this.dueMs = this.#gate.idleDueMs
+    this.dueMs = this.gate.idleDueMs
     this.#isBacklogged = this.socket.writableNeedDrain
     const held = this.#held
     if (held === null || this.#isBacklogged) return
@@ -338,7 +338,7 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   /** Bytes of a body have moved. */
   #moved(): void {
-    this.#progressDueMs = this.#gate.clock.now() + this.#gate.timeouts.body
+    this.#progressDueMs = this.gate.clock.now() + this.gate.timeouts.body
   }
 
   #hold(chunk: Buffer, from: number): void {
@@ -350,7 +350,7 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   /** The request that came is no HTTP, or no HTTP we take: answered and closed. */
   #refuse(failure: Failure): void {
-    const gate = this.#gate
+    const gate = this.gate
     this.keepsAlive = false
     const call = gate.refusedCall(this.peer, this.#headStartedMs || gate.clock.now())
     const turn = new Turn(this, call)
@@ -388,7 +388,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (this.#lingeredBytes !== -1) return
     this.#lingeredBytes = 0
     this.#held = null
-    this.dueMs = this.#gate.clock.now() + lingerMs
+    this.dueMs = this.gate.clock.now() + lingerMs
     if (this.socket.isPaused()) this.socket.resume()
     this.socket.end()
   }

@@ -12,6 +12,7 @@ import type { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
 import type { HeadLimits } from '../http/limits.ts'
 import { hostName } from '../http/request.ts'
+import type { WriteBatch } from '../http/write-batch.ts'
 import type { Ceiling } from '../http2/session.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 
@@ -25,6 +26,7 @@ export interface EdgePorts {
   readonly log: Log
   /** Where plain sockets of this worker read into. */
   readonly scratch: Buffer
+  readonly writes: WriteBatch
   readonly http2Memory: SharedMemory
   /** The step of the runtime in force now; a call stays on the one it got. */
   answer: Step
@@ -81,6 +83,7 @@ export class Gate {
   readonly hitHttp2: (ceiling: Http2Ceiling) => void
   readonly hostOf: (host: string) => string = createHostReader()
   readonly scratch: Buffer
+  readonly writes: WriteBatch
   readonly #ports: EdgePorts
   #dateMs = 0
   #date = ''
@@ -98,6 +101,7 @@ export class Gate {
     this.deadlines = ports.deadlines
     this.log = ports.log
     this.scratch = ports.scratch
+    this.writes = ports.writes
     this.#ports = ports
     this.http2Memory = ports.http2Memory
     this.http2 = blueprint.http2

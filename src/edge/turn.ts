@@ -75,7 +75,10 @@ export class Turn implements Sink {
     const tail = this.#isChunked ? lastChunk(trailers) : ''
     const rest = this.#head + tail
     this.#head = ''
-    if (rest !== '') this.#connection.socket.write(rest, 'latin1')
+    if (rest !== '') {
+      this.#connection.writes.hold()
+      this.#connection.socket.write(rest, 'latin1')
+    }
     this.#isOver = true
     this.#connection.turnEnded(this)
   }
@@ -114,7 +117,7 @@ export class Turn implements Sink {
     const connection = this.#connection
     const { headers, body } = reply
     let head = statusLine(reply.status, reply.reason) + fieldsText(headers)
-    if (!headers.has('date')) head += connection.dateField()
+    if (!headers.has('date')) head += connection.gate.dateField()
     if (this.call.id !== '' && !headers.has('x-request-id')) head += `x-request-id: ${this.call.id}\r\n`
     if (carriesBody) head += this.#framingFields(body.length)
     else if (this.call.method === 'HEAD' && !body.isEmpty && body.length >= 0)
@@ -139,12 +142,14 @@ export class Turn implements Sink {
   #flushHead(): void {
     const head = this.#head
     this.#head = ''
+    this.#connection.writes.hold()
     this.#connection.socket.write(head, 'latin1')
   }
 
   #send(chunk: Buffer): boolean {
     const head = this.#head
     this.#head = ''
+    if (head !== '') this.#connection.writes.hold()
     return this.#connection.wrote(writeBodyChunk(this.#connection.socket, head, chunk, this.#isChunked))
   }
 

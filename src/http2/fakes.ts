@@ -3,6 +3,7 @@
 import type { Headers } from '../core/headers.ts'
 import type { Failure } from '../core/failure.ts'
 import type { ReplyHead } from '../http/reply.ts'
+import { WriteBatch } from '../http/write-batch.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import { Flag, FrameType, preface } from './protocol.ts'
 import type { Http2RequestHead } from './request-head.ts'
@@ -119,7 +120,7 @@ export class Bench implements SessionOwner {
         window: 65_535,
         isLent: false,
         isEncrypted: false,
-        memory: new SharedMemory(() => {}),
+        memory: new SharedMemory(new WriteBatch(() => {})),
         output: this,
         bounds: { resets: 20, pings: 10, settings: 10, emptyFrames: 20, windowUpdates: 100, continuations: 4 },
         ...options,

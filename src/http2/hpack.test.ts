@@ -1,3 +1,4 @@
+import { WriteBatch } from '../http/write-batch.ts'
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
@@ -7,7 +8,7 @@ import { decodeHuffman } from './huffman.ts'
 import { SharedMemory } from './shared-memory.ts'
 
 function createDecoder(listBytesMax = 100_000): HpackDecoder {
-  return new HpackDecoder(listBytesMax, new SharedMemory(() => {}))
+  return new HpackDecoder(listBytesMax, new SharedMemory(new WriteBatch(() => {})))
 }
 
 function decode(decoder: HpackDecoder, block: Buffer): string[] {

@@ -244,13 +244,13 @@ export class Outbox {
 
   #room(bytes: number): Buffer {
     if (this.#pen !== null && penBytes - this.#length < bytes) this.flush()
-    if (this.#pen === null) {
-      this.#pen = this.#options.memory.takePen()
-      if (!this.#isScheduled) {
-        this.#isScheduled = true
-        this.#options.memory.flushSoon(this)
-      }
+    if (this.#pen !== null) return this.#pen
+    if (!this.#isScheduled) {
+      this.#options.memory.flushSoon(this)
+      this.#isScheduled = true
     }
+    // Not before: room for another one may just have been made by flushing this one.
+    this.#pen = this.#options.memory.takePen()
     return this.#pen
   }
 

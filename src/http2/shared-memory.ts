@@ -1,6 +1,6 @@
 // What all HTTP/2 connections of a worker share, so that an idle one holds next to no memory.
 
-import type { Outbox } from './outbox.ts'
+import type { Held, WriteBatch } from '../http/write-batch.ts'
 
 /** A pen holds the frames of one turn of the event loop; when it is full, it is written out early. */
 export const penBytes = 65_536
@@ -8,14 +8,12 @@ export const penBytes = 65_536
 const sparePensMax = 16
 
 export class SharedMemory {
-  readonly #defer: (run: () => void) => void
+  readonly #writes: WriteBatch
   readonly #pens: Buffer[] = []
   #room: Buffer = Buffer.allocUnsafeSlow(8_192)
-  #unflushed: Outbox[] = []
 
-  /** `defer` runs something at the end of this turn of the event loop. */
-  constructor(defer: (run: () => void) => void) {
-    this.#defer = defer
+  constructor(writes: WriteBatch) {
+    this.#writes = writes
   }
 
   /** A buffer to collect frames in. */
@@ -35,14 +33,7 @@ export class SharedMemory {
   }
 
   /** Has what was collected written when this turn of the event loop ends, so that all its frames leave in one write. */
-  flushSoon(outbox: Outbox): void {
-    this.#unflushed.push(outbox)
-    if (this.#unflushed.length === 1) this.#defer(() => this.#flush())
-  }
-
-  #flush(): void {
-    const outboxes = this.#unflushed
-    this.#unflushed = []
-    for (const outbox of outboxes) outbox.flush()
+  flushSoon(outbox: Held): void {
+    this.#writes.hold(outbox)
   }
 }

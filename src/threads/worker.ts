@@ -16,6 +16,7 @@ import type { SharedRows } from '../core/shared-row.ts'
 import { Listener, type ListenerPorts } from '../edge/listener.ts'
 import { listenerKey, prepareListener } from '../edge/listener-settings.ts'
 import type { TicketMemory } from '../edge/ticket-keys.ts'
+import { WriteBatch } from '../http/write-batch.ts'
 import { OutsideClient, type OutsideSettings } from '../outside/outside.ts'
 import { SharedMemory } from '../http2/shared-memory.ts'
 import { compileRuntime, type Runtime } from '../runtime/compile.ts'
@@ -85,7 +86,8 @@ export class WorkerCore {
   readonly #openUpstreams = new Set<OwnedUpstream>()
   readonly #listeners = new Map<string, Listener>()
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
-  readonly #http2Memory = new SharedMemory(setImmediate)
+  readonly #writes = new WriteBatch(setImmediate)
+  readonly #http2Memory = new SharedMemory(this.#writes)
   readonly #ids = createIds(bytes => void randomFillSync(bytes))
   #prepared: Prepared | null = null
   #blueprint: Blueprint | null = null
@@ -102,6 +104,7 @@ export class WorkerCore {
       ...ports,
       deadlines: this.deadlines,
       scratch: this.#scratch,
+      writes: this.#writes,
       http2Memory: this.#http2Memory,
       answer: call => this.#epochs.answer(call),
       observe: event => this.#observe(event, count),
@@ -230,7 +233,8 @@ export class WorkerCore {
         const pem = upstreamPem(definition.tls, files)
         const memory = watched.get(name)
         const watch = memory === undefined ? null : { memory, clock: this.#ports.sharedClock }
-        const share = { ordinal, workers, scratch: this.#scratch, http2Memory: this.#http2Memory, rows, watch }
+        const common = { scratch: this.#scratch, writes: this.#writes, http2Memory: this.#http2Memory }
+        const share = { ...common, ordinal, workers, rows, watch }
         return this.#trackUpstream(createHttpUpstream(name, definition, pem, share, this.#inner))
       },
       files,

@@ -5,6 +5,7 @@ import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
 import { Found, HeadBuffer } from '../http/head-buffer.ts'
 import { decodeReplyHead, Framing, type ReplyHead, replyFraming } from '../http/reply.ts'
+import { HeldWrites } from '../http/write-batch.ts'
 import type { Exchange } from './exchange.ts'
 import type { Pool } from './pool.ts'
 
@@ -12,6 +13,7 @@ import type { Pool } from './pool.ts'
 export class UpstreamConnection implements Timed {
   readonly pool: Pool
   readonly socket: Socket
+  readonly writes: HeldWrites
   /** Some call ended well on it before the one at hand. */
   isReused = false
   /** Bytes of a reply to the call at hand have come. */
@@ -37,6 +39,7 @@ export class UpstreamConnection implements Timed {
   constructor(pool: Pool, socket: Socket) {
     this.pool = pool
     this.socket = socket
+    this.writes = new HeldWrites(socket, pool.writes)
     this.readMs = pool.clock.now()
     this.#heads = new HeadBuffer(pool.headLimits.headBytes, 'reply')
     // Plain sockets hand their bytes to `received` directly (see Pool); for them this only starts the reading.

@@ -1,5 +1,6 @@
 // One call on one upstream connection: the request written, the reply read.
 
+import { isIdempotent } from './conditions.ts'
 import { Body, type Sink } from '../core/body.ts'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
@@ -59,6 +60,8 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     if (call.body.isEmpty) {
       if (sendsLengthOfNothing(call.method)) head += 'content-length: 0\r\n'
       this.isRequestSent = true
+      // A call that can be sent but once is to meet no connection that closes meanwhile.
+      if (isIdempotent(call.method)) this.#connection.writes.hold()
       this.#connection.socket.write(`${head}\r\n`, 'latin1')
       return
     }

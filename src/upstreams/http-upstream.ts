@@ -3,6 +3,7 @@
 import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
+import type { WriteBatch } from '../http/write-batch.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { lookupAll } from './lookup.ts'
 import { openEndpoint } from './open-endpoint.ts'
@@ -18,6 +19,7 @@ export interface WorkerShare {
   readonly workers: number
   /** One buffer for all plain sockets of the worker to read into. */
   readonly scratch: Buffer
+  readonly writes: WriteBatch
   /** What HTTP/2 connections share. */
   readonly http2Memory: SharedMemory
   /** Null where nobody watches the targets. */
@@ -74,6 +76,7 @@ function createShare(name: string, blueprint: UpstreamBlueprint, worker: WorkerS
     pendingMax: evenShare(pending, worker),
     connections: 0,
     scratch: worker.scratch,
+    writes: worker.writes,
     http2Memory: worker.http2Memory,
     http2Hit: meter.counter('turnpike_ceiling_hits', { ceiling: 'upstream-http2', name }),
     idle: 0,

@@ -7,6 +7,7 @@ import { Failure } from '../core/failure.ts'
 import type { Clock, Counter, Deadlines, Ports, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
+import type { WriteBatch } from '../http/write-batch.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
@@ -24,6 +25,7 @@ export interface PoolShare {
   connections: number
   /** Where the sockets of this worker read into. */
   readonly scratch: Buffer
+  readonly writes: WriteBatch
   /** Connections without a call. */
   idle: number
   /** Calls that wait for a connection. */
@@ -84,6 +86,7 @@ export class Pool implements Endpoint {
   readonly deadlines: Deadlines
   readonly timeouts: UpstreamBlueprint['timeouts']
   readonly headLimits: HeadLimits = defaultLimits
+  readonly writes: WriteBatch
   #exchanges = 0
   readonly #options: PoolOptions
   readonly #dialer: Dialer
@@ -110,6 +113,7 @@ export class Pool implements Endpoint {
     this.clock = ports.clock
     this.deadlines = ports.deadlines
     this.timeouts = options.blueprint.timeouts
+    this.writes = options.share.writes
     this.#options = options
     this.#dialer = new Dialer(address, options, ['http/1.1'])
   }

@@ -3,6 +3,7 @@
 import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Counter, Ports } from '../../core/ports.ts'
 import { ownProxyHeader } from '../../http/proxy-header.ts'
+import { WriteBatch } from '../../http/write-batch.ts'
 import { SharedMemory } from '../../http2/shared-memory.ts'
 import type { EndpointAddress } from '../endpoint.ts'
 import { openEndpoint } from '../open-endpoint.ts'
@@ -34,11 +35,12 @@ export function createCheckOpener(
       return createGrpcCheck(address, health, opening, ports)
     }
   }
+  const writes = new WriteBatch(setImmediate)
   const share: PoolShare = {
     ...{ connectionsMax: Infinity, pendingMax: Infinity, connections: 0, idle: 0, pending: 0 },
     ...{ opened: uncounted, connectFailures: uncounted, connectionsHit: uncounted, pendingHit: uncounted },
     ...{ scratch: Buffer.allocUnsafeSlow(scratchBytes), starved: new Set() },
-    ...{ http2Memory: new SharedMemory(setImmediate), http2Hit: uncounted },
+    ...{ writes, http2Memory: new SharedMemory(writes), http2Hit: uncounted },
   }
   const { timeout } = health
   const timeouts = { connect: timeout, response: timeout, idle: timeout, keepAlive: 1, call: null }
