@@ -1,9 +1,8 @@
 // A body that leaves a copy of itself on its way, as long as it is short enough.
 
-import { Body, type BodySource, type Sink } from './body.ts'
+import type { Body } from './body.ts'
 import { Chunks } from './chunks.ts'
-import type { Failure } from './failure.ts'
-import type { Headers } from './headers.ts'
+import { transformBody } from './transform-body.ts'
 
 export interface BodyCopy {
   /** Bytes of a body that is copied; a longer one passes without a copy. */
@@ -19,63 +18,30 @@ export interface BodyCopy {
 
 /** The body in whose place it stands is used by it alone. Nothing waits for the copy. */
 export function copyBody(body: Body, copy: BodyCopy): Body {
-  return new Body(body.length, new CopiedSource(body, copy))
-}
-
-class CopiedSource implements BodySource, Sink {
-  readonly #body: Body
-  readonly #copy: BodyCopy
-  #sink: Sink | null = null
   /** Null while nothing is copied. */
-  #chunks: Chunks | null = null
-  #size = 0
-
-  constructor(body: Body, copy: BodyCopy) {
-    this.#body = body
-    this.#copy = copy
-  }
-
-  start(sink: Sink): void {
-    this.#sink = sink
-    if (this.#copy.begin(() => this.#finish(false))) this.#chunks = new Chunks()
-    if (this.#body.length > this.#copy.bytesMax) this.#finish(false)
-    this.#body.pipe(this)
-  }
-
-  resume(): void {
-    this.#body.resume()
-  }
-
-  cancel(): void {
-    this.#sink = null
-    this.#finish(false)
-    this.#body.cancel()
-  }
-
-  write(chunk: Buffer): boolean {
-    const sink = this.#sink
-    if (sink === null) return false
-    this.#size += chunk.length
-    if (this.#size > this.#copy.bytesMax) this.#finish(false)
-    // The chunk itself is the sink's from now on.
-    else this.#chunks?.add(Buffer.from(chunk))
-    return sink.write(chunk)
-  }
-
-  end(trailers: Headers | null): void {
-    this.#sink?.end(trailers)
-    this.#finish(true)
-  }
-
-  fail(failure: Failure): void {
-    this.#finish(false)
-    this.#sink?.fail(failure)
-  }
-
-  #finish(isWhole: boolean): void {
-    const chunks = this.#chunks
+  let chunks: Chunks | null = null
+  const stop = () => {
     if (chunks === null) return
-    this.#chunks = null
-    this.#copy.done(isWhole ? chunks.whole() : null)
+    chunks = null
+    copy.done(null)
   }
+  return transformBody(body, {
+    start() {
+      if (copy.begin(stop)) chunks = new Chunks()
+      if (body.length > copy.bytesMax) stop()
+    },
+    write(chunk, out) {
+      if (chunks !== null && chunks.size + chunk.length > copy.bytesMax) stop()
+      // The chunk itself is the taker's from now on.
+      chunks?.add(Buffer.from(chunk))
+      return out.pass(chunk)
+    },
+    end(trailers, out) {
+      const whole = chunks
+      chunks = null
+      out.finish(trailers)
+      if (whole !== null) copy.done(whole.whole())
+    },
+    over: stop,
+  })
 }

@@ -2,7 +2,7 @@
 
 import type { Call } from './call.ts'
 import type { Headers } from './headers.ts'
-import { watchBody } from './watched-body.ts'
+import { type Transform, transformBody } from './transform-body.ts'
 
 /** Off the fields and the trailers, which an upstream may merge (RFC 9110 §6.5.1). Nothing is done where no name is given. */
 export function compileDrop(names: readonly string[]): (call: Call) => void {
@@ -11,15 +11,17 @@ export function compileDrop(names: readonly string[]): (call: Call) => void {
   const drop = ({ list }: Headers) => {
     for (let i = list.length - 2; i > 0; i -= 3) if (plain.has(plainName(list[i] as string))) list.splice(i - 1, 3)
   }
-  const kept = (trailers: Headers) => {
-    drop(trailers)
-    return trailers.size === 0 ? null : trailers
+  const dropOfTrailers: Transform = {
+    end(trailers, out) {
+      if (trailers !== null) drop(trailers)
+      out.finish(trailers?.size === 0 ? null : trailers)
+    },
   }
   return call => {
     drop(call.headers)
     const { body } = call
     // A body whose length is known has no trailers.
-    if (body.length < 0 && !body.isUsed) call.body = watchBody(body, { trailers: kept })
+    if (body.length < 0 && !body.isUsed) call.body = transformBody(body, dropOfTrailers)
   }
 }
 

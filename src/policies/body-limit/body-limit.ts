@@ -6,7 +6,7 @@ import { definePolicy } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields, Shorthand, Size } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { watchBody } from '../../core/watched-body.ts'
+import { transformBody } from '../../core/transform-body.ts'
 
 export const bodyLimit = definePolicy({
   name: 'body-limit',
@@ -25,10 +25,12 @@ export const bodyLimit = definePolicy({
 /** For a body whose length nobody announced. */
 async function countBody(call: Call, next: Step, max: number): Promise<Reply> {
   let size = 0
-  call.body = watchBody(call.body, {
-    chunk({ length }) {
-      size += length
-      return size > max ? new Failure('body-too-large') : null
+  call.body = transformBody(call.body, {
+    write(chunk, out) {
+      size += chunk.length
+      if (size <= max) return out.pass(chunk)
+      out.cut(new Failure('body-too-large'))
+      return false
     },
   })
   try {

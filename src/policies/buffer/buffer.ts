@@ -9,7 +9,7 @@ import type { Counter } from '../../core/ports.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields, Maybe, Shorthand, Size } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { watchBody } from '../../core/watched-body.ts'
+import { transformBody } from '../../core/transform-body.ts'
 
 export const buffer = definePolicy({
   name: 'buffer',
@@ -84,11 +84,14 @@ async function sendWhole(call: Call, next: Step, max: number, budget: Budget): P
     const counted =
       length >= 0
         ? call.body
-        : watchBody(call.body, {
-            chunk(chunk) {
-              if (!budget.tryTake(chunk.length)) return new Failure('buffers-full')
-              held += chunk.length
-              return null
+        : transformBody(call.body, {
+            write(chunk, out) {
+              if (budget.tryTake(chunk.length)) {
+                held += chunk.length
+                return out.pass(chunk)
+              }
+              out.cut(new Failure('buffers-full'))
+              return false
             },
           })
     call.body = Body.of(await counted.bytes(max))
@@ -119,16 +122,13 @@ function isHoldable({ method }: Call, { body, headers, tunnel }: Reply): boolean
 async function holdReply(reply: Reply, max: number, budget: Budget): Promise<void> {
   if (!budget.tryTake(max)) return
   let taken = max
-  const give = () => {
-    budget.give(taken)
-    taken = 0
-  }
+  const give = () => budget.give(taken)
   try {
     const { bytes, body } = await holdBody(reply.body, max)
     // What turned out too long is held until whoever takes the body has it.
     taken = bytes?.length ?? max
     budget.give(max - taken)
-    reply.body = taken === 0 ? body : watchBody(body, { over: give })
+    reply.body = taken === 0 ? body : transformBody(body, { over: give })
   } catch (thrown) {
     give()
     throw thrown

@@ -68,11 +68,11 @@ export const compress = definePolicy({
       rewrite(reply.headers, coding)
       reply.body = compressBody(reply.body, {
         makeCoder: coders[coding],
-        count(bytesIn, bytesOut) {
+        over(bytesIn, bytesOut) {
+          streams--
           bytes.in.add(bytesIn)
           bytes.out.add(bytesOut)
         },
-        over: () => void streams--,
       })
     }
     return next =>

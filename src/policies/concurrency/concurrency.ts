@@ -7,7 +7,7 @@ import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Named, Shorthand, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { watchBody } from '../../core/watched-body.ts'
+import { transformBody } from '../../core/transform-body.ts'
 import { compileChoice } from '../../limits/choice.ts'
 import { compileKey, needsPrincipal } from '../../limits/key.ts'
 import { byOption, ipv6PrefixOption, nameOption } from '../../limits/options.ts'
@@ -81,7 +81,7 @@ async function hold(permit: Permit, call: Call, next: Step): Promise<Reply> {
     if (socket.closed) permit.give()
     else socket.once('close', () => permit.give())
   } else if (reply.body.isEmpty) permit.give()
-  else reply.body = watchBody(reply.body, { over: () => permit.give() })
+  else reply.body = transformBody(reply.body, { over: () => permit.give() })
   return reply
 }
 

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { Body, type BodySource, type Sink } from '../../core/body.ts'
 import { Headers } from '../../core/headers.ts'
-import { Base64Source } from './base64-source.ts'
-import { WebReplySource } from './web-reply-source.ts'
+import { transformBody } from '../../core/transform-body.ts'
+import { decodeBase64 } from './decode-base64.ts'
+import { webReply } from './web-reply.ts'
 
 /** A body that comes in these pieces. */
 function bodyOf(pieces: readonly Buffer[], trailers: Headers | null = null): Body {
@@ -35,8 +36,8 @@ test('base64 is decoded whatever pieces it comes in, also padded between message
   await fc.assert(
     fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 5 }), sizes, async (messages, cuts) => {
       const text = messages.map(message => Buffer.from(message).toString('base64')).join('')
-      const source = new Base64Source(bodyOf(cut(Buffer.from(text), cuts)))
-      const decoded = await new Body(-1, source).bytes(10_000)
+      const body = bodyOf(cut(Buffer.from(text), cuts))
+      const decoded = await transformBody(body, decodeBase64()).bytes(10_000)
       assert.ok(decoded.equals(Buffer.concat(messages)))
     }),
   )
@@ -44,21 +45,21 @@ test('base64 is decoded whatever pieces it comes in, also padded between message
 
 for (const text of ['!!!!', 'AAA', 'A===', 'AB=C', 'AAAAA']) {
   test(`\`${text}\` is no base64`, async () => {
-    const source = new Base64Source(bodyOf([Buffer.from(text)]))
-    await assert.rejects(new Body(-1, source).bytes(100), { code: 'body-refused' })
+    const body = bodyOf([Buffer.from(text)])
+    await assert.rejects(transformBody(body, decodeBase64()).bytes(100), { code: 'body-refused' })
   })
 }
 
 test('the trailers of a reply become its last frame', async () => {
   const trailers = Headers.of({ 'Grpc-Status': '0', 'grpc-message': '' })
-  const body = new Body(-1, new WebReplySource(bodyOf([Buffer.from('message')], trailers), false))
+  const body = transformBody(bodyOf([Buffer.from('message')], trailers), webReply(false))
   const text = 'grpc-status: 0\r\ngrpc-message: \r\n'
   const frame = Buffer.concat([Buffer.from([0x80, 0, 0, 0, text.length]), Buffer.from(text)])
   assert.ok((await body.bytes(1_000)).equals(Buffer.concat([Buffer.from('message'), frame])))
 })
 
 test('a reply without trailers is told to have ended for reasons unknown', async () => {
-  const body = new Body(-1, new WebReplySource(bodyOf([]), true))
+  const body = transformBody(bodyOf([]), webReply(true))
   const frame = Buffer.from((await body.bytes(1_000)).toString(), 'base64')
   assert.match(frame.subarray(5).toString(), /^grpc-status: 2\r\n$/)
 })

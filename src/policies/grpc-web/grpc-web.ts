@@ -7,8 +7,9 @@ import { grpcStatusOf, isGrpc, readGrpcTimeout, setGrpcStatus } from '../../core
 import { definePolicy } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields } from '../../core/schema.ts'
-import { Base64Source } from './base64-source.ts'
-import { WebReplySource } from './web-reply-source.ts'
+import { transformBody } from '../../core/transform-body.ts'
+import { decodeBase64 } from './decode-base64.ts'
+import { webReply } from './web-reply.ts'
 
 /** What a call asks for by its Content-Type; null where it is no gRPC-Web. */
 interface Kind {
@@ -45,7 +46,7 @@ function becomeGrpc(call: Call, { isText, format }: Kind): void {
   call.headers.delete('x-grpc-web')
   // The client cannot say it, and its trailers come in the body.
   call.acceptsTrailers = true
-  if (isText && !call.body.isEmpty) call.body = new Body(-1, new Base64Source(call.body))
+  if (isText && !call.body.isEmpty) call.body = transformBody(call.body, decodeBase64(), -1)
 }
 
 function becomeWeb(reply: Reply, { isText, format }: Kind): Reply {
@@ -54,7 +55,7 @@ function becomeWeb(reply: Reply, { isText, format }: Kind): Reply {
   if (!isGrpc(reply.headers)) return reply
   reply.headers.set('content-type', type)
   // Without a body the status stands in the head, where clients of gRPC-Web look for it, too.
-  if (!reply.body.isEmpty) reply.body = new Body(-1, new WebReplySource(reply.body, isText))
+  if (!reply.body.isEmpty) reply.body = transformBody(reply.body, webReply(isText), -1)
   return reply
 }
 
