@@ -16,6 +16,8 @@ export interface Setup {
     | null
   /** Replies are kept for ten minutes and answered from memory or disk, whatever the proxy has. */
   readonly isCaching: boolean
+  /** Everything that keeps a sick upstream from harm is switched on; Turnpike alone is asked. */
+  readonly isResilient: boolean
   /** What clients speak; `grpc` also to the upstream. */
   readonly protocol: 'http1' | 'http2' | 'grpc'
   /** Number of routes `/r0/…`, `/r1/…`; 0 for one route that takes everything. */

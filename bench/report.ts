@@ -47,9 +47,15 @@ export function verdictOf({ scenario, calls, idle }: Result): { text: string; is
   const own = calls.find(row => row.label === 'Turnpike')
   const base = calls.find(row => row.label === scenario.baseline)
   if (own === undefined || base === undefined) return null
+  const isClean = own.errors === 0
+  if ('moreMicrosMax' in goal) {
+    const more = own.microsPerCall - base.microsPerCall
+    const text = `${scenario.title}: at most ${goal.moreMicrosMax} µs of CPU per call more than ${scenario.baseline}`
+    return verdict(text, `${more.toFixed(1)} µs`, more <= goal.moreMicrosMax && isClean)
+  }
   const ratio = own.microsPerCall / base.microsPerCall
   const text = `${scenario.title}: at most ${goal.ratioMax} times the CPU per call of ${scenario.baseline}`
-  return verdict(text, ratio.toFixed(2), ratio <= goal.ratioMax && own.errors === 0)
+  return verdict(text, ratio.toFixed(2), ratio <= goal.ratioMax && isClean)
 }
 
 /** How far ahead of the other proxies for people who do not write C. */

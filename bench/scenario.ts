@@ -3,12 +3,15 @@
 import type { Load } from './load/wrk.ts'
 import type { Peer, Setup } from './peer.ts'
 
-export type Shape = Pick<Setup, 'hasPolicies' | 'identity' | 'isCaching' | 'protocol' | 'routes' | 'workers'> & {
+export type Shape = Pick<
+  Setup,
+  'hasPolicies' | 'identity' | 'isCaching' | 'isResilient' | 'protocol' | 'routes' | 'workers'
+> & {
   readonly hasTls: boolean
 }
 
 export const plainShape: Shape = {
-  ...{ hasPolicies: false, identity: null, isCaching: false, protocol: 'http1' },
+  ...{ hasPolicies: false, identity: null, isCaching: false, isResilient: false, protocol: 'http1' },
   ...{ routes: 0, workers: 1, hasTls: false },
 }
 
@@ -37,8 +40,12 @@ export interface Scenario {
   readonly candidates: readonly Candidate[]
   /** Label of the row that ratios are made to. */
   readonly baseline: string
-  /** What Turnpike should reach: at most this ratio of CPU per call, or this many bytes per connection. */
-  readonly goal: { readonly ratioMax: number } | { readonly bytesMax: number } | null
+  /** What Turnpike should reach: at most this ratio of CPU per call, so much more of it, or so many bytes per connection. */
+  readonly goal:
+    | { readonly ratioMax: number }
+    | { readonly moreMicrosMax: number }
+    | { readonly bytesMax: number }
+    | null
 }
 
 export interface CallsRow {

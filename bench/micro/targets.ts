@@ -38,6 +38,10 @@ const kinds: readonly (readonly [name: string, settings: object])[] = [
   ['ejection', { ejection: {} }],
   ['health, ejection by rate, slow start', all],
   ['all of that, retries, breaker, adaptive', { ...all, retry: {}, breaker: {}, adaptive: {} }],
+  [
+    'and hedge, deadlineHeader: all there is',
+    { ...all, retry: {}, breaker: {}, adaptive: {}, hedge: { percentile: '95%' }, deadlineHeader: 'x-left-ms' },
+  ],
   ['hash of a header', hash],
   ['hash of a header, bounded load', { ...hash, boundedLoad: 1.25 }],
 ]

@@ -21,7 +21,7 @@ export const turnpike: Peer = {
 }
 
 function config(setup: Setup): object {
-  const { port, upstreamPort, tls, hasPolicies, identity, isCaching, protocol, routes, workers } = setup
+  const { port, upstreamPort, tls, hasPolicies, identity, isCaching, isResilient, protocol, routes, workers } = setup
   const matches = routes > 0 ? Array.from({ length: routes }, (_, i) => `/r${i}/**`) : ['/**']
   const listener = {
     port,
@@ -36,6 +36,7 @@ function config(setup: Setup): object {
       upstream: {
         targets: [`http://127.0.0.1:${upstreamPort}`],
         ...(protocol === 'grpc' && { protocol: 'http2' }),
+        ...(isResilient && resilience),
       },
     },
     ...(hasPolicies && { policies }),
@@ -43,6 +44,15 @@ function config(setup: Setup): object {
     ...(identity !== null && guarded(setup, identity)),
     routes: matches.map(match => ({ match: { path: match }, forward: 'upstream' })),
   }
+}
+
+/** Nothing is late enough to be sent twice, and no call too many: what is measured is the watching. */
+const resilience = {
+  timeouts: { call: '5s' },
+  ...{ health: {}, ejection: { successRate: {} }, slowStart: '30s', retry: {}, breaker: {} },
+  adaptive: { min: 500 },
+  hedge: { after: '1s', percentile: '95%' },
+  deadlineHeader: 'x-envoy-expected-rq-timeout-ms',
 }
 
 function guarded(setup: Setup, identity: NonNullable<Setup['identity']>): object {

@@ -11,6 +11,7 @@ import { largeRequests } from './large-requests.ts'
 import { manyRoutes } from './many-routes.ts'
 import { plain } from './plain.ts'
 import { policies } from './policies.ts'
+import { resilience } from './resilience.ts'
 import { tls } from './tls.ts'
 import { twoWorkers } from './two-workers.ts'
 
@@ -18,6 +19,7 @@ export const scenarios: readonly Scenario[] = [
   plain,
   policies,
   cacheHits,
+  resilience,
   apiKeys,
   tokens,
   tls,

@@ -18,6 +18,12 @@ export const figures: readonly Scenario[] = [
     script: 'targets.ts',
   }),
   scriptScenario({
+    name: 'sending',
+    title: 'What stands around a try',
+    note: 'CPU of one thread per call without sockets, `bench/micro/sending.ts`, each feature alone and all together.',
+    script: 'sending.ts',
+  }),
+  scriptScenario({
     name: 'signatures',
     title: 'Verifying tokens for the first time',
     note: 'Signatures per second, `bench/micro/jwt.ts`: in one thread, and spread over the threads of libuv, all on one core.',
