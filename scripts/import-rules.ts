@@ -58,7 +58,7 @@ export const guardedModules: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Plain functions of guarded modules that anyone may use. */
-export const pureNames: readonly string[] = ['isIP', 'isIPv4', 'isIPv6', 'checkServerIdentity']
+export const pureNames: readonly string[] = ['isIP', 'isIPv4', 'isIPv6', 'checkServerIdentity', 'createSecureContext']
 
 /** Tests, and what tests run in threads of their own. They may import anything. */
 export const testFile: RegExp = /\.(test|hammer)\.ts$/

@@ -66,6 +66,8 @@ export class AcmeServer {
   retryAfter = '1'
   /** Names that are found unproven, whatever they answer. */
   readonly distrusted: Set<string> = new Set()
+  /** For tests: what is said in place of the body of a reply, by the path that was asked for; null for no reply at all. */
+  twist: ((path: string, body: string) => string | null) | null = null
   /** Goes into the directory in place of the own URLs. */
   directoryOrigin: string | null = null
   readonly #options: AcmeServerOptions
@@ -129,13 +131,13 @@ export class AcmeServer {
     } catch (thrown) {
       const { problem } = thrown instanceof Refusal ? thrown : new Refusal('serverInternal', String(thrown), 500)
       if (problem.status === 429) response.setHeader('retry-after', this.retryAfter)
-      send(response, problem.status, problem, 'application/problem+json')
+      this.#send(response, problem.status, problem, 'application/problem+json')
     }
   }
 
   async #answer(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
-    if (path === '/directory') return send(response, 200, this.#directory())
-    if (path === '/new-nonce') return send(response, request.method === 'HEAD' ? 200 : 204, null)
+    if (path === '/directory') return this.#send(response, 200, this.#directory())
+    if (path === '/new-nonce') return this.#send(response, request.method === 'HEAD' ? 200 : 204, null)
     if (request.method !== 'POST') throw new Refusal('malformed', 'only POST here', 405)
     const asked = await this.#verified(request, path)
     const [, kind, id = ''] = path.split('/')
@@ -143,7 +145,7 @@ export class AcmeServer {
       case 'new-account':
         return this.#newAccount(asked, response)
       case 'account':
-        return send(response, 200, { status: 'valid' })
+        return this.#send(response, 200, { status: 'valid' })
       case 'new-order':
         return this.#newOrder(asked, response)
       default:
@@ -197,11 +199,11 @@ export class AcmeServer {
   async #newAccount({ jwk, payload }: Asked, response: ServerResponse): Promise<void> {
     const url = `${this.#origin}/account/${await calculateJwkThumbprint(jwk)}`
     response.setHeader('location', url)
-    if (this.#accounts.has(url)) return send(response, 200, { status: 'valid' })
+    if (this.#accounts.has(url)) return this.#send(response, 200, { status: 'valid' })
     if (payload?.['termsOfServiceAgreed'] !== true) throw new Refusal('userActionRequired', 'agree to the terms', 403)
     await this.#checkExternal(payload, jwk)
     this.#accounts.set(url, jwk)
-    send(response, 201, { status: 'valid' })
+    this.#send(response, 201, { status: 'valid' })
   }
 
   /** §7.3.4. */
@@ -235,7 +237,7 @@ export class AcmeServer {
     const token = randomBytes(24).toString('base64url')
     this.#orders.set(id, { account, name: identifier.value, token, status: 'pending', problem: null, cert: '' })
     response.setHeader('location', `${this.#origin}/order/${id}`)
-    send(response, 201, this.#orderOf(id))
+    this.#send(response, 201, this.#orderOf(id))
   }
 
   async #ofOrder(kind: string, id: string, asked: Asked, response: ServerResponse): Promise<void> {
@@ -243,18 +245,18 @@ export class AcmeServer {
     if (order === undefined || order.account !== asked.account) throw new Refusal('malformed', 'no such order', 404)
     switch (kind) {
       case 'order':
-        return send(response, 200, this.#orderOf(id))
+        return this.#send(response, 200, this.#orderOf(id))
       case 'authorization':
-        return send(response, 200, this.#authorizationOf(id))
+        return this.#send(response, 200, this.#authorizationOf(id))
       case 'challenge':
         if (asked.payload !== null && order.status === 'pending') void this.#prove(order, asked.jwk)
-        return send(response, 200, this.#challengeOf(id))
+        return this.#send(response, 200, this.#challengeOf(id))
       case 'finalize':
         if (order.status !== 'ready') throw new Refusal('orderNotReady', 'the name is not proven', 403)
         this.#sign(order, String(asked.payload?.['csr']))
-        return send(response, 200, this.#orderOf(id))
+        return this.#send(response, 200, this.#orderOf(id))
       case 'certificate':
-        return send(response, 200, order.cert, 'application/pem-certificate-chain')
+        return this.#send(response, 200, order.cert, 'application/pem-certificate-chain')
       default:
         throw new Refusal('malformed', 'there is nothing here', 404)
     }
@@ -348,10 +350,12 @@ export class AcmeServer {
     order.status = 'valid'
     this.given.push(order.name)
   }
-}
 
-function send(response: ServerResponse, status: number, body: object | string | null, type = 'application/json'): void {
-  if (body === null) return void response.writeHead(status).end()
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text)
+  #send(response: ServerResponse, status: number, body: object | string | null, type = 'application/json'): void {
+    if (body === null) return void response.writeHead(status).end()
+    const honest = typeof body === 'string' ? body : JSON.stringify(body)
+    const text = this.twist === null ? honest : this.twist(response.req.url ?? '', honest)
+    if (text === null) return
+    response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text)
+  }
 }

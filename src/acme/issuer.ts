@@ -5,7 +5,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import type { Client } from 'acme-client'
 import type { AcmeBlueprint } from '../core/blueprint.ts'
 import type { Outside, OutsideReply } from '../core/outside.ts'
-import { judgePair, type Pair } from './pair.ts'
+import { certificatesIn, judgePair, type Pair } from './pair.ts'
 import type { Vault } from './vault.ts'
 
 /** Tells the servers of the gateway what to answer when a name is to be proven (RFC 8555 §8.3). */
@@ -44,11 +44,18 @@ const issueMsMax = 180_000
 /** How often an order is looked at: at once, then in growing steps up to the greater. About a minute in all. */
 const polling = { backoffAttempts: 12, backoffMin: 250, backoffMax: 8_000 } as const
 
+/** An order of one name has one proof; whoever names more is sent no more requests than this. */
+const authorizationsMax = 4
+/** Whatever the server says: it is asked again after a day. */
+const retryAfterMsMax = 86_400_000
+
 /** What the exchanges of one issuance go through, and what they tell. */
 interface Errand {
   readonly outside: Outside
   readonly directory: string
   retryAfterMs: number
+  /** It got its answer, or time ran out: what the library still does for it goes nowhere. */
+  isOver: boolean
 }
 
 /** The library has one HTTP client for the whole process: this says whose exchange it makes. */
@@ -57,7 +64,7 @@ const errands = new AsyncLocalStorage<Errand>()
 export function createIssuer(acme: AcmeBlueprint, ports: IssuerPorts): Issue {
   let account: Promise<Client> | null = null
   return name => {
-    const errand: Errand = { outside: ports.outside, directory: acme.directory, retryAfterMs: 0 }
+    const errand: Errand = { outside: ports.outside, directory: acme.directory, retryAfterMs: 0, isOver: false }
     return errands.run(errand, async () => {
       try {
         account ??= openAccount(acme, ports.vault)
@@ -66,6 +73,8 @@ export function createIssuer(acme: AcmeBlueprint, ports: IssuerPorts): Issue {
         // The next attempt asks for the account anew: the server may have lost it.
         account = null
         throw new IssueFailed(reasonOf(error), errand.retryAfterMs, { cause: error })
+      } finally {
+        errand.isOver = true
       }
     })
   }
@@ -101,7 +110,12 @@ async function openAccount(acme: AcmeBlueprint, vault: Vault): Promise<Client> {
 async function issue(client: Client, name: string, challenges: Challenges): Promise<Pair> {
   const { crypto } = await import('acme-client')
   const order = await client.createOrder({ identifiers: [{ type: 'dns', value: name }] })
+  if (!Array.isArray(order.authorizations) || order.authorizations.length > authorizationsMax) {
+    throw new Error(`the server asks for other proofs than one of ${name}`)
+  }
   for (const authorization of await client.getAuthorizations(order)) {
+    const { value } = authorization.identifier
+    if (value.toLowerCase() !== name.toLowerCase()) throw new Error(`the server asks to prove ${value}, not ${name}`)
     if (authorization.status === 'valid') continue
     const challenge = authorization.challenges.find(({ type }) => type === 'http-01')
     if (challenge === undefined) throw new Error(`the server offers no http-01 challenge for ${name}`)
@@ -117,7 +131,7 @@ async function issue(client: Client, name: string, challenges: Challenges): Prom
   }
   const key = newKey()
   const [, request] = await crypto.createCsr({ altNames: [name] }, key)
-  const cert = await client.getCertificate(await client.finalizeOrder(order, request))
+  const cert = certificatesIn(await client.getCertificate(await client.finalizeOrder(order, request)))
   const pair = { cert, key }
   judgePair(pair, name)
   return pair
@@ -152,6 +166,7 @@ interface Asked {
 async function askOutside<C extends Asked>(config: C) {
   const errand = errands.getStore()
   if (errand === undefined) throw new Error('an exchange that belongs to no errand')
+  if (errand.isOver) throw new Error('an exchange of an errand that is over')
   const { url = '', method = 'get', data } = config
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(config.headers.toJSON())) headers[name.toLowerCase()] = String(value)
@@ -178,7 +193,7 @@ function retryAfterMs({ status, headers }: OutsideReply): number {
   const text = headers['retry-after']
   if (status < 400 || text === undefined) return 0
   const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
-  return ms > 0 ? ms : 0
+  return ms > 0 ? Math.min(ms, retryAfterMsMax) : 0
 }
 
 function reasonOf(error: unknown): string {

@@ -18,6 +18,13 @@ function pairFor(name: string, fromMs: number, days = 90): Pair {
   return { key, cert: certify(ca, publicKey, [name], new Date(fromMs), new Date(fromMs + days * dayMs)) }
 }
 
+const noCertificate = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+
+function spoilt(certOf: (pair: Pair) => string): Pair {
+  const pair = pairFor('a.test', startMs)
+  return { key: pair.key, cert: certOf(pair) }
+}
+
 const count = (name: string, labels: object) => `${name} ${Object.values(labels).join(' ')}`
 
 /** Time that is moved by hand, a server that does what it is told, and all that was said. */
@@ -28,6 +35,8 @@ class World {
   readonly counts = new Map<string, number>()
   readonly stored = new Map<string, Pair>()
   changes = 0
+  /** So many of the next changes are not taken over. */
+  refusals = 0
   random = 0
   answer: (name: string) => Pair | Error = name => pairFor(name, this.nowMs)
   #timer: { readonly atMs: number; readonly callback: () => void } | null = null
@@ -60,7 +69,10 @@ class World {
           if (answer instanceof Error) throw answer
           return answer
         },
-        changed: async () => void this.changes++,
+        changed: async () => {
+          this.changes++
+          if (this.refusals-- > 0) throw new Error('a worker says no')
+        },
         startTimer: (ms, callback) => {
           const timer = { atMs: this.nowMs + ms, callback }
           this.#timer = timer
@@ -204,6 +216,8 @@ describe('the keeper of certificates', () => {
   for (const [what, pair] of [
     ['of another name', pairFor('other.test', startMs)],
     ['that cannot be read', { key: 'none', cert: 'none' }],
+    ['with a chain that is none', spoilt(pair => `${pair.cert}${noCertificate}`)],
+    ['with a chain that no client takes', spoilt(pair => pair.cert + ca.cert.repeat(200))],
   ] as const) {
     test(`what is stored ${what} is not served, and another is asked for`, async () => {
       const world = new World()
@@ -219,13 +233,51 @@ describe('the keeper of certificates', () => {
 
   test('a server that gives certificates of no life is not asked in a circle', async () => {
     const world = new World()
-    world.answer = name => pairFor(name, startMs - 100 * dayMs)
+    world.answer = name => pairFor(name, world.nowMs, 1 / 86_400)
     world.keeper().want(['a.test'])
     await world.pass(59_000)
     assert.equal(world.asked.length, 1)
     await world.pass(2_000)
     assert.equal(world.asked.length, 2)
   })
+
+  test('a new pair that could not be put in force is put in force later, and the server is not asked again', async () => {
+    const world = new World()
+    world.random = 0.5
+    world.refusals = 2
+    const keeper = world.keeper()
+    keeper.want(['a.test'])
+    await world.pass(1)
+    assert.equal(world.changes, 1)
+    assert.match(keeper.status[0]?.lastError ?? '', /could not be put in force: a worker says no/)
+    await world.pass(58_000)
+    assert.equal(world.changes, 1)
+    await world.pass(3_000)
+    assert.equal(world.changes, 2)
+    await world.pass(121_000)
+    assert.equal(world.changes, 3)
+    assert.deepEqual([keeper.status[0]?.state, keeper.status[0]?.lastError], ['issued', ''])
+    await world.pass(dayMs)
+    assert.equal(world.changes, 3)
+    assert.deepEqual(world.asked, ['a.test 0.00'])
+  })
+
+  for (const [what, fromMs] of [
+    ['ended', startMs - 100 * dayMs],
+    ['begins in a year', startMs + 400 * dayMs],
+  ] as const) {
+    test(`a certificate that ${what} does not take the place of a good one`, async () => {
+      const world = new World()
+      const keeper = world.keeper()
+      keeper.want(['a.test'])
+      await world.pass(1)
+      const first = keeper.pair('a.test')
+      world.answer = name => pairFor(name, fromMs)
+      await world.pass(61 * dayMs)
+      assert.deepEqual(keeper.pair('a.test'), first)
+      assert.match(keeper.status[0]?.lastError ?? '', /^the certificate (ended|begins) 202/)
+    })
+  }
 
   test('names come and go: one that stays is not asked for again, one that goes is forgotten', async () => {
     const world = new World()

@@ -27,6 +27,8 @@ export interface KeeperTimes {
 }
 
 const retryMsMax = 6 * 3_600_000
+/** A certificate may begin later than now by so much: clocks differ. */
+const earlyMsMax = 86_400_000
 /** Timers do not go as far as certificates, and clocks are set. */
 const lookMsMax = 3_600_000
 
@@ -50,6 +52,10 @@ export class CertificateKeeper {
   /** All that was read, also of a config that was refused then. */
   readonly #kept = new Map<string, Kept>()
   #wanted: ReadonlySet<string> = new Set()
+  /** Names whose pairs are to be put in force, as that failed, and when that is tried again. */
+  readonly #unserved = new Set<Kept>()
+  #unservedDueMs = Infinity
+  #unservedFailures = 0
   #stopTimer: (() => void) | null = null
   #isAtWork = false
   #isClosed = false
@@ -87,9 +93,10 @@ export class CertificateKeeper {
       this.pair(name)
       this.#showExpiry(this.#kept.get(name))
     }
-    for (const [name, { expiry }] of this.#kept) {
+    for (const [name, kept] of this.#kept) {
       if (this.#wanted.has(name)) continue
-      expiry.set(0)
+      kept.expiry.set(0)
+      this.#unserved.delete(kept)
       this.#kept.delete(name)
     }
     void this.#work()
@@ -142,13 +149,15 @@ export class CertificateKeeper {
     if (this.#isAtWork || this.#isClosed) return
     this.#isAtWork = true
     this.#stopTimer?.()
+    if (this.#unservedDueMs <= this.#ports.clock.wall()) await this.#serve()
     for (const kept of this.#wantedOnes()) {
+      if (this.#isClosed) return
       if (kept.dueMs > this.#ports.clock.wall() || !this.#wanted.has(kept.name)) continue
       await this.#renew(kept)
-      if (this.#isClosed) return
     }
+    if (this.#isClosed) return
     this.#isAtWork = false
-    const nextMs = Math.min(...this.#wantedOnes().map(({ dueMs }) => dueMs))
+    const nextMs = Math.min(this.#unservedDueMs, ...this.#wantedOnes().map(({ dueMs }) => dueMs))
     const waitMs = Math.min(lookMsMax, Math.max(0, nextMs - this.#ports.clock.wall()))
     this.#stopTimer = this.#ports.startTimer(waitMs, () => void this.#work())
   }
@@ -159,40 +168,75 @@ export class CertificateKeeper {
     try {
       const pair = await issue(name)
       if (this.#isClosed) return
+      this.#checkTime(judgePair(pair, name))
       this.#take(kept, pair)
       // Whatever the server gave: it is not asked again at once.
       kept.dueMs = Math.max(kept.dueMs, this.#ports.clock.wall() + this.#times.retryMs)
       this.#showExpiry(kept)
       kept.issued.add(1)
       log.info({ name, notAfter: new Date(kept.validity?.toMs ?? 0).toISOString() }, `acme: ${name} has a certificate`)
-      await this.#keep(vault, name, pair)
+      this.#keep(vault, name, pair)
+      this.#unserved.add(kept)
+      await this.#serve()
     } catch (error) {
       if (!this.#isClosed) this.#failed(kept, error)
     }
   }
 
-  async #keep(vault: Vault, name: string, pair: Pair): Promise<void> {
-    const { log } = this.#ports
+  /** The certificate of before is better than one that is over, or begins in a year. @throws Error */
+  #checkTime({ fromMs, toMs }: Validity): void {
+    const nowMs = this.#ports.clock.wall()
+    if (toMs <= nowMs) throw new Error(`the certificate ended ${new Date(toMs).toISOString()}`)
+    if (fromMs > nowMs + earlyMsMax) throw new Error(`the certificate begins ${new Date(fromMs).toISOString()}`)
+  }
+
+  #keep(vault: Vault, name: string, pair: Pair): void {
     try {
       vault.keepPair(name, pair)
     } catch (error) {
+      const { log } = this.#ports
       log.error({ err: error, name }, `acme: the certificate of ${name} could not be written down; a restart asks anew`)
-    }
-    try {
-      await this.#ports.changed()
-    } catch (error) {
-      log.error({ err: error, name }, `acme: the certificate of ${name} could not be put in force`)
     }
   }
 
+  /** Puts new pairs in force. Where that fails it is tried again: the server is not asked again for what it gave. */
+  async #serve(): Promise<void> {
+    const { clock, log } = this.#ports
+    const waiting = [...this.#unserved]
+    this.#unservedDueMs = Infinity
+    if (waiting.length === 0) return
+    try {
+      await this.#ports.changed()
+      this.#unservedFailures = 0
+      for (const kept of waiting) {
+        this.#unserved.delete(kept)
+        kept.lastError = ''
+      }
+    } catch (error) {
+      if (this.#isClosed) return
+      const waitMs = this.#pauseMs(++this.#unservedFailures)
+      this.#unservedDueMs = clock.wall() + waitMs
+      const reason = error instanceof Error ? error.message : String(error)
+      for (const kept of waiting) kept.lastError = `the new certificate could not be put in force: ${reason}`
+      const names = waiting.map(({ name }) => name).join(', ')
+      const nextAttempt = new Date(this.#unservedDueMs).toISOString()
+      log.error({ err: error, names, nextAttempt }, `acme: the certificate of ${names} could not be put in force`)
+    }
+  }
+
+  /** After so many failures in a row; give or take a fifth. */
+  #pauseMs(failures: number): number {
+    const grownMs = Math.min(retryMsMax, this.#times.retryMs * 2 ** Math.min(failures - 1, 30))
+    return grownMs * (0.8 + 0.4 * this.#ports.random())
+  }
+
   #failed(kept: Kept, error: unknown): void {
-    const { clock, log, random } = this.#ports
+    const { clock, log } = this.#ports
     kept.failures++
     kept.failed.add(1)
     kept.lastError = error instanceof Error ? error.message : String(error)
-    const grownMs = Math.min(retryMsMax, this.#times.retryMs * 2 ** Math.min(kept.failures - 1, 30))
     const askedMs = error instanceof IssueFailed ? error.retryAfterMs : 0
-    const waitMs = Math.max(askedMs, grownMs * (0.8 + 0.4 * random()))
+    const waitMs = Math.max(askedMs, this.#pauseMs(kept.failures))
     kept.dueMs = clock.wall() + waitMs
     const until =
       kept.validity === null ? 'it has none' : `it has one until ${new Date(kept.validity.toMs).toISOString()}`

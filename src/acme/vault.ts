@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Pair } from './pair.ts'
+import { certificatesIn, type Pair } from './pair.ts'
 
 export interface Vault {
   /** PEM of the account's key; null where there is none yet. */
@@ -28,8 +28,8 @@ export function createVault(data: string, directory: string): Vault {
     pair(name) {
       const text = read(pairFile(name)) ?? ''
       const [key] = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----\n?/.exec(text) ?? []
-      const chain = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g)
-      return key === undefined || chain === null ? null : { key, cert: chain.join('') }
+      const cert = certificatesIn(text)
+      return key === undefined || cert === '' ? null : { key, cert }
     },
     // In one file, so that a key never stands beside the certificate of another.
     keepPair: (name, { key, cert }) => write(pairFile(name), `${key.trim()}\n${cert.trim()}\n`),

@@ -1,14 +1,14 @@
 // Certificates by ACME against a server of the test's own: issued, kept, renewed, and what happens when that fails.
 
 import assert from 'node:assert/strict'
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, test } from 'node:test'
 import tls from 'node:tls'
 import { AcmeServer, type AcmeServerOptions } from '../../examples/acme/acme-server.ts'
-import { selfSigned } from '../../examples/tls/certificate.ts'
+import { certify, selfSigned } from '../../examples/tls/certificate.ts'
 import { findTool } from '../../scripts/tools.ts'
 import type { CertificateStatus } from '../../src/core/certificate-status.ts'
 import { ask } from '../tools/ask.ts'
@@ -259,4 +259,83 @@ describe('acme', { skip, concurrency: 2 }, () => {
     assert.equal((await program.admin('/reload', { method: 'POST' })).status, 200)
     await issued(program)
   })
+
+  test('a hostile server: what it gives is refused, the certificate of before is served, reloads and restarts go on', async t => {
+    await using made = await world()
+    const { program, server } = made
+    const good = await issued(program)
+    let round = 0
+    for (const [what, at, twist, reason] of hostile) {
+      await t.test(what, async () => {
+        server.twist = (path, body) => (path.startsWith(at) ? twist(body, server) : body)
+        const name = `n${++round}.test`
+        await program.rewrite(configOf(made, { tls: { acme: ['shop.test', name] } }))
+        assert.equal((await program.admin('/reload', { method: 'POST' })).status, 200)
+        assert.match(await failed(program, name), reason)
+        assert.equal((await shown(program))?.serialNumber, good.serialNumber)
+      })
+    }
+    server.twist = null
+    program.signal('SIGTERM')
+    await program.exited()
+    await using again = await Program.open(program.folder, program.configFile)
+    assert.equal((await shown(again))?.serialNumber, good.serialNumber)
+  })
 })
+
+const noCertificate = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+
+const hostile: readonly (readonly [
+  what: string,
+  at: string,
+  twist: (body: string, server: AcmeServer) => string,
+  reason: RegExp,
+])[] = [
+  ['a chain of garbage', '/certificate', body => body + noCertificate, /cannot be served/],
+  [
+    'a chain without end',
+    '/certificate',
+    (body, { authority }) => body + authority.cert.repeat(500),
+    /are longer than/,
+  ],
+  [
+    'a certificate that is over',
+    '/certificate',
+    (body, server) => signAnew(body, server, -20),
+    /the certificate ended/,
+  ],
+  ['one that begins in a month', '/certificate', (body, server) => signAnew(body, server, 30), /certificate begins/],
+  ['another key', '/certificate', body => selfSigned([namesIn(body)]).cert, /not of this key/],
+  ['no certificate', '/certificate', () => '<html>', /./],
+  ['a proof of another name', '/authorization', body => body.replace(/n\d+\.test/, 'bank.test'), /to prove bank\.test/],
+  ['no end of proofs', '/new-order', body => body.replace(/"authorizations":\["([^"]+)"/, manyProofs), /other proofs/],
+  [
+    'a token that is a path',
+    '/authorization',
+    body => body.replace(/"token":"/, '"token":"../'),
+    /a token that is none/,
+  ],
+  ['an endless reply', '/new-order', body => body + ' '.repeat(2_000_000), /larger than 1000000 bytes/],
+  ['null', '/new-order', () => 'null', /./],
+  [
+    'an address of this cloud',
+    '/new-order',
+    body => body.replace(/127\.0\.0\.1/, '[::ffff:169.254.169.254]'),
+    /link-local, multicast or reserved, and a server named it/,
+  ],
+]
+
+function manyProofs(all: string, url: string): string {
+  return all + `,"${url}"`.repeat(1000)
+}
+
+function namesIn(cert: string): string {
+  return /DNS:(\S+)/.exec(new X509Certificate(cert).subjectAltName ?? '')?.[1] ?? ''
+}
+
+/** The same name and key, good for ten days from so many days from now. */
+function signAnew(body: string, { authority }: AcmeServer, days: number): string {
+  const key = new X509Certificate(body).publicKey.export({ type: 'spki', format: 'pem' })
+  const from = Date.now() + days * 86_400_000
+  return certify(authority, key, [namesIn(body)], new Date(from), new Date(from + 10 * 86_400_000))
+}
