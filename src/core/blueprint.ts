@@ -235,8 +235,9 @@ export const adminSchema = Fields({
   token: Maybe(
     Type.String({
       format: 'secret',
+      minLength: 16,
       description:
-        'What `Authorization: Bearer` must bring, by `${env:NAME}` or `${file:PATH}`; beyond loopback nothing is managed without.',
+        'What `Authorization: Bearer` must bring, by `${env:NAME}` or `${file:PATH}`, 16 characters or more; beyond loopback nothing is managed without.',
     }),
   ),
 })

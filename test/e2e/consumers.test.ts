@@ -196,12 +196,12 @@ test('other kinds of credentials; a password is read from the standard input and
 
 test('with a token everything but metrics and health needs it; beyond loopback nothing is managed without', async () => {
   const admin = { port: 0, token: '${file:token}' }
-  await using program = await Program.start({ ...config, admin }, { token: 's3cret-token' }, args)
+  await using program = await Program.start({ ...config, admin }, { token: 's3cret-token-of-admin' }, args)
   assert.equal((await program.admin('/consumers')).status, 401)
   assert.equal((await program.admin('/reload', { method: 'POST' })).status, 401)
   assert.equal((await program.admin('/metrics')).status, 200)
   const url = `http://127.0.0.1:${program.adminPort}`
-  assert.equal((await turnpike(url, ['consumers', 'list'], { TURNPIKE_ADMIN_TOKEN: 's3cret-token' })).code, 0)
+  assert.equal((await turnpike(url, ['consumers', 'list'], { TURNPIKE_ADMIN_TOKEN: 's3cret-token-of-admin' })).code, 0)
   assert.match(
     (await turnpike(url, ['consumers', 'list'], { TURNPIKE_ADMIN_TOKEN: 'wrong' })).stderr,
     /does not take the token of TURNPIKE_ADMIN_TOKEN/,

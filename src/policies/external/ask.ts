@@ -2,6 +2,7 @@
 
 import type { Call } from '../../core/call.ts'
 import type { Place, PolicyPorts } from '../../core/policy.ts'
+import { sparingWarning } from '../../core/sparing-warning.ts'
 import type { Answer } from './answer.ts'
 
 /** Questions at once, per policy and worker. */
@@ -14,6 +15,7 @@ export function createAsker(
   place: Place,
 ): (call: Call, body: Buffer | null) => Promise<Answer | null> {
   const busy = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'external-questions', name: place.route })
+  const warn = sparingWarning(ports, 'the external access check gave no answer')
   let pending = 0
   return async (call, body) => {
     if (pending >= pendingMax) {
@@ -25,7 +27,7 @@ export function createAsker(
       return await put(call, body)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      ports.log.warn({ route: place.route, reason }, 'the external access check gave no answer')
+      warn({ route: place.route, reason })
       return null
     } finally {
       pending--

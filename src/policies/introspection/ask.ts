@@ -2,6 +2,7 @@
 
 import type { Place, PolicyPorts } from '../../core/policy.ts'
 import type { Principal } from '../../core/principal.ts'
+import { sparingWarning } from '../../core/sparing-warning.ts'
 import { strictObject } from '../../identity/strict-json.ts'
 import { principalOf } from '../../identity/token-principal.ts'
 
@@ -39,6 +40,7 @@ export function createAsker(
   remember: (token: string, answer: Answer) => void,
 ): (token: string) => Promise<Answer | null> {
   const busy = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'introspection-questions', name: place.route })
+  const warn = sparingWarning(ports, 'the introspection endpoint gave no answer')
   const pending = new Map<string, Promise<Answer | null>>()
   const run = async (token: string): Promise<Answer | null> => {
     try {
@@ -47,7 +49,7 @@ export function createAsker(
       return answer
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      ports.log.warn({ route: place.route, reason }, 'the introspection endpoint gave no answer')
+      warn({ route: place.route, reason })
       return null
     } finally {
       pending.delete(token)

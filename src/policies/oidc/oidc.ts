@@ -4,6 +4,7 @@ import type { Call } from '../../core/call.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { type Principal, principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
+import { sparingWarning } from '../../core/sparing-warning.ts'
 import type { Step } from '../../core/step.ts'
 import { removeCookies } from '../../identity/cookies.ts'
 import { compileForwardFields, ownedFields } from '../../identity/forward-fields.ts'
@@ -35,6 +36,7 @@ export const oidc = definePolicy({
     const fields = compileForwardFields(given.forward)
     const join = compileConsumer(given.consumer, ports.identities)
     const siteOf = compileSite(given)
+    const warnOfSize = sparingWarning(ports, 'a session that grew does not fit into cookies any more')
 
     async function pass(call: Call, site: Site, session: Session, next: Step): Promise<Reply> {
       const current = await sessions.current(session)
@@ -49,8 +51,7 @@ export const oidc = definePolicy({
       const reply = await next(call)
       if (sessions.isToBeWritten(session, current)) {
         const isWritten = sessions.write(reply.headers, current, site.cookie, site.isSecure)
-        if (!isWritten)
-          ports.log.warn({ issuer: given.issuer }, 'a session that grew does not fit into cookies any more')
+        if (!isWritten) warnOfSize({ issuer: given.issuer })
       }
       return reply
     }

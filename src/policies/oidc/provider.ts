@@ -115,13 +115,13 @@ export class Provider implements Closable {
   }
 
   #tokensOf(answer: Claims): Tokens {
-    const { access_token: access, refresh_token: refresh, id_token: id, expires_in: seconds, scope } = answer
+    const { access_token: access, refresh_token: refresh, id_token: id, expires_in: expiresIn, scope } = answer
     // RFC 6749 §A.12: it may go on as a field, which nothing in it may end.
     if (typeof access !== 'string' || !/^[!-~]+$/.test(access) || !/^bearer$/i.test(String(answer['token_type']))) {
       throw new Refused('the token endpoint gave no bearer token')
     }
     const wallMs = this.#ports.clock.wall()
-    const lifeMs = typeof seconds === 'number' && seconds >= 0 && Number.isFinite(seconds) ? seconds * 1000 : null
+    const lifeMs = lifeMsOf(expiresIn)
     // Tokens of a short life are not refreshed on every call.
     const beforeMs = lifeMs === null ? 0 : Math.min(this.#options.refreshBefore, lifeMs / 2)
     return {
@@ -217,4 +217,11 @@ function metadataOf(document: Claims, issuer: string): Metadata {
 /** An error code of the provider, for the log. */
 export function wordOf(value: unknown): string {
   return typeof value === 'string' ? value.replace(/[^\w.-]/g, '?').slice(0, 60) : ''
+}
+
+/** RFC 6749 §5.1 wants a number of seconds; some providers send it as text. Null where nothing that helps is said. */
+export function lifeMsOf(expiresIn: unknown): number | null {
+  const isSaid = typeof expiresIn === 'number' || (typeof expiresIn === 'string' && /^\d{1,12}$/.test(expiresIn))
+  const seconds = isSaid ? Number(expiresIn) : 0
+  return seconds > 0 && Number.isFinite(seconds) ? seconds * 1000 : null
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Closable, PolicyPorts } from '../../core/policy.ts'
+import { sparingWarning } from '../../core/sparing-warning.ts'
 import type { SharedCounter, Timed } from '../../core/ports.ts'
 import type { Session } from './session.ts'
 
@@ -31,12 +32,14 @@ export class Refreshes implements Closable, Timed {
   readonly #ports: PolicyPorts
   readonly #issuer: string
   readonly #hits: { add(amount: number): void }
+  readonly #warn: (fields: object) => void
   readonly #entries = new Map<string, Entry>()
 
   constructor(ports: PolicyPorts, issuer: string) {
     this.#ports = ports
     this.#issuer = issuer
     this.#hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'oidc-refreshes', name: issuer })
+    this.#warn = sparingWarning(ports, 'a session could not be refreshed')
     ports.deadlines.add(this)
   }
 
@@ -68,8 +71,8 @@ export class Refreshes implements Closable, Timed {
 
   /** While the access token lives the session does, whatever is wrong with the provider. Asked again soon. */
   #failed(key: string, error: unknown): null {
-    const { log, clock } = this.#ports
-    log.warn({ issuer: this.#issuer, reason: String(error) }, 'a session could not be refreshed')
+    const { clock } = this.#ports
+    this.#warn({ issuer: this.#issuer, reason: String(error) })
     const entry = this.#entries.get(key)
     if (entry !== undefined) entry.endsMs = clock.now() + retryMs
     return null
