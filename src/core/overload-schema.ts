@@ -57,7 +57,7 @@ export const overloadSchema = Fields({
   ),
   retryAfter: Duration({
     default: '5s',
-    description: 'What refused calls are told in `Retry-After`, in whole seconds.',
+    description: 'What refused calls are told in `Retry-After`, in whole seconds from 1 on.',
   }),
 })
 

@@ -67,9 +67,9 @@ function writeLegacy(headers: Headers, { rules }: NamedRules, { standings }: Lim
   headers.set('X-RateLimit-Reset', String(secondsOf(standing?.resetMs ?? 0)))
 }
 
-/** Whole seconds until all rules would let the call pass; null where none ever would. */
-export function retryAfterOf({ standings }: LimitOutcome): string | null {
+/** Milliseconds until all rules would let the call pass; `Infinity` where one never would. */
+export function waitOf({ standings }: LimitOutcome): number {
   let waitMs = 0
   for (const { retryMs } of standings) waitMs = Math.max(waitMs, retryMs)
-  return waitMs === Infinity ? null : String(Math.max(1, secondsOf(waitMs)))
+  return waitMs
 }

@@ -6,10 +6,11 @@ import type { FailureCode } from '../core/codes.ts'
 import type { Headers } from '../core/headers.ts'
 import type { LimitOutcome, LimitStore } from '../core/limits.ts'
 import type { Counter } from '../core/ports.ts'
-import { Reply } from '../core/reply.ts'
+import { refuseForNow } from '../core/refuse-for-now.ts'
+import type { Reply } from '../core/reply.ts'
 import type { Static } from '../core/schema.ts'
 import type { Layer, Step } from '../core/step.ts'
-import { type FieldStyle, type NamedRules, retryAfterOf, writeFields } from './fields.ts'
+import { type FieldStyle, type NamedRules, waitOf, writeFields } from './fields.ts'
 import type { costOption } from './options.ts'
 
 export interface LimitLayerOptions {
@@ -40,9 +41,7 @@ export function limitLayer(options: LimitLayerOptions): Layer {
 
   const refuse = (named: NamedRules, outcome: LimitOutcome): Promise<Reply> => {
     hits.add(1)
-    const reply = Reply.problem(code)
-    const seconds = retryAfterOf(outcome)
-    if (seconds !== null) reply.headers.add('retry-after', seconds)
+    const reply = refuseForNow(code, waitOf(outcome))
     writeFields(reply.headers, named, outcome, style)
     writeFallback(reply, outcome)
     return Promise.resolve(reply)

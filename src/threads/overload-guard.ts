@@ -3,7 +3,8 @@
 import { type Overload, ranked } from '../core/overload.ts'
 import type { OverloadBlueprint } from '../core/overload-schema.ts'
 import type { Counter, Gauge, Log, Meter } from '../core/ports.ts'
-import { Reply } from '../core/reply.ts'
+import { refuseForNow } from '../core/refuse-for-now.ts'
+import type { Reply } from '../core/reply.ts'
 import { type Bounds, Ladder } from './ladder.ts'
 import { MemoryInUse } from './memory-in-use.ts'
 import type { OwnResources } from './own-resources.ts'
@@ -37,7 +38,7 @@ export class OverloadGuard implements Overload {
   readonly #ports: OverloadPorts
   readonly #watches: Readonly<Record<Reason, Watch>>
   #settings: OverloadBlueprint | null = null
-  #retryAfter = ''
+  #retryAfterMs = 0
   readonly #memory = new MemoryInUse()
   #memoryMax = Infinity
   #lastMs = NaN
@@ -55,7 +56,7 @@ export class OverloadGuard implements Overload {
   adopt(settings: OverloadBlueprint): void {
     const { descriptors, memoryBytes } = this.#ports.resources
     this.#settings = settings
-    this.#retryAfter = String(Math.ceil(settings.retryAfter / 1000))
+    this.#retryAfterMs = settings.retryAfter
     if (descriptors !== null) {
       const reserve = settings.descriptors.reserve ?? Math.min(reserveMax, Math.ceil(descriptors * reservePart))
       this.clientDescriptors = descriptors - Math.min(reserve, Math.ceil(descriptors / 2))
@@ -99,9 +100,7 @@ export class OverloadGuard implements Overload {
       watch.refused[rank]?.add(1)
       break
     }
-    const reply = Reply.problem('gateway-overloaded')
-    reply.headers.add('retry-after', this.#retryAfter)
-    return reply
+    return refuseForNow('gateway-overloaded', this.#retryAfterMs)
   }
 }
 

@@ -4,7 +4,8 @@ import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
-import { Reply } from '../core/reply.ts'
+import { refuseForNow } from '../core/refuse-for-now.ts'
+import type { Reply } from '../core/reply.ts'
 import type { SharedRows } from '../core/shared-row.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { Upstream } from '../core/upstream.ts'
@@ -169,7 +170,5 @@ function explainNoEndpoint(name: string, directory: Directory): Failure {
 
 function refuseSick(call: Call, name: string, wellAgainMs: number): Reply {
   call.upstream = name
-  const reply = Reply.problem('upstream-unhealthy')
-  reply.headers.add('retry-after', String(Math.max(1, Math.ceil(wellAgainMs / 1000))))
-  return reply
+  return refuseForNow('upstream-unhealthy', wellAgainMs)
 }

@@ -4,7 +4,8 @@ import type { Call } from '../../core/call.ts'
 import type { Identity } from '../../core/consumers.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
-import { Reply } from '../../core/reply.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
+import type { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Type } from '../../core/schema.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
@@ -98,7 +99,5 @@ export const basic = definePolicy({
 
 function refuseBusy(call: Call): Reply {
   call.refusal = 'too many passwords are being checked'
-  const reply = Reply.problem('authentication-unavailable')
-  reply.headers.add('retry-after', '1')
-  return reply
+  return refuseForNow('authentication-unavailable')
 }

@@ -6,6 +6,7 @@ import { Failure } from '../../core/failure.ts'
 import { holdBody } from '../../core/held-body.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import type { Counter } from '../../core/ports.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields, Maybe, Shorthand, Size } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
@@ -78,7 +79,7 @@ async function sendWhole(call: Call, next: Step, max: number, budget: Budget): P
   const { length } = call.body
   if (length > max) return Reply.problem('body-too-large')
   let held = Math.max(0, length)
-  if (!budget.tryTake(held)) return refuse()
+  if (!budget.tryTake(held)) return refuseForNow('buffers-full')
   try {
     // A body of unknown length takes what it needs as it comes.
     const counted =
@@ -99,17 +100,11 @@ async function sendWhole(call: Call, next: Step, max: number, budget: Budget): P
   } catch (thrown) {
     const { code } = Failure.from(thrown)
     if (code === 'body-too-large') return Reply.problem(code)
-    if (code === 'buffers-full') return refuse()
+    if (code === 'buffers-full') return refuseForNow('buffers-full')
     throw thrown
   } finally {
     budget.give(held)
   }
-}
-
-function refuse(): Reply {
-  const reply = Reply.problem('buffers-full')
-  reply.headers.add('retry-after', '1')
-  return reply
 }
 
 /** A reply without a length that may end soon. */

@@ -4,7 +4,8 @@ import type { Abandonable, Call } from '../../core/call.ts'
 import { definePolicy } from '../../core/policy.ts'
 import type { SharedCounter } from '../../core/ports.ts'
 import { principal } from '../../core/principal.ts'
-import { Reply } from '../../core/reply.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
+import type { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Named, Shorthand, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { transformBody } from '../../core/transform-body.ts'
@@ -33,7 +34,7 @@ export const concurrency = definePolicy({
       name: nameOption,
       retryAfter: Duration({
         default: '1s',
-        description: 'What Retry-After tells a refused client, in whole seconds.',
+        description: 'What Retry-After tells a refused client, in whole seconds from 1 on.',
       }),
     }),
   ),
@@ -41,7 +42,6 @@ export const concurrency = definePolicy({
     needsPrincipal(by) || Object.keys({ ...groups, ...plans }).length > 0 ? [principal] : [],
   build({ limit, by, ipv6Prefix, groups, plans, name, retryAfter }, { shared, meter, log }, place) {
     const hits = meter.counter('turnpike_ceiling_hits', { ceiling: 'concurrency', name: place.route })
-    const seconds = String(Math.ceil(retryAfter / 1000))
     const scope = name === '' ? place.key : `concurrency/${name}`
     const one = by.length === 1 && by[0] === 'route' ? shared.counter(scope) : null
     const key = compileKey(by, ipv6Prefix)
@@ -51,7 +51,7 @@ export const concurrency = definePolicy({
         const counter = one ?? shared.counter(`${scope}/${key.of(call)}`)
         if (counter.tryTake(limitOf(call) ?? limit)) return hold(new Permit(call, counter), call, next)
         hits.add(1)
-        return Promise.resolve(refuse(seconds))
+        return Promise.resolve(refuseForNow('concurrency-exceeded', retryAfter))
       }
   },
 })
@@ -59,12 +59,6 @@ export const concurrency = definePolicy({
 /** A consumer's own limit; 0 lets none of its calls in. */
 function parseLimit(text: string): number | null {
   return /^\d{1,9}$/.test(text) ? Number(text) : null
-}
-
-function refuse(seconds: string): Reply {
-  const reply = Reply.problem('concurrency-exceeded')
-  reply.headers.add('retry-after', seconds)
-  return reply
 }
 
 /** The permit is given back when the last byte of the reply has gone, or when it is sure that none will. */

@@ -3,6 +3,7 @@
 import type { Call } from '../../core/call.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
 import { Reply } from '../../core/reply.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
 import { compileForwardFields, ownedFields } from '../../identity/forward-fields.ts'
@@ -44,9 +45,7 @@ export const hmac = definePolicy({
 
 function refuseUnjudged(call: Call, reason: string): Reply {
   call.refusal = reason
-  const reply = Reply.problem('authentication-unavailable')
-  reply.headers.add('retry-after', '1')
-  return reply
+  return refuseForNow('authentication-unavailable')
 }
 
 /** 401 for whatever is wrong, always with the same fields; what is to be signed (RFC 9421 §5) depends on the call alone. */

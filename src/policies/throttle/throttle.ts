@@ -3,7 +3,8 @@
 import type { Call } from '../../core/call.ts'
 import type { LimitRule, LimitStore } from '../../core/limits.ts'
 import { definePolicy } from '../../core/policy.ts'
-import { Reply } from '../../core/reply.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
+import type { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Rate, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { wrongSecret } from '../../identity/refuse.ts'
@@ -25,7 +26,10 @@ export const throttle = definePolicy({
       minLength: 1,
       description: 'The header field that carries keys; user names are read from `Authorization`.',
     }),
-    retryAfter: Duration({ default: '1m', description: 'The longest wait that `Retry-After` tells.' }),
+    retryAfter: Duration({
+      default: '1m',
+      description: 'The longest wait that `Retry-After` tells, in whole seconds from 1 on.',
+    }),
     callers: callersOption,
   }),
   build({ failures, guesses, header, retryAfter, callers }, ports, place) {
@@ -48,7 +52,7 @@ export const throttle = definePolicy({
       if (waitMs > 0) {
         hits.add(1)
         call.refusal = 'too many failures to authenticate'
-        return refuse(Math.min(waitMs, retryAfter))
+        return refuseForNow('authentication-throttled', Math.min(waitMs, retryAfter))
       }
       const reply = await next(call)
       // `any-of` may answer otherwise, by another credential of the same call: it was a guess all the same.
@@ -79,10 +83,4 @@ async function waitOf(store: LimitStore, key: string, rules: readonly LimitRule[
 /** A first call without credentials is how browsers learn that they need some: it is no guess. */
 function hasCredentials({ headers, query }: Call, guess: string | null): boolean {
   return guess !== null || query !== '' || headers.has('authorization') || headers.has('cookie')
-}
-
-function refuse(waitMs: number): Reply {
-  const reply = Reply.problem('authentication-throttled')
-  reply.headers.add('retry-after', String(Math.ceil(waitMs / 1000)))
-  return reply
 }

@@ -3,7 +3,8 @@
 import type { Call } from '../../core/call.ts'
 import type { Ports } from '../../core/ports.ts'
 import { type Priority, priority } from '../../core/priority.ts'
-import { Reply } from '../../core/reply.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
+import type { Reply } from '../../core/reply.ts'
 import type { SharedRow } from '../../core/shared-row.ts'
 import type { Layer } from '../../core/step.ts'
 import { AdaptiveLimit, type AdaptiveRules } from './adaptive-limit.ts'
@@ -81,7 +82,5 @@ export function createAdaptive({ name, rules, row, patienceMs, ports }: Adaptive
 function refuse(call: Call, name: string): Reply {
   call.upstream = name
   call.refusal = 'the adaptive limit of the upstream is full'
-  const reply = Reply.problem('upstream-overloaded')
-  reply.headers.add('retry-after', '1')
-  return reply
+  return refuseForNow('upstream-overloaded')
 }

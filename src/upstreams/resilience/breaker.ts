@@ -2,7 +2,8 @@
 
 import type { Call } from '../../core/call.ts'
 import type { Counter, Ports } from '../../core/ports.ts'
-import { Reply } from '../../core/reply.ts'
+import { refuseForNow } from '../../core/refuse-for-now.ts'
+import type { Reply } from '../../core/reply.ts'
 import type { SharedRow } from '../../core/shared-row.ts'
 import type { Layer } from '../../core/step.ts'
 import { BreakerMode, type BreakerModeNumber, type BreakerRules, BreakerState, refused } from './breaker-state.ts'
@@ -62,9 +63,7 @@ function refuse(call: Call, name: string, state: BreakerState, refusals: Counter
   refusals.add(1)
   call.upstream = name
   call.refusal = 'the breaker of the upstream is open'
-  const reply = Reply.problem('breaker-open')
-  reply.headers.add('retry-after', String(Math.max(1, Math.ceil(state.waitMs() / 1000))))
-  return reply
+  return refuseForNow('breaker-open', state.waitMs())
 }
 
 /** Counts changes and writes them to the log. The thread whose call brought the change tells it, once for all. */
