@@ -7,8 +7,8 @@ import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
 import { isGrpc, readGrpcTimeout } from '../core/grpc.ts'
 import type { Timed } from '../core/ports.ts'
+import type { RequestHead } from '../http/request.ts'
 import { ErrorCode, errorName } from '../http2/protocol.ts'
-import type { Http2RequestHead } from '../http2/request-head.ts'
 import { type Ceiling, Session, type SessionOwner } from '../http2/session.ts'
 import type { Stream } from '../http2/stream.ts'
 import type { Gate } from './gate.ts'
@@ -120,7 +120,7 @@ export class Http2Connection implements Timed, SessionOwner {
     this.#watch()
   }
 
-  request(stream: Stream, head: Http2RequestHead, isEnd: boolean): void {
+  request(stream: Stream, head: RequestHead, isEnd: boolean): void {
     const { gate } = this
     const nowMs = gate.clock.now()
     const isTunnel = head.protocol !== ''
@@ -206,7 +206,7 @@ function keepDeadline(call: Call): void {
 }
 
 /** An extended CONNECT asks for what an upgrade asks for over HTTP/1.1 (RFC 8441 §5), and is routed and forwarded as one. */
-function askForUpgrade(head: Http2RequestHead): void {
+function askForUpgrade(head: RequestHead): void {
   head.method = 'GET'
   head.connectionUpgrade = true
   head.upgrade = head.protocol

@@ -10,7 +10,7 @@ import type { Gate } from './gate.ts'
 
 /** Throws a Failure for a request that is HTTP, but not to be taken: `unsafe-path`, `malformed-request`. */
 export function receiveCall(
-  head: Omit<RequestHead, 'isChunked' | 'keepsAlive' | 'transferEncoding' | 'hostCount'>,
+  head: RequestHead,
   incoming: BodySource | null,
   peer: Peer,
   gate: Gate,
@@ -18,7 +18,7 @@ export function receiveCall(
   protocol: Call['protocol'] = 'HTTP/1.1',
 ): Call {
   // RFC 9110 §7.4: what is asked for as https must come over TLS, here or at a proxy that is trusted to say so.
-  if (head.claimsHttps && peer.scheme !== 'https' && !peer.isTrusted) {
+  if (head.scheme === 'https' && peer.scheme !== 'https' && !peer.isTrusted) {
     throw new Failure('malformed-request', { detail: 'an https target on a connection without TLS' })
   }
   const path = head.target === '*' ? serverWide : readPath(head.target, gate.paths)

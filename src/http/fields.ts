@@ -4,7 +4,12 @@ import type { Headers } from '../core/headers.ts'
 import { Kind, knownNames, nameOf } from './names.ts'
 import { COLON, CR, LF, SP, TAB, tokenOctets, valueOctets } from './octets.ts'
 
-/** What the header fields of one message say about the message itself. The fields that said it are not in `headers`. */
+/**
+ * What the header fields of one message say about the message itself. The fields that said it are not in `headers`.
+ *
+ * Hot path: the heads of requests and of replies both repeat these members, as a base class made reading a head 3 % slower, and an
+ * object of their own would be one more for each message.
+ */
 export interface FieldFacts {
   readonly headers: Headers
   /** Value of Host; `hostCount` says how often the field stood there. */

@@ -8,14 +8,19 @@ import { createLexicon } from './lexicon.ts'
 import type { HeadLimits } from './limits.ts'
 import { SP, targetOctets, tokenOctets } from './octets.ts'
 
-/** A request head, parsed. Its headers hold what goes from end to end; the framing and hop-by-hop fields became members. */
+/**
+ * A request head of HTTP/1 or HTTP/2, parsed. Its headers hold what goes from end to end; the framing and hop-by-hop fields became
+ * members. One class for both, so that what reads heads of both sees objects of one shape.
+ */
 export class RequestHead implements FieldFacts {
   method = ''
   /** Origin-form (or `*`), as received; of an absolute-form target the part behind the authority. */
   target = ''
-  /** The target was in absolute-form for https. */
-  claimsHttps = false
-  /** Minor version of HTTP/1. */
+  /** The one that the client named, in absolute-form or by :scheme, in lower case; empty where it named none. */
+  scheme = ''
+  /** What an extended CONNECT of HTTP/2 asks for (RFC 8441 §4); empty for all others. */
+  protocol = ''
+  /** Minor version of HTTP/1; 1 for HTTP/2, which can do whatever HTTP/1.1 can. */
   minor = 1
   readonly headers: Headers = new Headers()
   host = ''
@@ -101,13 +106,13 @@ function checkFraming(head: RequestHead): void {
 /** Absolute-form (RFC 9112 §3.2.2: its authority replaces Host) and the asterisk of OPTIONS. */
 function readUnusualTarget(head: RequestHead): void {
   if (head.target === '*' && head.method === 'OPTIONS') return
-  const parts = /^https?:\/\/([^/?#]+)([/?].*)?$/i.exec(head.target)
-  const authority = parts?.[1]
+  const parts = /^(https?):\/\/([^/?#]+)([/?].*)?$/i.exec(head.target)
+  const authority = parts?.[2]
   if (authority === undefined) throw malformed('the request target is neither a path nor an http URL')
   // Replaced or not, a Host that breaks the rules is refused (RFC 9112 §3.2).
   checkHost(head)
-  head.claimsHttps = /^https/i.test(head.target)
-  const rest = parts?.[2] ?? '/'
+  head.scheme = (parts?.[1] ?? '').toLowerCase()
+  const rest = parts?.[3] ?? '/'
   head.target = rest.startsWith('?') ? `/${rest}` : rest
   head.host = authority
   head.hostCount = 1

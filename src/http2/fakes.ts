@@ -6,7 +6,7 @@ import type { ReplyHead } from '../http/reply.ts'
 import { WriteBatch } from '../http/write-batch.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import { Flag, FrameType, preface } from './protocol.ts'
-import type { Http2RequestHead } from './request-head.ts'
+import type { RequestHead } from '../http/request.ts'
 import { Session, type SessionOptions, type SessionOwner } from './session.ts'
 import { SharedMemory } from './shared-memory.ts'
 import type { Stream, StreamHandler } from './stream.ts'
@@ -99,7 +99,7 @@ export class FakeHandler implements StreamHandler {
 /** A session with everything around it: `written` holds what it sent. */
 export class Bench implements SessionOwner {
   readonly session: Session
-  readonly requests: { stream: Stream; head: Http2RequestHead; handler: FakeHandler }[] = []
+  readonly requests: { stream: Stream; head: RequestHead; handler: FakeHandler }[] = []
   readonly refused: { stream: Stream; failure: Failure }[] = []
   readonly hits: string[] = []
   end: { code: number; why: string } | null = null
@@ -156,7 +156,7 @@ export class Bench implements SessionOwner {
     return readFrames(bytes.subarray(0, preface.length).equals(preface) ? bytes.subarray(preface.length) : bytes)
   }
 
-  request(stream: Stream, head: Http2RequestHead): void {
+  request(stream: Stream, head: RequestHead): void {
     const handler = new FakeHandler()
     stream.handler = handler
     this.requests.push({ stream, head, handler })

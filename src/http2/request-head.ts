@@ -1,50 +1,24 @@
 // The fields of a request become a RequestHead, by the same rules as over HTTP/1 and those of RFC 9113 §8.
 
 import { Failure } from '../core/failure.ts'
-import { Headers } from '../core/headers.ts'
-import { type FieldFacts, readSpecialField } from '../http/fields.ts'
+import { readSpecialField } from '../http/fields.ts'
 import type { HeadLimits } from '../http/limits.ts'
 import { Kind } from '../http/names.ts'
 import { targetOctets, tokenOctets } from '../http/octets.ts'
-import { checkHost } from '../http/request.ts'
+import { checkHost, RequestHead } from '../http/request.ts'
 import { isConnectionField } from './connection-fields.ts'
 import { type FieldName, PseudoKind } from './field-names.ts'
 import type { HpackDecoder } from './hpack-decoder.ts'
-
-/** A request head, parsed, with what only HTTP/2 has. */
-export class Http2RequestHead implements FieldFacts {
-  method = ''
-  /** Value of :path, as received. */
-  target = ''
-  scheme = ''
-  authority = ''
-  /** Of an extended CONNECT (RFC 8441 §4), empty for all others. */
-  protocol = ''
-  claimsHttps = false
-  /** What HTTP/1.1 can do, HTTP/2 can. */
-  readonly minor = 1
-  readonly headers: Headers = new Headers()
-  host = ''
-  hostCount = 0
-  contentLength = -1
-  transferEncoding = ''
-  keepsAlive = true
-  connectionUpgrade = false
-  upgrade = ''
-  expect = ''
-  acceptsTrailers = false
-  hasForwarding = false
-}
 
 /**
  * Reads what the decoder holds. `isEnd`: no body follows.
  *
  * Throws the same Failures as `decodeRequestHead`. The block was read whole, so that the connection can go on.
  */
-export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: HeadLimits): Http2RequestHead {
+export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: HeadLimits): RequestHead {
   if (fields.isTooLarge) throw new Failure('headers-too-large')
   const { names, values, count } = fields
-  const head = new Http2RequestHead()
+  const head = new RequestHead()
   const list = head.headers.list
   let at = 0
   while (at < count && (names[at] as FieldName).kind >= PseudoKind.method) {
@@ -53,7 +27,7 @@ export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: He
   }
   checkPseudoFields(head, limits)
   // RFC 9113 §8.3.1: toward HTTP/1.1 Host is made of :authority.
-  if (head.authority !== '') list.push('host', 'host', head.authority)
+  if (head.host !== '') list.push('host', 'host', head.host)
   let cookie = ''
   let crumbs = 0
   for (let i = at; i < count; i++) {
@@ -72,7 +46,7 @@ export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: He
   return head
 }
 
-function readPseudoField(name: FieldName, value: string, head: Http2RequestHead): void {
+function readPseudoField(name: FieldName, value: string, head: RequestHead): void {
   switch (name.kind) {
     case PseudoKind.method:
       if (head.method !== '') throw malformed('more than one :method')
@@ -88,8 +62,8 @@ function readPseudoField(name: FieldName, value: string, head: Http2RequestHead)
       head.scheme = value
       return
     case PseudoKind.authority:
-      if (head.authority !== '') throw malformed('more than one :authority')
-      head.authority = value
+      if (head.host !== '') throw malformed('more than one :authority')
+      head.host = value
       return
     case PseudoKind.protocol:
       if (head.protocol !== '') throw malformed('more than one :protocol')
@@ -104,7 +78,7 @@ function readPseudoField(name: FieldName, value: string, head: Http2RequestHead)
 }
 
 /** RFC 9113 §8.3.1, RFC 8441 §4. */
-function checkPseudoFields(head: Http2RequestHead, limits: HeadLimits): void {
+function checkPseudoFields(head: RequestHead, limits: HeadLimits): void {
   if (!isToken(head.method)) throw malformed(head.method === '' ? 'no :method' : 'malformed method')
   if (head.method === 'CONNECT' && head.protocol === '') {
     throw new Failure('method-not-implemented', { detail: 'CONNECT' })
@@ -119,12 +93,10 @@ function checkPseudoFields(head: Http2RequestHead, limits: HeadLimits): void {
   if (target.charCodeAt(0) !== 47 && !(target === '*' && head.method === 'OPTIONS')) {
     throw malformed('the request target is not a path')
   }
-  head.claimsHttps = head.scheme === 'https'
-  head.host = head.authority
-  if (head.authority !== '') head.hostCount = 1
+  if (head.host !== '') head.hostCount = 1
 }
 
-function readUnusualField(name: FieldName, value: string, head: Http2RequestHead): void {
+function readUnusualField(name: FieldName, value: string, head: RequestHead): void {
   const { kind, key } = name
   if (kind >= PseudoKind.method) {
     throw malformed(kind === PseudoKind.malformed ? key : 'a pseudo-header field behind other fields')
@@ -141,7 +113,7 @@ function readUnusualField(name: FieldName, value: string, head: Http2RequestHead
   if (problem !== null) throw malformed(problem)
 }
 
-function checkMessage(head: Http2RequestHead, isEnd: boolean): void {
+function checkMessage(head: RequestHead, isEnd: boolean): void {
   checkHost(head)
   if (head.contentLength > 0 && isEnd) throw malformed('Content-Length without a body')
   if (head.method === 'TRACE' && !isEnd) throw malformed('TRACE with a body')

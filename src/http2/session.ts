@@ -4,6 +4,7 @@ import type { Failure } from '../core/failure.ts'
 import type { Headers } from '../core/headers.ts'
 import type { Clock } from '../core/ports.ts'
 import type { HeadLimits } from '../http/limits.ts'
+import type { RequestHead } from '../http/request.ts'
 import { takeConnectionFrame } from './connection-frames.ts'
 import { type Flood, type FloodBounds, FloodCounts } from './flood.ts'
 import { FrameReader, type FrameTaker } from './frame-reader.ts'
@@ -11,7 +12,6 @@ import { HeadIntake } from './head-intake.ts'
 import { connectionWindowOf, Inflow } from './inflow.ts'
 import { Outbox, type OutboxOptions } from './outbox.ts'
 import { ErrorCode, errorName, Flag, FrameType, initialWindow, preface, Setting, windowMax } from './protocol.ts'
-import type { Http2RequestHead } from './request-head.ts'
 import { PeerSettings } from './settings.ts'
 import { Stream, type StreamHandler } from './stream.ts'
 
@@ -33,7 +33,7 @@ export type Ceiling = Flood | 'streams' | 'heldFrames'
 
 export interface SessionOwner {
   /** A request has come; who takes the rest of it is to be set as the stream's handler. `isEnd`: there is no rest. */
-  request(stream: Stream, head: Http2RequestHead, isEnd: boolean): void
+  request(stream: Stream, head: RequestHead, isEnd: boolean): void
   /** A request came that is not to be taken; it may be answered. */
   requestRefused(stream: Stream, failure: Failure): void
   /** A stream is over; there is room for another. */
