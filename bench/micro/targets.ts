@@ -65,7 +65,7 @@ function blueprintOf(settings: object): UpstreamBlueprint {
   return blueprint
 }
 
-function open(address: { readonly id: string }, weight: number): Endpoint {
+function createEndpoint(address: { readonly id: string }, weight: number): Endpoint {
   const endpoint = {
     ...{ id: address.id, weight, active: 0 },
     async send() {
@@ -85,7 +85,7 @@ const rows = () =>
 const upstreams = kinds.map(([name, settings], id) => {
   const blueprint = blueprintOf(settings)
   const watch = isWatched(blueprint) ? { memory: createTargetMemory(id, clock.now()), clock } : null
-  return createUpstream(name, blueprint, ports, { lookup: async () => [], open, watch, rows })
+  return createUpstream(name, blueprint, ports, { lookup: async () => [], createEndpoint, watch, rows })
 })
 
 const peer = {

@@ -5,7 +5,7 @@ import type { Blueprint, UpstreamBlueprint } from '../core/blueprint.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { Log, Meter, Ports } from '../core/ports.ts'
 import { BeatClock } from '../upstreams/health/beat-clock.ts'
-import { createCheckOpener } from '../upstreams/health/open-check.ts'
+import { createCheckMaker } from '../upstreams/health/check-maker.ts'
 import { Overseer } from '../upstreams/health/overseer.ts'
 import { createTargetMemory, type TargetMemory, TargetTable } from '../upstreams/health/target-memory.ts'
 import { isWatched } from '../upstreams/upstream.ts'
@@ -95,8 +95,8 @@ export class TargetHealth {
   }
 
   #oversee(name: string, blueprint: UpstreamBlueprint, pem: UpstreamPem, memory: TargetMemory): Overseer {
-    const openCheck = blueprint.health === null ? null : createCheckOpener(name, blueprint, pem, this.#ports)
-    return new Overseer({ name, blueprint, table: new TargetTable(memory, this.#time), openCheck, ports: this.#ports })
+    const makeCheck = blueprint.health === null ? null : createCheckMaker(name, blueprint, pem, this.#ports)
+    return new Overseer({ name, blueprint, table: new TargetTable(memory, this.#time), makeCheck, ports: this.#ports })
   }
 
   /** There is a beat as long as something is watched. */

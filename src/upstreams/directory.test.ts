@@ -23,7 +23,7 @@ function open(targets: readonly (string | [string, number])[], answers: Answers 
       if (answer instanceof Error) throw answer
       return answer
     },
-    open: (address, weight) => new FakeEndpoint(address.id, weight),
+    createEndpoint: (address, weight) => new FakeEndpoint(address.id, weight),
     ports,
   })
   const show = () => directory.endpoints.map(endpoint => `${endpoint.id} *${endpoint.weight}`)

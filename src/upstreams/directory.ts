@@ -13,7 +13,7 @@ export interface DirectoryOptions {
   /** How often names are resolved again, give or take a tenth. */
   readonly refreshMs: number
   readonly lookup: Lookup
-  readonly open: (address: EndpointAddress, weight: number) => Endpoint
+  readonly createEndpoint: (address: EndpointAddress, weight: number) => Endpoint
   readonly ports: Pick<Ports, 'clock' | 'deadlines' | 'random' | 'log' | 'meter'>
 }
 
@@ -195,7 +195,7 @@ export class Directory {
     const endpoints: Endpoint[] = []
     this.#priorities = new Map([...wanted].map(([id, { priority }]) => [id, priority]))
     for (const [id, { address, weight }] of wanted) {
-      const endpoint = kept.get(id) ?? this.#options.open(address, weight)
+      const endpoint = kept.get(id) ?? this.#options.createEndpoint(address, weight)
       endpoint.weight = weight
       endpoints.push(endpoint)
     }

@@ -5,12 +5,12 @@ import type { Gauge, Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
 import type { WriteBatch } from '../http/write-batch.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
+import { createEndpoint } from './create-endpoint.ts'
 import { lookupAll } from './lookup.ts'
-import { openEndpoint } from './open-endpoint.ts'
 import type { PoolShare } from './pool.ts'
 import { ProxiedPools } from './proxied-pools.ts'
-import { createUpstream, type OwnedUpstream, type Watch } from './upstream.ts'
 import type { UpstreamPem } from './upstream-tls.ts'
+import { createUpstream, type OwnedUpstream, type Watch } from './upstream.ts'
 
 /** What a worker gives an upstream: its part of the ceilings, and what it shares with others. */
 export interface WorkerShare {
@@ -41,9 +41,9 @@ export function createHttpUpstream(
     lookup: lookupAll,
     watch: worker.watch,
     rows: worker.rows,
-    open: (address, weight) =>
+    createEndpoint: (address, weight) =>
       blueprint.proxyProtocol === null
-        ? openEndpoint(address, weight, { ...options, preface: null }, ports)
+        ? createEndpoint(address, weight, { ...options, preface: null }, ports)
         : new ProxiedPools(address, weight, { ...options, version: blueprint.proxyProtocol }, ports),
   })
   const gauges = createGauges(name, ports)

@@ -8,11 +8,11 @@ import type { Clock, Deadlines, Log, Ports, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
-import { agreedProtocol, connectFailure, open } from './connect.ts'
 import { Dialer } from './dial.ts'
 import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
 import { Http2UpstreamConnection } from './http2-connection.ts'
 import type { PoolOptions } from './pool.ts'
+import { agreedProtocol, connectFailure, whenConnected } from './when-connected.ts'
 
 /** How many calls a connection that is being opened will take for certain (RFC 9113 §6.5.2): so many may wait for it besides. */
 export const streamsExpected = 100
@@ -190,7 +190,7 @@ export class Http2Pool implements Endpoint {
     this.#connecting++
     share.connections++
     const socket = this.#dialer.dial(bytes => connection?.received(bytes) ?? true)
-    open(socket, this, {
+    whenConnected(socket, this, {
       connected: () => {
         this.#connecting--
         if (this.scheme === 'https' && agreedProtocol(socket) !== 'h2') return this.#isNotHttp2(socket)

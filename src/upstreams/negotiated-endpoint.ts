@@ -4,11 +4,11 @@ import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
-import { agreedProtocol, connectFailure, open } from './connect.ts'
 import { Dialer } from './dial.ts'
 import { type Endpoint, type EndpointAddress, labelOf } from './endpoint.ts'
 import { Http2Pool, streamsExpected } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
+import { agreedProtocol, connectFailure, whenConnected } from './when-connected.ts'
 
 /** How long what a target chose holds; a server may be replaced by another. */
 const askedAgainMs = 60_000
@@ -90,7 +90,7 @@ export class NegotiatedEndpoint implements Endpoint {
   #ask(): Promise<Endpoint> {
     const { blueprint, share } = this.#options
     const { clock, deadlines } = this.#ports
-    const opening = {
+    const attempt = {
       scheme: this.#address.scheme,
       label: labelOf(this.#address),
       clock,
@@ -99,7 +99,7 @@ export class NegotiatedEndpoint implements Endpoint {
     }
     const socket = this.#dialer.dial(() => true)
     return new Promise<Endpoint>((resolve, reject) => {
-      open(socket, opening, {
+      whenConnected(socket, attempt, {
         connected: () => {
           const chosen = agreedProtocol(socket) === 'h2' ? this.#http2 : this.#http1
           this.#chosen = chosen
@@ -110,7 +110,7 @@ export class NegotiatedEndpoint implements Endpoint {
         },
         failed: error => {
           share.connectFailures.add(1)
-          reject(connectFailure(opening, error))
+          reject(connectFailure(attempt, error))
         },
       })
     })

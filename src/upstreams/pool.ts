@@ -11,11 +11,11 @@ import type { WriteBatch } from '../http/write-batch.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
-import { connectFailure, open } from './connect.ts'
 import { Dialer, type DialOptions } from './dial.ts'
 import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
 import { replayBytesMax } from './replay.ts'
+import { connectFailure, whenConnected } from './when-connected.ts'
 
 /** What the connections of one upstream in one worker share. */
 export interface PoolShare {
@@ -292,7 +292,7 @@ export class Pool implements Endpoint {
     this.#options.share.connections++
     let connection: UpstreamConnection | null = null
     const socket = this.#dialer.dial(bytes => connection?.received(bytes) ?? true)
-    open(socket, this, {
+    whenConnected(socket, this, {
       connected: () => {
         this.#connecting--
         connection = this.#connected(socket)

@@ -33,7 +33,7 @@ function setUp(changes: Partial<UpstreamBlueprint> = {}, addresses: Record<strin
   const opened: FakeEndpoint[] = []
   const upstream = createUpstream('catalog', { ...plain, ...changes }, ports, {
     lookup: async hostname => addresses[hostname] ?? [],
-    open: (address, weight) => {
+    createEndpoint: (address, weight) => {
       const endpoint = new FakeEndpoint(address.address, weight)
       opened.push(endpoint)
       return endpoint

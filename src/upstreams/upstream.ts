@@ -24,7 +24,7 @@ import type { TryObserver } from './try-observer.ts'
 export interface UpstreamParts {
   readonly lookup: Lookup
   /** Makes the endpoint of an address; the upstream closes it. */
-  readonly open: (address: EndpointAddress, weight: number) => Endpoint
+  readonly createEndpoint: (address: EndpointAddress, weight: number) => Endpoint
   /** Where it is known which targets are sick; null where nobody watches them. */
   readonly watch: Watch | null
   /** Numbers that all workers share. */

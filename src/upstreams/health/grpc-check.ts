@@ -16,7 +16,7 @@ const replyBytesMax = 4_096
 const servingStatuses = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
 
 /** How the upstream is connected to. */
-export interface Opening {
+export interface ConnectionSettings {
   /** For targets with https; without ALPN. */
   readonly tlsOptions: ConnectionOptions
   /** Goes before everything else; null for nothing. */
@@ -26,7 +26,7 @@ export interface Opening {
 export function createGrpcCheck(
   address: EndpointAddress,
   health: HealthBlueprint,
-  { tlsOptions, preface }: Opening,
+  { tlsOptions, preface }: ConnectionSettings,
   { clock, deadlines }: Pick<Ports, 'clock' | 'deadlines'>,
 ): Check {
   const port = health.port ?? address.port

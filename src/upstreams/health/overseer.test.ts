@@ -25,7 +25,7 @@ function setUp(count: number, settings: object = { health, ejection }) {
   const open = () =>
     new Overseer({
       ...{ name: 'catalog', blueprint, table, ports },
-      openCheck:
+      makeCheck:
         blueprint.health &&
         (({ address }) => ({
           run: async () => {
@@ -95,7 +95,7 @@ test('a check that breaks is a failed one, and the next one comes', async () => 
   let runs = 0
   const overseer = new Overseer({
     ...{ name: 'catalog', blueprint: { health, ejection: null } as UpstreamBlueprint, table, ports },
-    openCheck: () => ({
+    makeCheck: () => ({
       run() {
         runs++
         return Promise.reject(new Error('bug'))

@@ -29,7 +29,7 @@ export interface OverseerOptions {
   readonly blueprint: UpstreamBlueprint
   readonly table: TargetTable
   /** Null where the blueprint has no checks. */
-  readonly openCheck: ((address: EndpointAddress) => Check) | null
+  readonly makeCheck: ((address: EndpointAddress) => Check) | null
   readonly ports: Pick<Ports, 'clock' | 'random' | 'log' | 'meter'>
 }
 
@@ -134,7 +134,7 @@ export class Overseer {
   }
 
   #take(row: number, nowMs: number): void {
-    const { table, blueprint, openCheck, ports } = this.#options
+    const { table, blueprint, makeCheck, ports } = this.#options
     const owner = table.owner(row)
     const address = owner === null ? null : addressOf(owner.id)
     if (owner === null || address === null) return
@@ -142,7 +142,7 @@ export class Overseer {
     const flags = table.load(row, Cell.flags)
     this.#watched.set(row, {
       ...{ row, generation: owner.generation, address },
-      check: openCheck?.(address) ?? null,
+      check: makeCheck?.(address) ?? null,
       nextMs: nowMs + ports.random() * Math.min(firstCheckMs, health?.interval ?? 0),
       ...{ isChecking: false, passes: 0, failures: 0, checkedMs: 0, problem: null },
       // From before a reload that changed the upstream.

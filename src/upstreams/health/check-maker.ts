@@ -6,7 +6,7 @@ import { ownProxyHeader } from '../../http/proxy-header.ts'
 import { WriteBatch } from '../../http/write-batch.ts'
 import { SharedMemory } from '../../http2/shared-memory.ts'
 import type { EndpointAddress } from '../endpoint.ts'
-import { openEndpoint } from '../open-endpoint.ts'
+import { createEndpoint } from '../create-endpoint.ts'
 import type { PoolShare } from '../pool.ts'
 import { createGrpcCheck } from './grpc-check.ts'
 import { createHttpCheck } from './http-check.ts'
@@ -17,7 +17,7 @@ const scratchBytes = 65_536
 /** Connections of checks are not those of calls, and are not counted among them. */
 const uncounted: Counter = { add: () => {} }
 
-export function createCheckOpener(
+export function createCheckMaker(
   name: string,
   blueprint: UpstreamBlueprint,
   pem: UpstreamPem,
@@ -31,8 +31,8 @@ export function createCheckOpener(
     proxyProtocol !== null && (health.port ?? port) === port ? ownProxyHeader(proxyProtocol) : null
   if (health.grpc !== null) {
     return address => {
-      const opening = { tlsOptions: upstreamTlsOptions(tls, pem, address.hostname), preface: prefaceOf(address) }
-      return createGrpcCheck(address, health, opening, ports)
+      const connection = { tlsOptions: upstreamTlsOptions(tls, pem, address.hostname), preface: prefaceOf(address) }
+      return createGrpcCheck(address, health, connection, ports)
     }
   }
   const writes = new WriteBatch(setImmediate)
@@ -47,7 +47,7 @@ export function createCheckOpener(
   const options = { name, blueprint: { ...blueprint, timeouts }, pem, share }
   return address => {
     const checked = { ...address, port: health.port ?? address.port }
-    const endpoint = openEndpoint(checked, 1, { ...options, preface: prefaceOf(address) }, ports)
+    const endpoint = createEndpoint(checked, 1, { ...options, preface: prefaceOf(address) }, ports)
     return createHttpCheck(endpoint, checked, health, ports)
   }
 }

@@ -6,7 +6,7 @@ import { Failure } from '../core/failure.ts'
 import type { Clock, Deadlines, Timed } from '../core/ports.ts'
 import { isTlsError } from './dial.ts'
 
-export interface Opening {
+export interface ConnectAttempt {
   readonly scheme: 'http' | 'https'
   /** For log texts. */
   readonly label: string
@@ -16,30 +16,30 @@ export interface Opening {
 }
 
 /** Exactly one of the two is called, once. */
-export interface Opened {
+export interface ConnectOutcome {
   connected(): void
   failed(error: Error | null): void
 }
 
-export function open(socket: Socket, opening: Opening, then: Opened): void {
+export function whenConnected(socket: Socket, attempt: ConnectAttempt, then: ConnectOutcome): void {
   const watch: Timed = {
-    dueMs: opening.clock.now() + opening.timeouts.connect,
+    dueMs: attempt.clock.now() + attempt.timeouts.connect,
     slot: -1,
-    due: () => socket.destroy(new Failure('upstream-connect-timeout', { detail: opening.label, retryable: 'yes' })),
+    due: () => socket.destroy(new Failure('upstream-connect-timeout', { detail: attempt.label, retryable: 'yes' })),
   }
   let error: Error | null = null
   const failed = (thrown: Error) => {
     error = thrown
   }
   const closed = () => {
-    opening.deadlines.remove(watch)
+    attempt.deadlines.remove(watch)
     then.failed(error)
   }
-  opening.deadlines.add(watch)
+  attempt.deadlines.add(watch)
   socket.on('error', failed)
   socket.on('close', closed)
-  socket.once(opening.scheme === 'https' ? 'secureConnect' : 'connect', () => {
-    opening.deadlines.remove(watch)
+  socket.once(attempt.scheme === 'https' ? 'secureConnect' : 'connect', () => {
+    attempt.deadlines.remove(watch)
     socket.off('error', failed)
     socket.off('close', closed)
     then.connected()
@@ -47,7 +47,7 @@ export function open(socket: Socket, opening: Opening, then: Opened): void {
 }
 
 /** What a call is told that waited for it. Nobody can have seen the call. */
-export function connectFailure({ label, scheme }: Opening, error: Error | null): Failure {
+export function connectFailure({ label, scheme }: ConnectAttempt, error: Error | null): Failure {
   if (error instanceof Failure) return error
   const detail = `${label}: ${error?.message ?? 'closed while connecting'}`
   const isTls = scheme === 'https' && isTlsError(error)

@@ -6,7 +6,7 @@ import { Http2Pool } from './http2-pool.ts'
 import { NegotiatedEndpoint } from './negotiated-endpoint.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 
-export function openEndpoint(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports): Endpoint {
+export function createEndpoint(address: EndpointAddress, weight: number, options: PoolOptions, ports: Ports): Endpoint {
   const { protocol } = options.blueprint
   if (protocol === 'http2') return new Http2Pool(address, weight, options, ports)
   // Without TLS there is nobody to agree with.
