@@ -5,12 +5,12 @@
 
 import { Body } from '../../src/core/body.ts'
 import { Call } from '../../src/core/call.ts'
-import type { UpstreamBlueprint } from '../../src/core/blueprint.ts'
 import { Failure } from '../../src/core/failure.ts'
 import { Headers } from '../../src/core/headers.ts'
 import type { EndPorts } from '../../src/core/policy.ts'
 import { Reply } from '../../src/core/reply.ts'
 import type { Step } from '../../src/core/step.ts'
+import type { UpstreamBlueprint } from '../../src/core/upstream-schema.ts'
 import { createMirror } from '../../src/ends/forward/mirror.ts'
 import { createSplit } from '../../src/ends/forward/split.ts'
 import { tallyFields } from '../../src/limits/tally.ts'

@@ -3,7 +3,6 @@
 import {
   acmeSchema,
   adminSchema,
-  listenerSchema,
   matchSchema,
   memorySchema,
   outboundSchema,
@@ -11,12 +10,13 @@ import {
   storeSchema,
   telemetrySchema,
   tlsSessionsSchema,
-  upstreamSchema,
 } from '../core/blueprint.ts'
 import { consumerSchema, planSchema } from '../core/consumer-schema.ts'
+import { listenerSchema } from '../core/listener-schema.ts'
 import { overloadSchema } from '../core/overload-schema.ts'
 import type { EndDefinition, PolicyDefinition } from '../core/policy.ts'
 import { Duration, Fields, Maybe, Named, OneOrMany, type TSchema, Type } from '../core/schema.ts'
+import { upstreamSchema } from '../core/upstream-schema.ts'
 import { type Keywords, keywordsOf } from './keywords.ts'
 
 /** What may stand in a config besides its fixed frame. */

@@ -1,12 +1,13 @@
 // What all connections of one listener share: limits, clocks, the runtime in force, and who is told when a call is over.
 
-import type { ListenerBlueprint, PathsBlueprint } from '../core/blueprint.ts'
+import type { PathsBlueprint } from '../core/blueprint.ts'
 import { Body } from '../core/body.ts'
 import { Call, type Peer } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import { Headers } from '../core/headers.ts'
+import type { ListenerBlueprint } from '../core/listener-schema.ts'
 import type { Clock, Deadlines, Log, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'

@@ -2,7 +2,8 @@
 
 import { createHash } from 'node:crypto'
 import type tls from 'node:tls'
-import type { Blueprint, ListenerBlueprint, PathsBlueprint, TlsBlueprint } from '../core/blueprint.ts'
+import type { Blueprint, PathsBlueprint } from '../core/blueprint.ts'
+import type { ListenerBlueprint, TlsBlueprint } from '../core/listener-schema.ts'
 import { type Authorities, readAuthorities } from './client-certificate.ts'
 import type { PaceSettings } from './pace.ts'
 import { type Certificates, clientTrust, loadCertificates } from './tls.ts'

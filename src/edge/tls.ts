@@ -2,8 +2,8 @@
 
 import { constants, X509Certificate } from 'node:crypto'
 import tls, { type SecureContext } from 'node:tls'
-import type { TlsBlueprint } from '../core/blueprint.ts'
 import { cipherText } from '../core/ciphers.ts'
+import type { TlsBlueprint } from '../core/listener-schema.ts'
 
 /** Contexts of one listener; replaced whole when the config changes. */
 export interface Certificates {

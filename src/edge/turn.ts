@@ -163,8 +163,7 @@ export class Turn implements Sink {
   }
 }
 
-/** RFC 9110 §6.4.1: replies that end with their head. */
-/** RFC 9110 §6.4.1. */
+/** Whether more than a head follows (RFC 9110 §6.4.1). */
 export function hasBody(status: number, method: string): boolean {
   return method !== 'HEAD' && status !== 204 && status !== 304
 }

@@ -1,6 +1,6 @@
 // A blueprint compiled into closures: routes become steps, policies layers around them.
 
-import type { Blueprint, PolicyUse, RouteBlueprint, UpstreamBlueprint } from '../core/blueprint.ts'
+import type { Blueprint, PolicyUse, RouteBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import type { Closable, EndDefinition, EndPorts, Place, PolicyDefinition, PolicyPorts } from '../core/policy.ts'
 import { Failure } from '../core/failure.ts'
@@ -10,6 +10,7 @@ import type { Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { PolicyPart } from '../core/schema.ts'
 import type { Layer, Step } from '../core/step.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { Upstream } from '../core/upstream.ts'
 import type { Kept } from './kept.ts'
 import { compileMatch } from './match.ts'

@@ -1,9 +1,10 @@
 // Which targets of upstreams are sick, found out once for the whole process: in the main thread, for all workers.
 
 import type { UpstreamStatus } from '../control/admin-view.ts'
-import type { Blueprint, UpstreamBlueprint } from '../core/blueprint.ts'
+import type { Blueprint } from '../core/blueprint.ts'
 import { DeadlineTable } from '../core/deadlines.ts'
 import type { Log, Meter, Ports } from '../core/ports.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { BeatClock } from '../upstreams/health/beat-clock.ts'
 import { createCheckMaker } from '../upstreams/health/check-maker.ts'
 import { Overseer } from '../upstreams/health/overseer.ts'

@@ -1,7 +1,7 @@
 // How the endpoint for a call is chosen among those of an upstream.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { Endpoint } from './endpoint.ts'
 import { hashString, mixHashes } from './hash.ts'
 

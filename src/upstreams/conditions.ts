@@ -1,10 +1,10 @@
 // Which outcomes of a try may be tried again, by RFC 9110 section 9.2.2 and by what the config lists.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
 import { Reply } from '../core/reply.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 
 export type RetryReason = NonNullable<UpstreamBlueprint['retry']>['on'][number]
 

@@ -2,7 +2,7 @@
 
 import net, { type Socket } from 'node:net'
 import tls from 'node:tls'
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { EndpointAddress } from './endpoint.ts'
 import { type UpstreamPem, upstreamTlsOptions } from './upstream-tls.ts'
 

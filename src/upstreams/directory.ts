@@ -1,8 +1,8 @@
 // Which endpoints an upstream has: its targets, their names resolved again and again.
 
 import { isIP } from 'node:net'
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Counter, Ports, Timed } from '../core/ports.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { type Endpoint, type EndpointAddress, hostFieldOf } from './endpoint.ts'
 import type { Lookup } from './lookup.ts'
 

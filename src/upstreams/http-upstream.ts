@@ -1,8 +1,8 @@
 // An upstream as one worker sees it: endpoints with pools under one share of the ceilings.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Gauge, Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { WriteBatch } from '../http/write-batch.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { createEndpoint } from './create-endpoint.ts'

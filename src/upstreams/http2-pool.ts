@@ -1,11 +1,11 @@
 // The HTTP/2 connections of one worker to one address: few, shared by many calls.
 
 import type { Socket } from 'node:net'
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Clock, Deadlines, Log, Ports, Timed } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { Dialer } from './dial.ts'

@@ -1,11 +1,11 @@
 // What happens when a try fails: whether it is tried again, where, when and how often.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Counter, Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { Budget } from './budget.ts'
 import { createConditions, isIdempotent, isStaleAndSafe, type RetryReason } from './conditions.ts'
 import type { Endpoint } from './endpoint.ts'

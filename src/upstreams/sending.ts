@@ -1,9 +1,9 @@
 // How a call is sent to an upstream: the one list of what stands around its tries.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
 import type { Layer, Step } from '../core/step.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { type Adaptive, createAdaptive } from './resilience/adaptive.ts'
 import { type Breaker, createBreaker } from './resilience/breaker.ts'
 import { createBudget } from './budget.ts'

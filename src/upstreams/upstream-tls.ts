@@ -2,7 +2,7 @@
 
 import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 
 /** Texts of the PEM files of an upstream's `tls`. */
 export interface UpstreamPem {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { compilePattern } from '../core/pattern.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { createCall, FakeEndpoint, FakePorts, FakeRow, failure } from './fakes.ts'
 import { createUpstream } from './upstream.ts'
 

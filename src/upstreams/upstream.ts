@@ -1,6 +1,5 @@
 // An upstream as a whole: its endpoints, the choice among them, and what happens when a try fails.
 
-import type { UpstreamBlueprint } from '../core/blueprint.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
@@ -8,6 +7,7 @@ import { refuseForNow } from '../core/refuse-for-now.ts'
 import type { Reply } from '../core/reply.ts'
 import type { SharedRows } from '../core/shared-row.ts'
 import { compileTemplate } from '../core/template.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { Upstream } from '../core/upstream.ts'
 import { type Balancer, createBalancer } from './balance.ts'
 import { Directory } from './directory.ts'

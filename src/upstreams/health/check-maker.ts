@@ -1,7 +1,7 @@
 // Makes the checks of an upstream's targets, with the settings that calls to them have.
 
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Counter, Ports } from '../../core/ports.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { ownProxyHeader } from '../../http/proxy-header.ts'
 import { WriteBatch } from '../../http/write-batch.ts'
 import { SharedMemory } from '../../http2/shared-memory.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { FakePorts, settle } from '../fakes.ts'
 import { eject } from './ejection.ts'
 import { Overseer } from './overseer.ts'

@@ -1,9 +1,9 @@
 // Watches the targets of one upstream for the whole process, in the main thread: has them checked, takes ejected ones back, tells
 // of every change.
 
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Counter, Gauge, Ports } from '../../core/ports.ts'
 import type { TargetStatus } from '../../core/target-status.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { addressOf, type EndpointAddress } from '../endpoint.ts'
 import { isOwnFault } from '../own-fault.ts'
 import { compareRates, takeBack } from './ejection.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { createBalancer } from '../balance.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { createCall, FakeEndpoint, FakePorts } from '../fakes.ts'

@@ -1,10 +1,10 @@
 // Which endpoints of an upstream get calls now: the healthy ones, in the order of their groups, those that came back with part of
 // their weight.
 
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Call } from '../../core/call.ts'
 import type { SlowStartBlueprint } from '../../core/health-schema.ts'
 import type { Counter, Ports, Timed } from '../../core/ports.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import type { Balancer } from '../balance.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Cell, Flag, type TargetTable, tickMs } from './target-memory.ts'

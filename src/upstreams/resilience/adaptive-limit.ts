@@ -5,8 +5,8 @@
 // is multiplied by their ratio. So that the lowest does not drift up with the load, it is measured anew now and then with few
 // calls at once. From Netflix's comes that a limit which nobody uses does not grow.
 
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { SharedRow } from '../../core/shared-row.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 
 export type AdaptiveRules = NonNullable<UpstreamBlueprint['adaptive']>
 

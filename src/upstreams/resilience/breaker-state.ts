@@ -1,7 +1,7 @@
 // Whether a breaker lets calls through: one state for all worker threads, changed under a lock, read without.
 
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { SharedRow } from '../../core/shared-row.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 
 export type BreakerRules = NonNullable<UpstreamBlueprint['breaker']>
 

@@ -1,10 +1,10 @@
 // What the end of a call says about the upstream.
 
-import type { UpstreamBlueprint } from '../../core/blueprint.ts'
 import type { Call } from '../../core/call.ts'
 import type { FailureCode } from '../../core/codes.ts'
 import { Failure } from '../../core/failure.ts'
 import type { Reply } from '../../core/reply.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { isOwnFault } from '../own-fault.ts'
 import { statusOf } from '../status-of.ts'
 
