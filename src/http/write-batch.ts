@@ -21,7 +21,7 @@ const heldMax = 256
  *
  * Hot path: writing to a socket wakes whoever reads at the other end, and where that is asleep, waking costs as much as the write
  * (2 of 4 µs in a virtual machine). Where writes follow each other closely, it is awake from the first one on. Plain calls got 5 to
- * 9 % cheaper by this (bench/NOTES.md).
+ * 9 % cheaper by this (bench/NOTES.md, docs/decisions/0017-writes-of-a-turn.md).
  */
 export class WriteBatch {
   readonly #defer: (run: () => void) => void
