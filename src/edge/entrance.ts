@@ -139,24 +139,29 @@ export class Entrance {
     const pauseOnConnect = this.#pace !== null
     return net.createServer({ ...socketOptions, allowHalfOpen: this.#secure === null, pauseOnConnect }, socket => {
       if (!this.#begins(socket)) return
-      if (this.#pace === null) this.#takeHeader(socket)
-      else this.#pace.enter(socket, () => this.#takeHeader(socket))
+      const address = addressOf(socket)
+      const isProxied = this.#settings.isProxy?.(address) === true
+      // Before it waits: who has too many connections takes no turn from others.
+      if (!isProxied && !this.#isWelcome(socket, address)) return
+      const go = () => (isProxied ? this.#takeHeader(socket) : this.#headerIsOff(socket, null))
+      if (this.#pace === null) go()
+      else this.#pace.enter(socket, go)
     })
   }
 
   #takeHeader(socket: Socket): void {
-    const { isProxy, blueprint } = this.#settings
-    if (isProxy?.(addressOf(socket)) !== true) return this.#headerIsOff(socket, null)
+    const { blueprint } = this.#settings
     takeProxyHeader(socket, {
       ...{ clock: this.#ports.clock, deadlines: this.#ports.deadlines, timeoutMs: blueprint.timeouts.head },
-      passed: ends => this.#headerIsOff(socket, ends),
+      passed: ends => {
+        if (this.#isWelcome(socket, ends?.source.address ?? addressOf(socket))) this.#headerIsOff(socket, ends)
+      },
       refused: problem => this.#headerRefused(socket, problem),
     })
     if (socket.isPaused()) socket.resume()
   }
 
   #headerIsOff(socket: Socket, ends: ProxiedEnds | null): void {
-    if (!this.#isWelcome(socket, ends?.source.address ?? addressOf(socket))) return
     const client = clientOf(socket)
     if (this.#secure === null) {
       this.#underWay.delete(client)
@@ -212,7 +217,7 @@ export class Entrance {
     this.#ends.delete(client)
     socket.allowHalfOpen = true
     // With `optional` the handshake ends well also for a certificate that nobody vouches for.
-    if (isClientGood(socket)) return this.#arrived(socket, ends)
+    if (isClientGood(socket, this.#ports.clock.wall())) return this.#arrived(socket, ends)
     this.#handshakeFailed(socket, null)
     socket.destroy()
   }
@@ -223,7 +228,7 @@ export class Entrance {
     const listener = this.#settings.blueprint.name
     this.#ports.meter.counter('turnpike_tls_handshake_failures', { listener, reason }).add(1)
     if (reason !== 'client-certificate' || !this.#mayComplain()) return
-    const problem = error?.code === noCertificate ? 'none was shown' : refusalOf(socket)
+    const problem = error?.code === noCertificate ? 'none was shown' : (refusalOf(socket) ?? 'CERT_HAS_EXPIRED')
     const from = addressOf(socket)
     this.#ports.log.warn({ listener, from, problem }, 'a connection was closed: the client certificate is not accepted')
   }
@@ -263,9 +268,13 @@ export class Entrance {
 
 const socketOptions = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false }
 
-/** Whether the client showed either no certificate or one that is vouched for. */
-function isClientGood(socket: tls.TLSSocket): boolean {
-  return socket.authorized || socket.getPeerX509Certificate() === undefined
+/** Whether the client showed either no certificate or one that is vouched for and good now. */
+function isClientGood(socket: tls.TLSSocket, wallMs: number): boolean {
+  if (socket.authorized && !socket.isSessionReused()) return true
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return true
+  // A session that resumes brings the verdict of its first handshake, and can be resumed for ever: each time there is a new ticket.
+  return socket.authorized && Date.parse(certificate.validFrom) <= wallMs && wallMs <= Date.parse(certificate.validTo)
 }
 
 /** Why the certificate that a client showed is refused; null where that was not yet found out, or it is not refused. */

@@ -53,6 +53,9 @@ const special: Readonly<Record<string, KindNumber>> = {
   'x-real-ip': Kind.forwarding,
   // Said of copies by `mirror`, and believed of another gateway only.
   'x-turnpike-mirrored': Kind.forwarding,
+  // Who the client of a proxy proved to be (RFC 9440 §2.4): no client may say it of itself, on no route.
+  'client-cert': Kind.forwarding,
+  'client-cert-chain': Kind.forwarding,
   via: Kind.forwarding,
 }
 

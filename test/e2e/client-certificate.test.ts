@@ -47,6 +47,7 @@ before(async () => {
       upstreams: { origin: { targets: [origin.url] } },
       routes: [
         { match: { path: '/free' }, reply: { status: 204 } },
+        { match: { path: '/unasked' }, forward: 'origin' },
         {
           match: { path: '/**' },
           policies: [
@@ -295,6 +296,18 @@ test('a resumed session still has its certificate, until the authorities change'
     const { status } = await call(name, session)
     assert.equal(status, '', `the session with ${name} outlived the authority that vouched for it`)
   }
+})
+
+test('nobody is believed who says by `Client-Cert` who he is, also where no policy asks for certificates', {
+  skip,
+}, async () => {
+  const forged = { 'Client-Cert': ':Zm9yZ2Vk:', 'Client-Cert-Chain': ':Zm9yZ2Vk:', Client_Cert: ':Zm9yZ2Vk:' }
+  const { text } = await get(1, '/unasked', null, forged)
+  const { headers } = JSON.parse(text) as Echoed
+  assert.deepEqual(
+    Object.keys(headers).filter(name => /client.cert/.test(name)),
+    [],
+  )
 })
 
 /** What openssl says of a call with this pair. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { selfSigned } from '../../examples/tls/certificate.ts'
+import { ask } from '../tools/ask.ts'
 import { Crowd } from '../tools/crowd.ts'
 import { Line } from '../tools/load.ts'
 import { Program } from '../tools/program.ts'
@@ -69,6 +70,19 @@ for (const kind of ['plain', 'tls'] as const) {
     assert.equal(await program.total('turnpike_ceiling_hits_total', { ceiling: 'accepts-wait' }), 0)
   })
 }
+
+test('an address with too many connections takes no turn from others', async () => {
+  const limits = { accepts: '50/s', connectionsPerAddress: 10 }
+  const listener = { host: '127.0.0.1', port: 0, limits, timeouts: { head: '20s' } }
+  await using program = await Program.start({ listeners: [listener], routes })
+  using crowd = new Crowd()
+  await crowd.add(program.port, 400, '', 400, '127.0.0.2')
+  // Those ten have their turn within a fifth of a second; four hundred would have it after eight.
+  const startedMs = performance.now()
+  assert.equal((await ask(program.port, {})).status, 200)
+  assert.ok(performance.now() - startedMs < 4_000, `a call waited ${performance.now() - startedMs} ms`)
+  await program.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'connections-per-address' }, 390)
+})
 
 test('who waits longer than `timeouts.head` for its turn is let go', async () => {
   const listener = { host: '127.0.0.1', port: 0, limits: { accepts: '10/s' }, timeouts: { head: '1s' } }

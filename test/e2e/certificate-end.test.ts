@@ -1,0 +1,78 @@
+// Sessions of clients whose certificates end: a session is good no longer than what it was begun with.
+
+import assert from 'node:assert/strict'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import tls from 'node:tls'
+import { type Authority, authority, type Certificate, certify, selfSigned } from '../../examples/tls/certificate.ts'
+import { Program } from '../tools/program.ts'
+
+/** A client of `by` whose certificate is over soon. */
+function shortLived(by: Authority, lifeMs: number): Certificate {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const [from, until] = [new Date(Date.now() - 60_000), new Date(Date.now() + lifeMs)]
+  return {
+    cert: certify(by, publicKey.export({ type: 'spki', format: 'pem' }), ['short.test'], from, until),
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  }
+}
+
+test('a session is good no longer than the certificate that began it, however often it resumes', async () => {
+  const root = authority('root')
+  const server = selfSigned(['localhost'])
+  const secure = { certificates: [{ cert: 'server.pem', key: 'server.key' }] }
+  const listeners = ['required', 'optional'].map(mode => {
+    return { name: mode, port: 0, host: '127.0.0.1', tls: { ...secure, clientCa: { file: 'root.pem', mode } } }
+  })
+  await using short = await Program.start(
+    { listeners, routes: [{ match: {}, reply: { status: 204 } }] },
+    { 'server.pem': server.cert, 'server.key': server.key, 'root.pem': root.cert },
+  )
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const pair = shortLived(root, 2_500)
+    const endMs = Date.parse(new X509Certificate(pair.cert).validTo)
+    for (const outcome of await Promise.all(
+      [0, 1].map(at => resumeUntil(endMs, at, pair, { gateway: short, maxVersion })),
+    )) {
+      assert.deepEqual(outcome, { before: '204', behind: '' }, maxVersion)
+    }
+  }
+})
+
+/** What a chain of resumed sessions is answered before the certificate's end, and a second behind it. */
+async function resumeUntil(endMs: number, listener: number, pair: Certificate, on: On) {
+  let { session } = await call(on, listener, pair)
+  const again = async () => {
+    const next = await call(on, listener, { session }).catch(() => null)
+    session = next?.session ?? session
+    return next?.isReused === true ? next.status : ''
+  }
+  const before = await again()
+  await pause(endMs + 1_000 - Date.now())
+  return { before, behind: await again() }
+}
+
+interface On {
+  readonly gateway: Program
+  readonly maxVersion: tls.SecureVersion
+}
+
+/** One call over a connection of its own. Rejects where the handshake fails. */
+async function call({ gateway, maxVersion }: On, listener: number, options: tls.ConnectionOptions) {
+  const socket = tls.connect({
+    ...{ host: '127.0.0.1', port: gateway.portOf(listener), rejectUnauthorized: false, servername: 'localhost' },
+    ...{ maxVersion, ...options },
+  })
+  const sessions: Buffer[] = []
+  let text = ''
+  socket.on('session', given => sessions.push(given))
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  await once(socket, 'secureConnect')
+  socket.on('error', () => {})
+  const isReused = socket.isSessionReused()
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  await once(socket, 'close')
+  return { isReused, status: text.slice(9, 12), session: sessions.at(-1) }
+}
