@@ -4,7 +4,16 @@ import { isHttpName } from '../core/http-name.ts'
 import { compilePattern } from '../core/pattern.ts'
 import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
-import { checkCounts, checkEnd, checkFacts, checkGates, checkPolicy, type FileText } from './check-uses.ts'
+import {
+  checkCounts,
+  checkData,
+  checkEnd,
+  checkFacts,
+  checkGates,
+  checkPolicy,
+  checkWatches,
+  type FileText,
+} from './check-uses.ts'
 import type { Found } from './found.ts'
 import { partOf, partsOf, textOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -25,6 +34,8 @@ export function checkRoutes(
   const given = new Set<string>()
   checkFacts(globalPolicies, language, given, findings)
   checkGates([], globalPolicies, language, findings)
+  const ownPolicies = partsOf(partOf(config, 'routes')).flatMap(route => partsOf(partOf(route, 'policies')))
+  checkWatches([], globalPolicies, ownPolicies, language, findings)
   for (const policy of globalPolicies) checkUse(policy, config, language, listeners, file, findings)
   checkNames(partOf(blueprint, 'routes'), findings)
 
@@ -37,6 +48,7 @@ export function checkRoutes(
     const left = new Set(given)
     checkFacts(policies, language, left, findings)
     checkGates(globalPolicies, policies, language, findings)
+    checkWatches(globalPolicies, policies, [], language, findings)
     checkEnd(route, language, upstreams, left, findings)
     const own = [...policies.flatMap(templatesOf), ...templatesOf(partOf(route, 'options'))]
     checkParams([...own, ...globalTemplates], matches, findings)
@@ -53,7 +65,9 @@ function checkUse(
 ): void {
   for (const match of partsOf(partOf(policy, 'when'))) checkMatch(match, listeners, findings)
   checkPolicy(policy, language, file, findings)
-  checkCounts(policy, language, (partOf(config, 'data')?.value ?? null) !== null, findings)
+  const hasData = (partOf(config, 'data')?.value ?? null) !== null
+  checkCounts(policy, language, hasData, findings)
+  checkData(policy, language, hasData, findings)
 }
 
 function checkNames(routes: Found | null, findings: Finding[]): void {

@@ -1,7 +1,7 @@
 // What a schema cannot say about TLS: cipher suites that OpenSSL does not know, sessions that outlive their keys, no certificate.
 
 import tls from 'node:tls'
-import { cipherLists } from '../core/ciphers.ts'
+import { cipherLists, isOfNewest } from '../core/ciphers.ts'
 import { checkAcme } from './check-acme.ts'
 import type { Found } from './found.ts'
 import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
@@ -15,6 +15,7 @@ export function checkTls(blueprint: Found, findings: Finding[]): void {
   for (const listener of partsOf(partOf(blueprint, 'listeners'))) {
     checkCertificates(partOf(listener, 'tls'), findings)
     for (const cipher of partsOf(partOf(partOf(listener, 'tls'), 'ciphers'))) checkCipher(cipher, suites, findings)
+    checkVersions(partOf(listener, 'tls'), findings)
   }
   checkSessions(partOf(blueprint, 'tlsSessions'), findings)
 }
@@ -40,11 +41,28 @@ function checkCipher(cipher: Found, suites: readonly string[], findings: Finding
   const name = textOf(cipher)
   if (name === null || cipherLists[name] !== undefined || suites.includes(name.toUpperCase())) return
   const near = nearest(name, [...Object.keys(cipherLists), ...suites])
-  const meant = near === null ? '' : `Did you mean \`${near}\`? `
+  const meant =
+    name === 'modern'
+      ? 'For TLS 1.3 alone write `minVersion: "1.3"`, and no `ciphers`. '
+      : near === null
+        ? ''
+        : `Did you mean \`${near}\`? `
   findings.push({
     message: `OpenSSL knows no cipher suite \`${name}\` that a listener can use`,
     hint: `${meant}Write names such as \`ECDHE-RSA-AES128-GCM-SHA256\`, one per item, or \`intermediate\` or \`compatible\`.`,
     span: cipher.span,
+  })
+}
+
+function checkVersions(tls: Found | null, findings: Finding[]): void {
+  const [ciphers, oldest] = [partOf(tls, 'ciphers'), partOf(tls, 'minVersion')]
+  if (ciphers === null || ciphers.isBroken || oldest?.value !== '1.3') return
+  const names = partsOf(ciphers).map(part => textOf(part) ?? '')
+  if (names.some(name => cipherLists[name] !== undefined || isOfNewest(name.toUpperCase()))) return
+  findings.push({
+    message: '`ciphers` names no suite of TLS 1.3, and `minVersion` allows no other version',
+    hint: 'Name suites such as `TLS_AES_256_GCM_SHA384`, or leave `ciphers` out.',
+    span: ciphers.keySpan ?? ciphers.span,
   })
 }
 

@@ -2,6 +2,7 @@
 
 import { checkFieldName } from '../core/field-name.ts'
 import { OptionsError } from '../core/policy.ts'
+import { checkIdleSettings } from './check-idle-settings.ts'
 import { checkResilience } from './check-resilience.ts'
 import type { Found } from './found.ts'
 import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
@@ -13,18 +14,8 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
   for (const [name, upstream] of partOf(blueprint, 'upstreams')?.children ?? []) {
     checkTargets(String(name), upstream, findings)
     checkCertificate(String(name), partOf(upstream, 'tls'), findings)
-    const hashBy = partOf(upstream, 'hashBy')
-    const balance = partOf(upstream, 'balance')
-    if (hashBy !== null && hashBy.value !== null && balance?.isBroken === false && balance.value !== 'hash') {
-      const message = `\`hashBy\` has no effect with \`balance: ${String(balance.value)}\``
-      findings.push({
-        message,
-        hint: 'Write `balance: hash`, or leave `hashBy` out.',
-        span: hashBy.keySpan ?? hashBy.span,
-      })
-    }
     checkProtocol(upstream, findings)
-    checkBoundedLoad(upstream, findings)
+    checkIdleSettings(upstream, blueprint, findings)
     checkHealth(upstream, findings)
     checkResilience(upstream, findings)
     const connections = partOf(partOf(upstream, 'limits'), 'connections')
@@ -53,17 +44,6 @@ function checkProtocol(upstream: Found, findings: Finding[]): void {
     message: `\`proxyProtocol\` does not go with \`protocol: ${String(protocol.value)}\``,
     hint: 'A PROXY header says who the client of a connection is, and clients share those of HTTP/2. Leave one of them out.',
     span: proxied.keySpan ?? proxied.span,
-  })
-}
-
-function checkBoundedLoad(upstream: Found, findings: Finding[]): void {
-  const bound = partOf(upstream, 'boundedLoad')
-  const balance = partOf(upstream, 'balance')
-  if (bound === null || bound.value === null || balance === null || balance.isBroken || balance.value === 'hash') return
-  findings.push({
-    message: `\`boundedLoad\` has no effect with \`balance: ${String(balance.value)}\``,
-    hint: 'Write `balance: hash`, or leave `boundedLoad` out.',
-    span: bound.keySpan ?? bound.span,
   })
 }
 

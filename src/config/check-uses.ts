@@ -35,6 +35,17 @@ export function checkCounts(use: Found, language: Language, hasData: boolean, fi
   })
 }
 
+/** Reports a policy that looks at lists which the config names no folder for. */
+export function checkData(use: Found, language: Language, hasData: boolean, findings: Finding[]): void {
+  const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
+  if (hasData || definition?.needsData !== true) return
+  findings.push({
+    message: `\`${definition.name}\` looks at lists that change at run time, but there is no folder to keep them in`,
+    hint: 'Name one at the top of the config, such as `data: ./data`.',
+    span: partOf(use, 'policy')?.span ?? headSpan(use),
+  })
+}
+
 /** The policies that stand inside the options of another one. */
 function innerUses(found: Found): Found[] {
   return partsOf(found).flatMap(part =>
@@ -128,8 +139,39 @@ export function checkGates(
   })
 }
 
+/**
+ * Reports policies that watch those which prove who calls, but stand behind all of them. `outer` stand further out than `uses`, and
+ * `inner` further in.
+ */
+export function checkWatches(
+  outer: readonly Found[],
+  uses: readonly Found[],
+  inner: readonly Found[],
+  language: Language,
+  findings: Finding[],
+): void {
+  const definitions = new Map(language.policies.map(definition => [definition.name, definition]))
+  const definitionOf = (use: Found) => definitions.get(policyOf(use.value))
+  uses.forEach((use, index) => {
+    if (definitionOf(use)?.isWatch !== true) return
+    const early = [...outer, ...uses.slice(0, index)].find(other => givesPrincipal(definitionOf(other)))
+    if (early === undefined) return
+    if ([...uses.slice(index + 1), ...inner].some(other => givesPrincipal(definitionOf(other)))) return
+    const [name, other] = [policyOf(use.value), policyOf(early.value)]
+    findings.push({
+      message: `\`${name}\` stands behind \`${other}\`, whose refusals it never sees`,
+      hint: `Put \`${name}\` before \`${other}\`.`,
+      span: partOf(use, 'policy')?.span ?? headSpan(use),
+    })
+  })
+}
+
+function givesPrincipal(definition: PolicyDefinition | undefined): boolean {
+  return definition?.gives?.some(({ name }) => name === principal.name) === true
+}
+
 function isGate(definition: PolicyDefinition | undefined): boolean {
-  return definition?.admits === true || definition?.gives?.some(({ name }) => name === principal.name) === true
+  return definition?.admits === true || givesPrincipal(definition)
 }
 
 function needsOf(definition: PolicyDefinition, options: Found | null): Fact<unknown>[] {

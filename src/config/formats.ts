@@ -1,6 +1,7 @@
 // The units and notations of single values: durations, sizes, rates, origins and their like.
 
 import { isIP } from 'node:net'
+import { readCidr } from '../core/address.ts'
 
 /** A parsed value, or what was expected instead. */
 export type Outcome = { readonly value: unknown } | Fault
@@ -138,7 +139,10 @@ export const plainFormats: Readonly<Record<string, Format>> = {
     const [address = '', bits, ...more] = text.split('/')
     const family = isIP(address)
     const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
-    return family !== 0 && isRange && more.length === 0 && !address.includes('%') ? { value: text } : fault('cidr')
+    if (family === 0 || !isRange || more.length > 0 || address.includes('%')) return fault('cidr')
+    const cidr = readCidr(text)
+    if (!('problem' in cidr)) return { value: text }
+    return { expected: `\`${text}\` ${cidr.problem}`, hint: cidr.hint, isSentence: true }
   },
   hostname: text => {
     const name = text.toLowerCase().replace(/\.$/, '')

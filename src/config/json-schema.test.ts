@@ -15,7 +15,7 @@ const good = [
   'admin: null',
   'drain: 1.5s',
   'upstreams: { a: { targets: ["http://a:1", { url: "https://b", weight: 0 }] } }',
-  'upstreams: { a: { targets: ["http://a:1"], retry: { on: [reset, 502], budget: 5% }, tls: { serverName: null } } }',
+  'upstreams: { a: { targets: ["https://a:1"], retry: { on: [reset, 502], budget: 5% }, tls: { serverName: null } } }',
   'telemetry: { accessLog: stdout }',
   'telemetry: { accessLog: { to: stdout, bufferBytes: 1000 } }',
   'policies: [api-key, { api-key: }, { tag: x }, { tag: [x, y], when: { methods: [GET] } }, { tag: { tags: x } }]',

@@ -20,6 +20,11 @@ test('a word that is near to none lists them all', () => {
   assert.equal(suggest('colour', []), '')
 })
 
+test('other digits are another word, the same ones in another order are a slip', () => {
+  assert.equal(suggest('404', ['504', 'reset']), 'Possible here: `504` or `reset`.')
+  assert.equal(suggest('SHA265', ['SHA384', 'SHA256']), 'Did you mean `SHA256`?')
+})
+
 test('a long list is cut', () => {
   const words = Array.from({ length: 500 }, (_, index) => `w${index}`)
   assert.match(listOf(words), /`w23` and 476 more$/)

@@ -25,9 +25,20 @@ export function nearest(word: string, known: readonly string[]): string | null {
   for (const candidate of known) {
     if (Math.abs(candidate.length - wanted.length) >= bestDistance) continue
     const distance = editDistance(wanted, candidate.toLowerCase())
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
+    if (distance < bestDistance && !differInDigits(wanted, candidate)) [best, bestDistance] = [candidate, distance]
   }
   return best
+}
+
+/** Whoever writes 404 does not mean 504; who writes 540 may. */
+function differInDigits(wanted: string, candidate: string): boolean {
+  const lower = candidate.toLowerCase()
+  const isAlike = lower.replaceAll(/\d/g, '0') === wanted.replaceAll(/\d/g, '0')
+  return isAlike && sorted(lower) !== sorted(wanted)
+}
+
+function sorted(text: string): string {
+  return text.split('').sort().join('')
 }
 
 /** Damerau's distance with neighbouring letters swapped counting once (optimal string alignment). */

@@ -101,10 +101,18 @@ function walkNumber(tree: Tree, schema: Keywords, place: Place, along: Walk): Fo
   const isNumeric = typeof tree.value === 'string' && /^-?\d+(\.\d+)?$/.test(tree.value)
   const value = tree.isSubstituted && isNumeric ? Number(tree.value) : tree.value
   if (typeof value !== 'number' || (isInteger ? !Number.isSafeInteger(value) : !Number.isFinite(value))) {
-    const hint = isNumeric && !tree.isSubstituted ? `Leave the quotes out: ${tree.value}` : ''
+    const hint = tree.isSubstituted ? '' : numberHint(tree.value)
     return broken(tree, place, along, ...mismatch(place, noun, tree, hint))
   }
   return withinBounds(value, tree, schema, place, along) ?? leaf(value, tree.span, place)
+}
+
+function numberHint(value: unknown): string {
+  const match = typeof value === 'string' ? /^(-?\d+(?:\.\d+)?) ?(%|[a-z]*)$/i.exec(value) : null
+  if (match === null) return ''
+  return match[2] === ''
+    ? `Leave the quotes out: ${match[1]}`
+    : `Write the number alone, without a unit: \`${match[1]}\`.`
 }
 
 function withinBounds(value: unknown, tree: ScalarTree, schema: Keywords, place: Place, along: Walk): Found | null {

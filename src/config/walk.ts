@@ -223,8 +223,33 @@ function nounHint(schema: Keywords, place: Place, tree: Tree): string {
     return suggest(word, names, `Write ${schema.variants.noun} with its options`)
   }
   const keys = Object.keys(schema.properties ?? {})
+  const own = place.name.replace(/.*\./, '')
+  if (tree.kind === 'scalar' && isYes(tree.value) && acceptsNothing(schema)) {
+    const others = keys.length === 0 ? '' : `, or some of its keys: ${listOf(keys)}`
+    return `Write \`${own}: {}\`${keys.length === 0 ? '' : ' for the defaults'}${others}.`
+  }
+  if (tree.kind === 'scalar' && isNo(tree.value)) {
+    if (keys.includes('enabled')) return `Write \`${own}: { enabled: false }\`.`
+    if (schema.default === null) return 'Leave it out to have none.'
+  }
   if (keys.length === 1) return `The key of \`${place.name}\` is ${listOf(keys)}.`
-  return keys.length === 0 ? '' : `The keys of \`${place.name}\` are ${listOf(keys)}.`
+  if (keys.length === 0)
+    return schema.examples === undefined ? '' : `Write it such as \`${own}: ${flowOf(schema.examples[0])}\`.`
+  return `The keys of \`${place.name}\` are ${listOf(keys)}.`
+}
+
+function isYes(value: unknown): boolean {
+  return value === true || value === 'on' || value === 'yes'
+}
+
+function isNo(value: unknown): boolean {
+  return value === false || value === 'off' || value === 'no'
+}
+
+/** A map of texts as it is written on one line. */
+function flowOf(example: unknown): string {
+  const entries = Object.entries(example as Record<string, unknown>)
+  return `{ ${entries.map(([key, value]) => `"${key}": ${String(value)}`).join(', ')} }`
 }
 
 function kindOf(schema: Keywords): Tree['kind'] {

@@ -41,6 +41,6 @@ export function cipherText(written: readonly string[]): string {
 }
 
 /** Whether a suite is one of TLS 1.3. */
-function isOfNewest(name: string): boolean {
+export function isOfNewest(name: string): boolean {
   return name.startsWith('TLS_')
 }

@@ -1,6 +1,18 @@
 // What the config can say about sick targets: how they are found out, left out, and taken back.
 
-import { Choice, Duration, Fields, Maybe, Named, Percent, Shorthand, type Static, Statuses, Type } from './schema.ts'
+import {
+  Choice,
+  Duration,
+  Fields,
+  Maybe,
+  Named,
+  OneOrMany,
+  Percent,
+  Shorthand,
+  type Static,
+  Statuses,
+  Type,
+} from './schema.ts'
 
 export const healthSchema = Fields(
   {
@@ -17,7 +29,7 @@ export const healthSchema = Fields(
       }),
     ),
     headers: Named(Type.String({ pattern: '^[\\t -~]*$' }), { default: {}, description: 'Further fields of a check.' }),
-    statuses: Type.Array(Statuses(), { minItems: 1, default: ['2xx'], description: 'Replies of a healthy target.' }),
+    statuses: OneOrMany(Statuses(), { minItems: 1, default: ['2xx'], description: 'Replies of a healthy target.' }),
     grpc: Maybe(
       Shorthand(
         'service',
@@ -50,7 +62,7 @@ export const healthSchema = Fields(
 
 export const ejectionSchema = Fields(
   {
-    on: Type.Array(Choice(['connect-failure', 'reset', 'timeout', '500', '501', '502', '503', '504', '5xx']), {
+    on: OneOrMany(Choice(['connect-failure', 'reset', 'timeout', '500', '501', '502', '503', '504', '5xx']), {
       minItems: 1,
       default: ['connect-failure', 'reset', 'timeout', '502', '503', '504'],
       description: 'What counts as a failure of the target; a malformed reply counts as `reset`.',

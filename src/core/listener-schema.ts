@@ -129,7 +129,8 @@ export const listenerSchema = Fields({
       }),
       window: Size({
         default: '65535B',
-        description: 'What a client may send of one body before it was passed on; 65,535 bytes at least.',
+        minimum: 65_535,
+        description: 'What a client may send of one body before it was passed on; no less than the default.',
       }),
       resets: flood(500, 'Streams that end before their reply was whole, by the client or by its fault.'),
       pings: flood(1_000, 'PING frames.'),

@@ -49,6 +49,10 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   owns?(options: Static<S>): readonly string[]
   /** It may answer without asking those further in: no policy that admits calls may stand there. */
   readonly isShortcut?: boolean
+  /** It watches the policies that admit callers: behind all of them it would see nothing. */
+  readonly isWatch?: boolean
+  /** It looks at lists that are kept in the folder `data`. */
+  readonly needsData?: boolean
   /** It decides who may pass, as each policy that gives the principal does. */
   readonly admits?: boolean
   /** Set where it looks at what the client sent in those: then it takes them off itself, on each call that it sees. */

@@ -2,7 +2,7 @@
 
 import { ejectionSchema, failoverSchema, healthSchema, slowStartSchema } from './health-schema.ts'
 import { adaptiveSchema, breakerSchema, hedgeSchema } from './resilience-schema.ts'
-import { Choice, Duration, Fields, Maybe, Percent, Shorthand, type Static, Type } from './schema.ts'
+import { Choice, Duration, Fields, Maybe, OneOrMany, Percent, Shorthand, type Static, Type } from './schema.ts'
 
 const targetSchema = Shorthand(
   'url',
@@ -87,7 +87,7 @@ export const upstreamSchema = Fields({
     Fields(
       {
         attempts: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further tries after the first.' }),
-        on: Type.Array(Choice(['connect-failure', 'reset', 'timeout', '500', '502', '503', '504']), {
+        on: OneOrMany(Choice(['connect-failure', 'reset', 'timeout', '500', '502', '503', '504']), {
           default: ['connect-failure', 'reset'],
           description: 'What is tried again.',
         }),

@@ -51,7 +51,7 @@ export class Http2Connection implements Timed, SessionOwner {
         clock: gate.clock,
         limits: gate.limits,
         streamsMax: gate.http2.streams,
-        window: Math.max(65_535, gate.http2.window),
+        window: gate.http2.window,
         isLent: peer.scheme === 'http',
         bounds: gate.http2,
         output: socket,

@@ -4,10 +4,10 @@ import type { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { defineFact } from '../../core/facts.ts'
 import { Failure } from '../../core/failure.ts'
-import { definePolicy } from '../../core/policy.ts'
+import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import type { Reply } from '../../core/reply.ts'
-import { Fields, Policies, Shorthand } from '../../core/schema.ts'
+import { Fields, Policies, type PolicyPart, Shorthand } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 
 export const anyOf = definePolicy({
@@ -25,6 +25,12 @@ export const anyOf = definePolicy({
       }),
     }),
   ),
+  check({ policies }) {
+    const open = policies.findIndex(letsEverybodyIn)
+    if (open === -1 || open === policies.length - 1) return
+    const message = '`anonymous` lets everybody in, so nobody comes to those behind it'
+    throw new OptionsError(message, ['policies', open], 'Put `anonymous` last.')
+  },
   build({ policies }, ports, place) {
     const layers = policies.map((part, index) => ports.policy(part, index, place))
     const attempted = defineFact<Attempt>(`any-of ${place.key}`)
@@ -52,6 +58,13 @@ export const anyOf = definePolicy({
     }
   },
 })
+
+/** `anonymous` that stands for a consumer fails where there is none of that name. */
+function letsEverybodyIn({ policy, options }: PolicyPart): boolean {
+  const hasConsumer =
+    typeof options === 'object' && options !== null && 'consumer' in options && options.consumer !== null
+  return policy === 'anonymous' && !hasConsumer
+}
 
 /** What a call was before anybody touched it, and whether an alternative has let it pass. */
 class Attempt {

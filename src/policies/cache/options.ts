@@ -44,7 +44,8 @@ export const options = Fields({
   }),
   ttl: Named(Duration(), {
     default: {},
-    description: 'How long replies are fresh that do not say it themselves, by status: `{ "200": 1m, "404": 5s }`.',
+    description: 'How long replies are fresh that do not say it themselves, by status.',
+    examples: [{ '200': '1m', '404': '5s' }],
   }),
   heuristic: Maybe(
     Percent({

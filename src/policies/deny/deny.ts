@@ -35,6 +35,7 @@ export const deny = definePolicy({
   name: 'deny',
   summary: 'Turns away callers on lists that change at run time.',
   admits: true,
+  needsData: true,
   options,
   needsFor: ({ by }) => (by === 'consumer' || by === 'credential' ? [principal] : []),
   build({ by, lists }, { denials }) {

@@ -15,6 +15,7 @@ import { createGuessReader } from './guess.ts'
 export const throttle = definePolicy({
   name: 'throttle',
   summary: 'Answers 429 to those who fail to authenticate too often; stands before the policies that authenticate.',
+  isWatch: true,
   options: Fields({
     failures: Rate({ default: '20/5m', description: 'Failures of one client address that are let be.' }),
     guesses: Rate({
