@@ -84,10 +84,14 @@ const breaker = { failures: 0.5, slow: { share: 0.8, over: 1000 }, window: 10_00
 const adaptive = { min: 4, max: 1000, tolerance: 0.25, measure: 60_000 }
 const hedge = { after: 20, percentile: 0.95 }
 const mirrorOf = (share: number) =>
-  createMirror({ to: 'shadow', share, host: null, timeout: 1000, limits: { body: 64_000, calls: 100 } }, ports, {
-    route: 'r',
-    key: 'r',
-  })
+  createMirror(
+    { to: 'shadow', share, host: null, remove: [], timeout: 1000, limits: { body: 64_000, calls: 100 } },
+    ports,
+    {
+      route: 'r',
+      key: 'r',
+    },
+  )
 const base = sending({})
 const sides = [
   { to: 'stable', weight: 90 },

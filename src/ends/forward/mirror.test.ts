@@ -21,6 +21,7 @@ const plain: MirrorOptions = {
   to: 'shadow',
   share: 1,
   host: null,
+  remove: [],
   timeout: 10_000,
   limits: { body: 10, calls: 2 },
 }
@@ -67,6 +68,22 @@ test('a copy goes to the mirror, marked, after the call itself', async () => {
   assert.equal(call.headers.has('x-turnpike-mirrored'), false)
   assert.equal(copy.facts.get(priority), 'low')
   assert.deepEqual(counts, { answered: 1 })
+})
+
+test('what is removed from copies, in any spelling, stays on the call', async () => {
+  const { ask, main, seen } = setUp(async () => Reply.empty(200), { remove: ['Authorization', 'x-api-key'] })
+  const headers = { authorization: 'Bearer a', x_api_key: 'b', 'X-Api-Key': 'c', 'x-a': '1' }
+  await ask({ headers })
+  await ask({ headers, body: 'b' }).then(reply => reply.body.bytes(10))
+  await settle()
+  assert.equal(seen.calls.length, 2)
+  for (const { headers: sent } of seen.calls) {
+    assert.deepEqual(
+      ['authorization', 'x_api_key', 'x-api-key', 'x-a'].filter(key => sent.has(key)),
+      ['x-a'],
+    )
+  }
+  for (const { headers: sent } of main.calls) assert.equal(sent.get('authorization'), 'Bearer a')
 })
 
 test('a client cannot mark its calls', async () => {

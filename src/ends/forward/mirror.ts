@@ -3,14 +3,17 @@
 import { Body, type Sink } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { copyBody } from '../../core/copied-body.ts'
+import { compileDrop } from '../../core/drop-fields.ts'
 import { Failure } from '../../core/failure.ts'
-import type { EndPorts, Place } from '../../core/policy.ts'
+import { checkFieldName } from '../../core/field-name.ts'
+import { type EndPorts, OptionsError, type Place } from '../../core/policy.ts'
 import type { SharedCounter, Timed } from '../../core/ports.ts'
 import { priority } from '../../core/priority.ts'
 import {
   Duration,
   Fields,
   Maybe,
+  OneOrMany,
   Percent,
   Shorthand,
   Size,
@@ -29,6 +32,10 @@ export const mirrorOption = Shorthand(
     host: Maybe(
       TemplateText({ description: 'Another Host for the copies; that of the call where it is not written.' }),
     ),
+    remove: OneOrMany(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'Header fields that copies go without, such as `authorization` and `cookie`.',
+    }),
     timeout: Duration({ minimum: 1, default: '10s', description: 'How long a copy may take, its reply included.' }),
     limits: Fields(
       {
@@ -50,7 +57,13 @@ export type MirrorOptions = Static<typeof mirrorOption>
 const markName = 'x-turnpike-mirrored'
 
 /** @throws OptionsError. `path` leads to the options of this mirror. */
-export function checkMirror({ host }: MirrorOptions, path: readonly (string | number)[]): void {
+export function checkMirror({ host, remove }: MirrorOptions, path: readonly (string | number)[]): void {
+  for (const [index, name] of remove.entries()) {
+    const at = [...path, 'remove', index]
+    checkFieldName(name, at)
+    if (name.toLowerCase() === 'host')
+      throw new OptionsError('no copy can go without Host', at, 'Write another `host`.')
+  }
   if (host !== null) checkHost(host, [...path, 'host'])
 }
 
@@ -60,12 +73,14 @@ export function checkMirror({ host }: MirrorOptions, path: readonly (string | nu
  */
 export function createMirror(options: MirrorOptions, ports: EndPorts, place: Place): Layer {
   const { share } = options
+  const strip = compileDrop(options.remove)
   const mirror = new Mirror(options, ports, place)
   return next =>
     function mirrored(call) {
       call.headers.delete(markName)
       if (call.upgrade !== '' || ports.random() >= share) return next(call)
       const copy = call.copy(call.headers.clone(), Body.empty)
+      strip(copy)
       copy.headers.add(markName, 'true')
       copy.facts.set(priority, 'low')
       if (!call.body.isEmpty) {

@@ -100,10 +100,15 @@ function readRarer(asked: Asked, key: string, value: string): void {
       asked.isBypass = true
       break
     default:
-      if (!key.startsWith('x-') || !disguises.has(key)) return
+      if (!key.startsWith('x') || !isDisguise(key)) return
       asked.isBypass = true
   }
   asked.isPlain = false
+}
+
+/** Also with underscores, which CGI and its kin take for dashes (docs/security.md). */
+function isDisguise(key: string): boolean {
+  return disguises.has(key.includes('_') ? key.replaceAll('_', '-') : key)
 }
 
 function nothingAsked(isIdentified: boolean): Asked {

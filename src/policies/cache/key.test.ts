@@ -20,6 +20,9 @@ describe('what is the same question', () => {
     'x-rewrite-url',
     'X-Original-Host',
     'x-host',
+    // To CGI and its kin a dash.
+    'X_HTTP_Method_Override',
+    'x-original_url',
   ]
   for (const name of disguise) {
     sentence(`a request that may mean another one neither gets nor leaves a reply: ${name}`, [

@@ -31,6 +31,8 @@ describe('purges', () => {
     ['prefix', '/a', 4],
     ['prefix', '//api.acme.test/a', 3],
     ['prefix', '//api.acme.test', 4],
+    ['prefix', '/none\n', 0],
+    ['url', '/none\n', 0],
     ['tag', 'path/a', 3],
     ['tag', 'two', 5],
     ['tag', 'on', 0],

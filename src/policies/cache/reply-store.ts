@@ -148,7 +148,8 @@ function compilePurge({ by, value }: Purge): Fits {
     case 'url':
     case 'prefix':
   }
-  const [, named, target = '/'] = /^(?:\/\/([^/?]*))?(.*)$/.exec(value) ?? []
+  // With `s`: a value that has a line end names nothing, and must not fall back to naming all.
+  const [, named, target = '/'] = /^(?:\/\/([^/?]*))?(.*)$/s.exec(value) ?? []
   const isOf = (host: string) => named === undefined || host === named.toLowerCase().replace(/:\d+$/, '')
   if (by === 'prefix') return resource => isOf(resource.host) && resource.target.startsWith(target || '/')
   return resource => isOf(resource.host) && resource.target === resource.targetOf(target || '/')

@@ -71,9 +71,23 @@ describe('what is sent as it is', () => {
     ['no type', { headers: { 'content-type': '' } }, false],
     ['a short body', { body: Body.of('x'.repeat(999)) }, false],
     ['HEAD, which still says what it depends on', { method: 'HEAD' }, true],
+    ['HEAD of a reply whose length stands in its head alone', { method: 'HEAD', body: Body.empty }, true],
     ['a client that takes none', { accept: 'identity' }, true],
     ['a client that takes others', { accept: 'deflate' }, true],
   ]
+  test('a reply whose codings stand in several fields', async () => {
+    const fields = [
+      ['content-type', 'text/html'],
+      ['content-encoding', 'identity'],
+      ['content-encoding', 'gzip'],
+    ] as const
+    const next = makeNext(() => new Reply(200, Headers.of(fields), Body.of(text)))
+    const reply = await compress.build(defaults, fakePorts(), place)(next)(
+      makeCall({ headers: { 'accept-encoding': 'br' } }),
+    )
+    assert.deepEqual(reply.headers.all('content-encoding'), ['identity', 'gzip'])
+  })
+
   for (const [title, given, hasVary] of cases) {
     test(title, async () => {
       const reply = await run(given)

@@ -79,9 +79,11 @@ export const compress = definePolicy({
       async function compress(call) {
         const reply = await next(call)
         if (!isOpen(reply) || !isFitting(reply.headers.get('content-type') ?? '')) return weakenAgain(call, reply)
-        if (reply.body.length >= 0 && reply.body.length < given.min) return reply
+        const isHead = call.method === 'HEAD'
+        // The reply to HEAD has no body to judge by, but the choice of the reply to GET is its choice, too.
+        if (!isHead && reply.body.length >= 0 && reply.body.length < given.min) return reply
         addVary(reply.headers, 'Accept-Encoding')
-        if (call.method === 'HEAD') return reply
+        if (isHead) return reply
         const coding = chooseCoding(call.headers.all('accept-encoding').join(','), given.codings)
         if (coding !== '') encode(reply, coding)
         return reply
@@ -94,9 +96,12 @@ function isOpen({ status, headers, tunnel }: Reply): boolean {
   // A part of a representation (206) is one of its bytes as they stand.
   if (status === 204 || status === 206 || status === 304 || tunnel !== null) return false
   if (headers.has('content-range')) return false
-  const encoding = headers.get('content-encoding')
-  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') return false
+  if (headers.has('content-encoding') && headers.all('content-encoding').some(isEncoded)) return false
   return !headers.has('cache-control') || !headers.all('cache-control').some(value => /\bno-transform\b/i.test(value))
+}
+
+function isEncoded(value: string): boolean {
+  return value.trim().toLowerCase() !== 'identity'
 }
 
 /** What holds for the bytes as they were does not hold for the compressed ones (RFC 9110 §8.8.3.3, RFC 9530). */
