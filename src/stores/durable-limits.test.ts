@@ -4,6 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import type { LimitOutcome, LimitRule, LimitStoreOptions } from '../core/limits.ts'
 import { DurableLimits } from './durable-limits.ts'
@@ -177,6 +178,41 @@ describe('a quota', () => {
     const after = processOf(folder)
     const left = ['k', 'l', 'm', 'n'].map(key => after.take([monthly(320)], 0, key).standings[0]?.remaining)
     assert.deepEqual(left, [319, 319, 310, 310])
+  })
+
+  test('that no config has any more gives back what it booked, also when its last call comes late', () => {
+    const folder = newFolder()
+    const { limits, take } = processOf(folder)
+    const left = () => {
+      const other = processOf(folder)
+      const [standing] = other.take([monthly(500)], 0).standings
+      other.close()
+      return standing?.remaining ?? 0
+    }
+    take([monthly(500)])
+    limits.keep(scope => scope === 's')
+    assert.ok(left() < 499, 'a block is booked')
+    limits.keep(() => false)
+    assert.equal(left(), 499)
+    take([monthly(500)])
+    assert.ok(left() < 498, 'a block is booked anew')
+    limits.keep(() => false)
+    assert.equal(left(), 498)
+  })
+
+  test('… those of many callers some at a time, and all at the end', async () => {
+    for (const isAtOnce of [true, false]) {
+      const folder = newFolder()
+      const { limits, take, close } = processOf(folder)
+      const keys = Array.from({ length: 50 }, (_, index) => `k${index}`)
+      for (const key of keys) take([monthly(500)], 1, key)
+      limits.keep(() => false)
+      if (isAtOnce) close()
+      else for (let turn = 0; turn < 3; turn++) await nextTurn()
+      const other = processOf(folder)
+      const left = keys.map(key => other.take([monthly(500)], 0, key).standings[0]?.remaining)
+      assert.deepEqual(new Set(left), new Set([499]))
+    }
   })
 
   test('a file that fails: refused, let pass, or counted in memory, as was chosen', () => {

@@ -21,6 +21,8 @@ export interface DurableLimitsOptions {
 
 /** How often a call books again because others were faster. */
 const triesMax = 8
+/** Each is a write to the file, and calls wait meanwhile. */
+const givenBackPerTurn = 20
 /** Of each rule in a row: the start of its period, permits at hand, permits booked in the file. */
 const fieldsPerRule = 3
 
@@ -37,6 +39,8 @@ export class DurableLimits {
   readonly #file: QuotaFile
   /** What gives back the rest of the blocks that this thread booked, by scope and key. */
   readonly #booked = new Map<string, Map<string, Booked>>()
+  /** Those of scopes that no config has any more. */
+  readonly #leaving = new Set<Map<string, Booked>>()
   #isClosed = false
 
   constructor(options: DurableLimitsOptions) {
@@ -47,10 +51,11 @@ export class DurableLimits {
   /** A store for rules of `period` alone. */
   store(options: LimitStoreOptions): LimitStore {
     const { scope, callers, name } = options
-    const booked = this.#booked.get(scope) ?? new Map<string, Booked>()
-    this.#booked.set(scope, booked)
     const full = this.#options.meter.counter('turnpike_ceiling_hits', { ceiling: 'leases', name })
     const store = new DurableStore(options, this.#options, this.#file, (key, rules) => {
+      // Made anew where the last call of an old config comes when the scope was let go.
+      let booked = this.#booked.get(scope)
+      if (booked === undefined) this.#booked.set(scope, (booked = new Map<string, Booked>()))
       const most = Math.max(rules, booked.get(key)?.rules ?? 0)
       // Behind all others: the one that booked nothing for longest is pushed out first.
       booked.delete(key)
@@ -64,12 +69,43 @@ export class DurableLimits {
     return store
   }
 
+  /** Lets go of scopes that no config in force has: what was booked for them goes back, some at a time. */
+  keep(isInForce: (scope: string) => boolean): void {
+    for (const [scope, booked] of this.#booked) {
+      if (isInForce(scope)) continue
+      this.#booked.delete(scope)
+      this.#leaving.add(booked)
+    }
+    this.#giveBackSome()
+  }
+
+  #giveBackSome(): void {
+    if (this.#isClosed) return
+    let count = 0
+    try {
+      for (const booked of this.#leaving) {
+        for (const [key, { giveBack }] of booked) {
+          if (count++ === givenBackPerTurn) return void setImmediate(() => this.#giveBackSome())
+          booked.delete(key)
+          giveBack()
+        }
+        this.#leaving.delete(booked)
+      }
+    } catch (error) {
+      // What is left is spent, as after a crash.
+      this.#leaving.clear()
+      this.#options.log.error({ err: error }, 'the file of quotas cannot be written')
+    }
+  }
+
   /** Gives back what was booked and not used, and closes the file. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     try {
-      for (const booked of this.#booked.values()) for (const { giveBack } of booked.values()) giveBack()
+      for (const booked of [...this.#booked.values(), ...this.#leaving]) {
+        for (const { giveBack } of booked.values()) giveBack()
+      }
     } finally {
       this.#file.close()
     }

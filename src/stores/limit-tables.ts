@@ -82,9 +82,10 @@ export class LimitTables {
     return this.#wanted
   }
 
-  /** Another config is going to be compiled. */
+  /** Another config is going to be compiled: tables of one that did not come into force are forgotten. */
   begin(): void {
     this.#wanted = new Map()
+    for (const [scope, table] of this.#tables) if (!table.isBound) this.#tables.delete(scope)
   }
 
   /** The table of a scope, which lives on over configs that ask for it. Where it is asked for twice, the larger has it. */

@@ -18,8 +18,9 @@ export class GatewayConsumers {
   /** What the admin API works on. */
   readonly store: ConfigStore
   #behind: ConsumerStore | null = null
-  /** Hashing is slow on purpose: each password is hashed once per process. By the digest of user and password. */
-  readonly #hashes = new Map<string, string>()
+  /** Hashing is slow on purpose: a password is hashed once as long as the config has it. By the digest of user and password. */
+  #hashes = new Map<string, string>()
+  #hashesBefore: ReadonlyMap<string, string> = new Map()
 
   constructor() {
     this.store = createConfigStore(() => this.#behind)
@@ -49,6 +50,8 @@ export class GatewayConsumers {
   /** The entries of a config. Rejects for a key of signatures that cannot be used. */
   async entries({ consumers, plans }: Blueprint, files: Readonly<Record<string, string>>): Promise<ConfigEntries> {
     const credentials: Credential[] = []
+    this.#hashesBefore = this.#hashes
+    this.#hashes = new Map()
     for (const consumer of consumers) {
       for (const [index, credential] of consumer.credentials.entries()) {
         credentials.push(await this.#credentialOf(consumer, credential, index, files))
@@ -107,9 +110,7 @@ export class GatewayConsumers {
     const digest = createHash('sha256')
       .update(JSON.stringify([user, password]))
       .digest('hex')
-    const known = this.#hashes.get(digest)
-    if (known !== undefined) return known
-    const made = await hashPassword(password)
+    const made = this.#hashes.get(digest) ?? this.#hashesBefore.get(digest) ?? (await hashPassword(password))
     this.#hashes.set(digest, made)
     return made
   }

@@ -6,7 +6,7 @@ import type { PolicyPorts } from '../core/policy.ts'
 import type { Clock, Log, Meter } from '../core/ports.ts'
 import type { SharedRow } from '../core/shared-row.ts'
 import { DurableLimits } from '../stores/durable-limits.ts'
-import { LimitTables } from '../stores/limit-tables.ts'
+import { bookedPrefix, type GivenTables, LimitTables } from '../stores/limit-tables.ts'
 import { createLocalLimits, type LimitStores, type SharedTime } from '../stores/local-limits.ts'
 import { TableRow } from '../stores/table-row.ts'
 import { createCounts } from '../stores/valkey/counts.ts'
@@ -87,6 +87,12 @@ export class WorkerLimits {
     const leased = new Leased({ counts, link, clock, callers, full, onClose: () => this.#leased.delete(leased) })
     this.#leased.add(leased)
     return leased
+  }
+
+  /** The config that was compiled comes into force, with these memories. */
+  adopt(given: GivenTables): void {
+    this.tables.adopt(given)
+    for (const file of this.#files.values()) file.keep(scope => given.has(bookedPrefix + scope))
   }
 
   /** Gives permits back to the stores. To be called when the last call is over, while the thread can still wait. */

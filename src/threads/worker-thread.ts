@@ -105,7 +105,7 @@ function listen(port: MessagePort, inside: Inside): void {
       reader.adopt(edition.entries)
       directory.resize(edition.blueprint.memory)
       overload.adopt(edition.blueprint.overload)
-      limits.tables.adopt(message.limits)
+      limits.adopt(message.limits)
     }
     void obey(inside, message)
   })

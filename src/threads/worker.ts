@@ -92,14 +92,16 @@ export class WorkerCore {
   #prepared: Prepared | null = null
   #blueprint: Blueprint | null = null
   #accessLog: AccessLog | null = null
+  /** Made anew with each config, for it keeps what it found of each route. */
+  #count: (event: FinishedCall) => void
 
   constructor(ports: WorkerPorts) {
     this.#ports = ports
     this.challenges = ports.challenges
+    this.#count = createCallObserver(ports.meter)
     this.deadlines = ports.deadlines
     this.#inner = { ...ports, deadlines: this.deadlines, random: Math.random }
     this.#outside = new OutsideClient({ clock: ports.clock, deadlines: this.deadlines, meter: ports.meter })
-    const count = createCallObserver(ports.meter)
     this.#edge = {
       ...ports,
       deadlines: this.deadlines,
@@ -107,7 +109,7 @@ export class WorkerCore {
       writes: this.#writes,
       http2Memory: this.#http2Memory,
       answer: call => this.#epochs.answer(call),
-      observe: event => this.#observe(event, count),
+      observe: event => this.#observe(event),
     }
   }
 
@@ -148,6 +150,7 @@ export class WorkerCore {
     this.#blueprint = prepared.edition.blueprint
     this.#outbound = outboundOf(prepared.edition)
     this.#epochs.swap(prepared.epoch, prepared.runtime)
+    this.#count = createCallObserver(this.#ports.meter)
     this.#swapAccessLog(prepared.accessLog)
     for (const [key, listener] of this.#listeners) {
       const settings = prepared.settings.get(key)
@@ -282,8 +285,8 @@ export class WorkerCore {
     this.#accessLog = accessLog
   }
 
-  #observe(event: FinishedCall, count: (event: FinishedCall) => void): void {
-    count(event)
+  #observe(event: FinishedCall): void {
+    this.#count(event)
     // Before the call is off its runtime, which says what its line must not show.
     this.#accessLog?.write(event)
     this.#epochs.finished(event.call)

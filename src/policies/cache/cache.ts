@@ -1,5 +1,6 @@
 // The policy `cache`: keeps replies and answers with them, as a shared cache of RFC 9111.
 
+import { createHash } from 'node:crypto'
 import { definePolicy } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { createCaching, type CachingPorts } from './caching.ts'
@@ -18,7 +19,7 @@ export const cache = definePolicy({
     const { purges, meter, replyBytes } = ports
     const store = ports.keep(`replies ${replyBytes}`, () => new ReplyStore(replyBytes, purges, meter))
     // Replies outlive a reload, but not a change of what their key says or leaves out.
-    const scope = store.scopeOf(JSON.stringify([place.key, given]))
+    const scope = shortened(JSON.stringify([place.key, given]))
     const caching: CachingPorts = {
       ...{ clock: ports.clock, deadlines: ports.deadlines, marks: ports.marks, log: ports.log, meter },
       ...{ store, keys: compileKeys(scope, place.route === '', given.key), route: place.route },
@@ -26,3 +27,8 @@ export const cache = definePolicy({
     return createCaching(given, caching)
   },
 })
+
+/** 72 bits tell the uses of one config apart, and those of all that came before it; nothing needs to remember them. */
+function shortened(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 12)
+}

@@ -19,7 +19,6 @@ export class ReplyStore implements Purgeable, Closable, Lender {
   readonly bytesMax: number
   readonly #resources: LRUCache<string, Resource>
   readonly #recent: Purge[] = []
-  readonly #scopes = new Map<string, string>()
   readonly #membership: Closable
   readonly #bytes: Gauge
   readonly #count: Gauge
@@ -44,13 +43,6 @@ export class ReplyStore implements Purgeable, Closable, Lender {
       },
     })
     this.#membership = purges.join(this)
-  }
-
-  /** A short name for a text that tells uses of the policy apart, the same as long as the store lives. */
-  scopeOf(text: string): string {
-    const known = this.#scopes.get(text) ?? this.#scopes.size.toString(36)
-    this.#scopes.set(text, known)
-    return known
   }
 
   get(key: string): Resource | undefined {
