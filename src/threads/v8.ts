@@ -13,6 +13,6 @@ export function tuneEngine(): void {
   // A call runs through many small functions of many files: with the default of 920, V8 stops half-way through putting them into
   // their callers. 3 to 4 % of a call with four policies; a plain call is as before.
   v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000')
-  // For the guard against overload: a worker collects before calls are refused (own-resources.ts).
+  // For the guard against overload: a worker collects before calls are refused (own-resources.ts), and when it is idle.
   v8.setFlagsFromString('--expose-gc')
 }

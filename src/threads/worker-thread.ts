@@ -13,6 +13,7 @@ import { createMeter } from '../telemetry/meter.ts'
 import { startThreadGauges } from '../telemetry/thread-gauges.ts'
 import { beatMs, clock } from './clock.ts'
 import { consumersFile } from './consumers-file.ts'
+import { startIdleCollection } from './idle-collection.ts'
 import { loadLanguage } from './language.ts'
 import { WorkerLimits } from './limit-stores.ts'
 import type { Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
@@ -60,6 +61,7 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
     overload,
   })
   startBeats(core, overload)
+  startIdleCollection(() => core.connections)
   startThreadGauges({ meter, clock, deadlines: core.deadlines })
   listen(port, { core, reader, directory, limits, overload, post, log })
   post({ kind: 'started' })

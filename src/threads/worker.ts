@@ -188,6 +188,13 @@ export class WorkerCore {
     await this.#accessLog?.reopen()
   }
 
+  /** Open connections of clients. */
+  get connections(): number {
+    let count = 0
+    for (const { gate } of this.#listeners.values()) count += gate.connections.size + gate.tunnels.size
+    return count
+  }
+
   /** Brings gauges up to date. */
   report(): void {
     for (const listener of this.#listeners.values()) listener.report()
