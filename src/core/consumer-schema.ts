@@ -99,7 +99,7 @@ const kinds: Readonly<Record<string, TSchema>> = {
 }
 
 /** One credential of the config file: exactly one of `key`, `basic`, `signature`, `certificate`. */
-export const credentialSchema: TSchema = {
+const credentialSchema: TSchema = {
   ...credentialFrame,
   variants: {
     noun: 'a credential',

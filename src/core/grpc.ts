@@ -12,7 +12,7 @@ export function isGrpc(headers: Headers): boolean {
 }
 
 /** Status codes of gRPC that a gateway gives. */
-export const GrpcStatus = {
+const GrpcStatus = {
   unknown: 2,
   invalidArgument: 3,
   deadlineExceeded: 4,

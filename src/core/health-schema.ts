@@ -148,4 +148,3 @@ export const failoverSchema = Fields(
 export type HealthBlueprint = Static<typeof healthSchema>
 export type EjectionBlueprint = Static<typeof ejectionSchema>
 export type SlowStartBlueprint = Static<typeof slowStartSchema>
-export type FailoverBlueprint = Static<typeof failoverSchema>

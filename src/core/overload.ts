@@ -17,11 +17,3 @@ export const ranked: readonly Priority[] = ['low', 'normal', 'high']
 export function rankOf(priority: Priority): number {
   return ranked.indexOf(priority)
 }
-
-/** For what runs without a guard, such as tests. */
-export const neverOverloaded: Overload = {
-  level: 0,
-  refuse() {
-    throw new Error('nothing is refused at level 0')
-  },
-}

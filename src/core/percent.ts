@@ -32,14 +32,14 @@ export function decodePath(raw: string): string | null {
 }
 
 /** The octet of the escape `%XX` at this place, or -1 where none stands. */
-export function octetAt(text: string, at: number): number {
+function octetAt(text: string, at: number): number {
   if (codeAt(text, at) !== 0x25) return -1
   const high = hexDigit(codeAt(text, at + 1))
   const low = hexDigit(codeAt(text, at + 2))
   return high < 0 || low < 0 ? -1 : high * 16 + low
 }
 
-export function escapeOctet(octet: number): string {
+function escapeOctet(octet: number): string {
   return `%${octet < 16 ? '0' : ''}${octet.toString(16).toUpperCase()}`
 }
 

@@ -29,7 +29,7 @@ export function frame(type: number, flags: number, streamId: number, payload: Bu
   return Buffer.concat([head, body])
 }
 
-export function readFrames(bytes: Buffer): Frame[] {
+function readFrames(bytes: Buffer): Frame[] {
   const frames: Frame[] = []
   for (let at = 0; at < bytes.length; ) {
     const length = bytes.readUIntBE(at, 3)

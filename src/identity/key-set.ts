@@ -52,7 +52,7 @@ export interface KeySetPorts {
   readonly meter: Meter
 }
 
-export const keySetBytesMax = 262_144
+const keySetBytesMax = 262_144
 const retryMs = 1_000
 const retryMsMax = 60_000
 

@@ -128,7 +128,7 @@ export class Known<T> {
 }
 
 /** Takes as long for texts that differ in their first character as for those that differ in none. */
-export function isSameText(known: string, given: string): boolean {
+function isSameText(known: string, given: string): boolean {
   const { length } = known
   if (length !== given.length) return false
   let difference = 0

@@ -8,7 +8,7 @@ const nonceBytes = 16
 const tagBytes = 32
 
 /** Longest password, UTF-8 octets: nobody's is longer, and hashing one must not cost more than another. */
-export const passwordBytesMax = 1024
+const passwordBytesMax = 1024
 
 interface Phc {
   readonly memory: number
@@ -41,11 +41,6 @@ export async function verifyPassword(text: string, phc: string): Promise<boolean
   return timingSafeEqual(await derive(message, read), read.tag)
 }
 
-/** Whether a text is a hash that `verifyPassword` can check. */
-export function isPasswordHash(phc: string): boolean {
-  return readPhc(phc) !== null
-}
-
 /**
  * A hash that no password fits, of the standard cost: unknown users are checked against it, so that asking for them takes as
  * long as asking for others.
@@ -59,7 +54,7 @@ const phcPattern =
   /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/
 
 /** Null also for parameters that are absurd: a foreign hash must neither be worthless nor eat the machine. */
-function readPhc(phc: string): Phc | null {
+export function readPhc(phc: string): Phc | null {
   const match = phcPattern.exec(phc)
   if (match === null) return null
   const [memory = 0, passes = 0, parallelism = 0] = match.slice(1, 4).map(Number)

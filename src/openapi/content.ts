@@ -90,7 +90,7 @@ function compileMedia(
 }
 
 /** Decoded names and values of a form or a query; null where an escape is malformed. */
-export function formPairs(text: string): [string, string][] | null {
+function formPairs(text: string): [string, string][] | null {
   const pairs: [string, string][] = []
   for (const piece of text.split('&')) {
     if (piece === '') continue

@@ -244,7 +244,7 @@ function decodePairs(pairs: readonly (readonly [string, string | null])[]): (rea
   return good.length === pairs.length && new Set(good.map(([key]) => key)).size === good.length ? good : undefined
 }
 
-export function decodePlain(text: string): string | null {
+function decodePlain(text: string): string | null {
   try {
     return text.includes('%') ? decodeURIComponent(text) : text
   } catch {

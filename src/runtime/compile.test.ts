@@ -8,7 +8,6 @@ import { policies } from '../builtin.ts'
 import { resolve } from '../config/resolve.ts'
 import type { Call } from '../core/call.ts'
 import type { Identity } from '../core/consumers.ts'
-import { neverOverloaded } from '../core/overload.ts'
 import { defineEnd } from '../core/policy.ts'
 import { Reply } from '../core/reply.ts'
 import { Fields } from '../core/schema.ts'
@@ -57,7 +56,7 @@ function compile(used: readonly object[], around: readonly object[] = []) {
       share: { ordinal: 0, workers: 1 },
       watched: new Map(),
     },
-    overload: neverOverloaded,
+    overload: { level: 0, refuse: () => assert.fail('nothing is refused at level 0') },
     makeUpstream: () => assert.fail('there is no upstream'),
     hideParameter: () => ({ close() {} }),
   }

@@ -34,7 +34,7 @@ export interface CallParts {
   readonly scheme?: 'http' | 'https'
 }
 
-export function fakeCall(parts: CallParts = {}): Call {
+function fakeCall(parts: CallParts = {}): Call {
   const { method = 'GET', path = '/', query = '', scheme = 'http' } = parts
   const call = new Call({
     method,

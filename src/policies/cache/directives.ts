@@ -72,7 +72,7 @@ export function readRequestRules(cacheControl: readonly string[], pragma: string
 }
 
 /** Directives in lower case with their arguments, unquoted; the empty text for one without. */
-export function parseDirectives(values: readonly string[]): Directives {
+function parseDirectives(values: readonly string[]): Directives {
   const found = new Map<string, string[]>()
   for (const item of values.flatMap(splitList)) {
     const equals = item.indexOf('=')

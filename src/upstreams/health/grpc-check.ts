@@ -109,7 +109,7 @@ function judge(httpStatus: number, grpcStatus: string, message: Buffer): string 
 }
 
 /** HealthCheckRequest { string service = 1 } as a gRPC message: a flag, its length, itself. */
-export function encodeRequest(service: string): Buffer {
+function encodeRequest(service: string): Buffer {
   const text = Buffer.from(service)
   const field = text.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a]), varint(text.length), text])
   const head = Buffer.alloc(5)
@@ -125,7 +125,7 @@ function varint(value: number): Buffer {
 }
 
 /** The status in a gRPC message with a HealthCheckResponse { ServingStatus status = 1 }; 0, unknown, where it has none. */
-export function decodeReply(message: Buffer): number {
+function decodeReply(message: Buffer): number {
   // The default value of a field is not written; a compressed message was not asked for.
   if (message.length < 7 || message[0] !== 0 || message[5] !== 0x08) return 0
   return message[6] ?? 0
