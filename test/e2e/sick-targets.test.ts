@@ -81,8 +81,7 @@ describe('one of three targets', () => {
       await recover(victim)
       await untilUsable(program, 'checked', victim, true)
       await untilUsable(program, 'retried', victim, true)
-      await pause(200)
-      const back = checked.take()
+      const back = await followed(checked, 200)
       const repeated = retried.take()
       tell(context, `found after ${foundMs.toFixed(0)} ms, ${failuresOf(before)} of ${before.calls} lost until then`)
       tell(
@@ -115,13 +114,15 @@ describe('one of three targets', () => {
     const [, victim] = victims
     await using stream = new Stream({ port: program.port, path: '/ejecting' })
     await victim.be('unavailable')
-    await pause(500)
-    const { failed } = stream.take()
+    await until(
+      async () => (await program.total('turnpike_ceiling_hits_total', { ceiling: 'ejections' })) > 0,
+      () => 'an ejection to be refused',
+    )
+    const { failed } = await followed(stream, 100)
     await victim.be('none')
     assert.deepEqual(Object.keys(failed), ['status 503'])
     assert.equal(await program.total('turnpike_upstream_ejections_total', { upstream: 'ejecting' }), 1)
     await program.untilTotal('turnpike_upstream_targets', { upstream: 'ejecting', state: 'ejected' }, 1)
-    assert.ok((await program.total('turnpike_ceiling_hits_total', { ceiling: 'ejections' })) > 0)
   })
 })
 
@@ -141,7 +142,10 @@ test('a slow upstream does not slow the others', async context => {
     await measure('alone')
     const slow = new Stream({ port: program.port, path: '/sluggish', clients: 100 })
     // Opening so many connections is another load than to have them.
-    await pause(150)
+    await until(
+      async () => (await program.total('http_server_active_requests')) >= 100,
+      () => 'a hundred calls to wait',
+    )
     await measure('beside')
     await slow[Symbol.asyncDispose]()
     assert.deepEqual(slow.counts.failed, {})
@@ -157,8 +161,7 @@ test('all sick: a fast 503, and calls get through within one interval of the fir
   await Promise.all(victims.map(victim => victim.be('deaf')))
   for (const victim of victims) await untilUsable(program, 'checked', victim, false)
   await using stream = new Stream({ port: program.port, path: '/checked' })
-  await pause(300)
-  const sick = stream.take()
+  const sick = await followed(stream, 100)
   assert.deepEqual(Object.keys(sick.failed), ['status 503'])
   assert.equal(failuresOf(sick), sick.calls)
   const refused = await ask(program.port, { path: '/checked' })
@@ -184,9 +187,15 @@ test('all sick: a fast 503, and calls get through within one interval of the fir
 /** What becomes of the next calls. */
 async function counted(stream: Stream): Promise<Counts> {
   await pause(countedMs)
+  return followed(stream, countedMin)
+}
+
+/** What became of all calls since the last look, when so many more have ended. */
+async function followed(stream: Stream, calls: number): Promise<Counts> {
+  const wanted = stream.counts.calls + calls
   await until(
-    () => stream.counts.calls > countedMin,
-    () => `${countedMin} calls`,
+    () => stream.counts.calls >= wanted,
+    () => `${calls} calls`,
   )
   return stream.take()
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import * as fc from 'fast-check'
+import { until } from '../tools/until.ts'
 import type { Message, Pairs, RequestCase } from './case.ts'
 import { understandReply, understandRequests } from './drive.ts'
 import { damagedRequests } from './mutations.ts'
@@ -48,7 +49,9 @@ describe('requests through a gateway', { concurrency: false }, () => {
       const from = loopbackAddress(clients++)
       const saw = await sendCase(gateway.port, from, item, cut)
       // A call that was given up reaches the upstream's end of the connection a moment later.
-      if (item.ending.is === 'incomplete' || (item.ending.is === 'refused' && item.ending.inBody)) await pause(30)
+      if (item.ending.is === 'incomplete' || (item.ending.is === 'refused' && item.ending.inBody)) {
+        await new Promise(resolve => setTimeout(resolve, 30))
+      }
       return requestComplaint(item, saw, recorder.take(from))
     })
 
@@ -63,10 +66,11 @@ describe('requests through a gateway', { concurrency: false }, () => {
   })
   it('reach the upstream well-formed', () => assert.deepEqual(recorder.raw.problems, []))
   it('leave no connection and no call behind', async () => {
-    await pause(1_500)
-    assert.equal(await gateway.metric(/^turnpike_downstream_connections\{/), 0)
-    assert.equal(await gateway.metric(/^http_server_active_requests\{/), 0)
-    assert.equal(await gateway.metric(/^turnpike_downstream_connections_opened/), clients)
+    await until(
+      async () => (await gateway.metric(/^turnpike_downstream_connections_opened/)) === clients,
+      () => `${clients} connections to be counted`,
+    )
+    await untilQuiet(gateway)
     assert.equal(recorder.take('nobody').messages.length, 0)
     assert.deepEqual(gateway.logged, [])
   })
@@ -115,17 +119,23 @@ describe('replies through a gateway', { concurrency: false }, () => {
   it('whole', async () => await check(wholeOf(replies), 16))
   it('cut at every byte boundary', async () => await check(cutsOf(replies).filter(isTellable), 96))
   it('leave only connections that are fit for reuse', async () => {
-    await pause(300)
+    await untilQuiet(gateway)
     assert.deepEqual(scripted.raw.problems, [])
     assert.ok(scripted.reused > replies.length / 10, `${scripted.reused} reused`)
   })
   it('leave no connection and no call behind', async () => {
-    await pause(1_500)
-    assert.equal(await gateway.metric(/^turnpike_downstream_connections\{/), 0)
-    assert.equal(await gateway.metric(/^http_server_active_requests\{/), 0)
-    const counted = await gateway.metric(/^turnpike_upstream_connections\{.*patient.*state="(active|idle)"/)
-    assert.equal(await gateway.metric(/^turnpike_upstream_connections\{.*hasty/), 0)
-    assert.equal(counted, scripted.raw.sockets.size)
+    await untilQuiet(gateway)
+    let left: number[] = []
+    await until(
+      async () => {
+        left = [
+          await gateway.metric(/^turnpike_upstream_connections\{.*hasty/),
+          await gateway.metric(/^turnpike_upstream_connections\{.*patient.*state="(active|idle)"/),
+        ]
+        return left[0] === 0 && left[1] === scripted.raw.sockets.size
+      },
+      () => `the open connections of the upstream to be those that are counted, of ${left.join(' and ')}`,
+    )
     assert.deepEqual(gateway.logged, [])
   })
 })
@@ -275,6 +285,17 @@ async function runAll<T extends { name: string; section: string }>(
   assert.equal(complaints.length, 0, `${complaints.length} of ${runs.length}\n${complaints.slice(0, 40).join('\n')}`)
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms))
+/** No call and no connection of a client is left. */
+async function untilQuiet(gateway: TestGateway): Promise<void> {
+  let left: number[] = []
+  await until(
+    async () => {
+      left = [
+        await gateway.metric(/^turnpike_downstream_connections\{/),
+        await gateway.metric(/^http_server_active_requests\{/),
+      ]
+      return left.every(count => count === 0)
+    },
+    () => `connections and calls to be over; ${left.join(' and ')} are left`,
+  )
 }

@@ -19,7 +19,8 @@ export class Victim implements AsyncDisposable {
   readonly name: string
   readonly port: number
   #child: ChildProcess
-  readonly #leeches: Socket[] = []
+  readonly #leeches = new Set<Socket>()
+  #leeching: NodeJS.Timeout | null = null
 
   private constructor(name: string, port: number, child: ChildProcess) {
     this.name = name
@@ -55,18 +56,28 @@ export class Victim implements AsyncDisposable {
     await exited
   }
 
-  /** Takes all the descriptors that it has, by connections that say nothing. */
+  /** Takes all the descriptors that it has, and those that it gets back, by connections that say nothing. */
   async exhaust(): Promise<void> {
-    for (let i = 0; i < descriptorsMax; i++) {
-      const socket = net.connect(this.port, '127.0.0.1')
-      socket.on('error', () => {})
-      this.#leeches.push(socket)
-    }
-    await Promise.all(this.#leeches.map(socket => once(socket, 'connect').catch(() => {})))
+    this.#leech()
+    this.#leeching = setInterval(() => this.#leech(), 20)
+    await Promise.all([...this.#leeches].map(socket => once(socket, 'connect').catch(() => {})))
   }
 
   relieve(): void {
-    for (const socket of this.#leeches.splice(0)) socket.destroy()
+    if (this.#leeching !== null) clearInterval(this.#leeching)
+    this.#leeching = null
+    for (const socket of this.#leeches) socket.destroy()
+    this.#leeches.clear()
+  }
+
+  /** What it cannot hold it closes, and would then have a descriptor for the next call that ends. */
+  #leech(): void {
+    while (this.#leeches.size < descriptorsMax) {
+      const socket = net.connect(this.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.on('close', () => this.#leeches.delete(socket))
+      this.#leeches.add(socket)
+    }
   }
 
   /** Starts it again on its port, well. */
