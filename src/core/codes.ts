@@ -40,6 +40,7 @@ export const codes = {
   // The gateway itself.
   internal: { status: 500, source: 'gateway', text: 'The gateway failed.' },
   'method-not-implemented': { status: 501, source: 'gateway', text: 'This method is not supported.' },
+  'upgrade-not-supported': { status: 501, source: 'gateway', text: 'This change of protocol is not supported.' },
   'coding-not-implemented': { status: 501, source: 'gateway', text: 'This transfer coding is not supported.' },
   'version-not-supported': { status: 505, source: 'gateway', text: 'This version of HTTP is not supported.' },
   'concurrency-exceeded': { status: 503, source: 'gateway', text: 'Too many calls at once. Try again shortly.' },

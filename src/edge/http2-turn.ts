@@ -298,9 +298,11 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
   #open(reply: Reply): void {
     if (reply.tunnel === null) {
       reply.body.cancel()
-      const detail = this.call.upgrade === '' ? 'the route takes no upgrades' : 'the upstream did not upgrade'
-      const code = this.call.upgrade === '' ? 'method-not-implemented' : 'upstream-malformed-reply'
-      return this.reply(Reply.ofFailure(new Failure(code, { detail })))
+      const failure =
+        this.call.upstream === ''
+          ? new Failure('upgrade-not-supported', { detail: 'the end of the route is no upstream' })
+          : new Failure('upstream-malformed-reply', { detail: 'the upstream did not upgrade' })
+      return this.reply(Reply.ofFailure(failure))
     }
     this.#reply = reply
     this.status = 200

@@ -59,6 +59,8 @@ export function spliceTunnel(
     socket.on('close', close)
     socket.resume()
   }
+  // It may have closed while policies looked at the reply.
+  if (client.destroyed || upstream.destroyed) close()
 }
 
 /** `early` goes first. `count` is told the size of each piece. */

@@ -113,8 +113,12 @@ function createAnswer(blueprint: Blueprint, routes: readonly CompiledRoute[], { 
     call.route = route.name
     call.pattern = routing.pattern
     if (overload.level > route.rank) return Promise.resolve(overload.refuse(route.rank))
-    // RFC 9110 §7.8: an upgrade that is not wanted is ignored, and the call goes on without it.
-    if (call.upgrade !== '' && !route.upgrades.includes(call.upgrade)) call.upgrade = ''
+    if (call.upgrade !== '' && !route.upgrades.includes(call.upgrade)) {
+      // An extended CONNECT asks for nothing else (RFC 9220 §3).
+      if (call.protocol === 'HTTP/2') return Promise.resolve(Reply.problem('upgrade-not-supported'))
+      // RFC 9110 §7.8: an upgrade that is not wanted is ignored, and the call goes on without it.
+      call.upgrade = ''
+    }
     return route.step(call)
   }
 }

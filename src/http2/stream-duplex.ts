@@ -1,0 +1,61 @@
+// A stream that carries the bytes of a tunnel (RFC 8441), as a Duplex for who joins it to another one.
+
+import { Duplex } from 'node:stream'
+import { ErrorCode } from './protocol.ts'
+import type { Session } from './session.ts'
+import type { Stream, StreamHandler } from './stream.ts'
+
+export interface StreamDuplex {
+  /** Who takes it destroys it, which resets the stream where it has not ended. */
+  readonly duplex: Duplex
+  /** To be told of all that comes on the stream from now on. */
+  readonly handler: StreamHandler
+}
+
+/** A half-close passes both ways; the window of the stream opens as far as the duplex is read. */
+export function createStreamDuplex(session: Session, stream: Stream): StreamDuplex {
+  let goOn: (() => void) | null = null
+  /** Octets that wait in the duplex; the peer may send no more until they were read. */
+  let unread = 0
+  const release = () => {
+    const size = unread
+    unread = 0
+    if (size > 0) session.consumed(stream, size)
+  }
+  const duplex = new Duplex({
+    read: release,
+    write(chunk: Buffer, _, done) {
+      if (stream.isClosed || session.outbox.data(stream, chunk)) done()
+      else goOn = done
+    },
+    final(done) {
+      session.end(stream, null)
+      done()
+    },
+    destroy(error, done) {
+      session.reset(stream, ErrorCode.cancel)
+      // What nobody will read takes no more of the window of the connection.
+      release()
+      done(error)
+    },
+  })
+  const handler: StreamHandler = {
+    head() {},
+    data(chunk) {
+      if (duplex.push(chunk)) session.consumed(stream, chunk.length)
+      else unread += chunk.length
+    },
+    ended() {
+      duplex.push(null)
+    },
+    broke() {
+      duplex.destroy()
+    },
+    drained() {
+      const next = goOn
+      goOn = null
+      next?.()
+    },
+  }
+  return { duplex, handler }
+}
