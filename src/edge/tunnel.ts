@@ -17,7 +17,7 @@ export interface Moved {
 }
 
 /**
- * Joins the two sides. A half-close is passed on; an error on one side ends the other. `onClose` is called once, with the
+ * Joins the two sides. A half-close is passed on; an error on one side ends the other, an orderly close behind all that was said before. `onClose` is called once, with the
  * number of bytes moved each way.
  */
 export function spliceTunnel(
@@ -54,9 +54,15 @@ export function spliceTunnel(
   }
   pipeOneWay(upstream, client, tunnel.head, toClient)
   pipeOneWay(client, upstream, early, fromClient)
+  const closed = (gone: Duplex, other: Duplex) => {
+    // What one side has said before it closed in order, the other is still to get.
+    if (gone.readableEnded && !other.writableFinished && !other.destroyed) other.once('finish', close)
+    else close()
+  }
+  client.on('close', () => closed(client, upstream))
+  upstream.on('close', () => closed(upstream, client))
   for (const socket of [client, upstream]) {
     socket.on('error', close)
-    socket.on('close', close)
     socket.resume()
   }
   // It may have closed while policies looked at the reply.

@@ -5,7 +5,7 @@ import { ErrorCode } from './protocol.ts'
 import type { Session } from './session.ts'
 import type { Stream, StreamHandler } from './stream.ts'
 
-export interface StreamDuplex {
+interface StreamDuplex {
   /** Who takes it destroys it, which resets the stream where it has not ended. */
   readonly duplex: Duplex
   /** To be told of all that comes on the stream from now on. */
@@ -33,7 +33,8 @@ export function createStreamDuplex(session: Session, stream: Stream): StreamDupl
       done()
     },
     destroy(error, done) {
-      session.reset(stream, ErrorCode.cancel)
+      // Behind a last word of ours, which is to be read, it only says that we want no more (RFC 9113 §8.1).
+      session.reset(stream, stream.isLocalEnded ? ErrorCode.noError : ErrorCode.cancel)
       // What nobody will read takes no more of the window of the connection.
       release()
       done(error)
@@ -49,7 +50,11 @@ export function createStreamDuplex(session: Session, stream: Stream): StreamDupl
       duplex.push(null)
     },
     broke() {
-      duplex.destroy()
+      if (stream.isRemoteEnded && !duplex.readableEnded) {
+        // All that the peer had to say has come, and is still to be read; what is written to it is lost.
+        duplex.once('end', () => duplex.destroy())
+        handler.drained()
+      } else duplex.destroy()
     },
     drained() {
       const next = goOn

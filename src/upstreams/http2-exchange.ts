@@ -9,7 +9,9 @@ import { Reply } from '../core/reply.ts'
 import type { ReplyHead } from '../http/reply.ts'
 import { ErrorCode } from '../http2/protocol.ts'
 import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
+import { createStreamDuplex } from '../http2/stream-duplex.ts'
 import type { Stream, StreamHandler } from '../http2/stream.ts'
+import { encodeConnect, upgradedReply } from './extended-connect.ts'
 import { continueMs, interimRepliesMax, sendsLengthOfNothing } from './exchange-rules.ts'
 import type { Http2UpstreamConnection } from './http2-connection.ts'
 
@@ -25,6 +27,8 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   readonly #reject: (failure: Failure) => void
   #stream: Stream | null = null
   #body: StreamBody | null = null
+  /** Who takes the bytes of an upgraded call, once the server has agreed. */
+  #tunnel: StreamHandler | null = null
   #isRequestSent = false
   #awaitsContinue = false
   #isAnswered = false
@@ -52,6 +56,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     this.#stream = stream
     call.onAbandon(this)
     if (this.#isOver) return
+    if (call.upgrade !== '') return this.#askForUpgrade(stream)
     const isEnd = call.body.isEmpty
     this.#writeHead(stream, isEnd)
     if (isEnd) {
@@ -66,6 +71,11 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   head(head: ReplyHead, isEnd: boolean): void {
     if (head.status < 200) return this.#informed(head)
     const { call } = this
+    if (call.upgrade !== '' && this.#stream !== null) {
+      if (head.status < 300) return this.#upgraded(this.#stream, head)
+      // An ordinary reply: there will be no bytes to follow the head of the request.
+      this.#connection.session.end(this.#stream, null)
+    }
     const hasBody = call.method !== 'HEAD' && head.status !== 204 && head.status !== 304
     const { contentLength } = head
     let body = Body.empty
@@ -77,21 +87,17 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     } else if (hasBody && contentLength > 0) {
       throw new Failure('upstream-malformed-reply', { detail: 'a body that is not there' })
     }
-    const { pool } = this.#connection
-    const nowMs = pool.clock.now()
-    this.#isAnswered = true
-    call.upstreamMs += nowMs - this.sentMs
-    if (this.#movedMs > this.sentMs) call.sendingMs += this.#movedMs - this.sentMs
-    this.dueMs = nowMs + pool.timeouts.idle
-    this.#resolve(new Reply(head.status, head.headers, body))
+    this.#answer(new Reply(head.status, head.headers, body))
   }
 
   data(chunk: Buffer): void {
+    if (this.#tunnel !== null) return this.#tunnel.data(chunk)
     this.#moved()
     this.#body?.push(chunk)
   }
 
   ended(trailers: Headers | null): void {
+    if (this.#tunnel !== null) return this.#tunnel.ended(trailers)
     this.#body?.finish(trailers)
     if (this.#isOver || this.#isRequestSent) return this.#over()
     // Answered before the request was sent whole: the rest of it is of no use.
@@ -100,7 +106,8 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     if (this.#stream !== null) this.#connection.session.reset(this.#stream, ErrorCode.noError)
   }
 
-  broke(_: number, isUnseen: boolean, why: string): void {
+  broke(code: number, isUnseen: boolean, why: string): void {
+    if (this.#tunnel !== null) return this.#tunnel.broke(code, isUnseen, why)
     if (this.#isOver) return
     const detail = `${this.#connection.pool.label}: ${why}`
     if (this.#isAnswered) return this.#stop(new Failure('upstream-reply-cut-short', { detail }))
@@ -110,6 +117,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   }
 
   drained(): void {
+    if (this.#tunnel !== null) return this.#tunnel.drained()
     if (this.#isOver) return
     this.#moved()
     if (this.#stream?.isLocalEnded === true) this.#isRequestSent = true
@@ -171,17 +179,47 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     if (this.#stream !== null) this.#connection.session.reset(this.#stream, ErrorCode.cancel)
   }
 
+  #answer(reply: Reply): void {
+    const { call } = this
+    const { clock, timeouts } = this.#connection.pool
+    const nowMs = clock.now()
+    this.#isAnswered = true
+    call.upstreamMs += nowMs - this.sentMs
+    if (this.#movedMs > this.sentMs) call.sendingMs += this.#movedMs - this.sentMs
+    this.dueMs = nowMs + timeouts.idle
+    this.#resolve(reply)
+  }
+
+  #askForUpgrade(stream: Stream): void {
+    const { session, pool } = this.#connection
+    encodeConnect(session.outbox.encoder, this.call, pool.scheme, this.#host)
+    session.outbox.head(stream, false)
+    this.#isRequestSent = true
+  }
+
+  /** From now on the stream is the caller's, with no deadline but that of its tunnel. */
+  #upgraded(stream: Stream, head: ReplyHead): void {
+    const { duplex, handler } = createStreamDuplex(this.#connection.session, stream)
+    this.#tunnel = handler
+    this.#over()
+    this.#answer(upgradedReply(this.call, head, duplex))
+    this.dueMs = Infinity
+  }
+
+  get #host(): string {
+    return this.call.headers.get('host') ?? this.#connection.pool.hostField
+  }
+
   #writeHead(stream: Stream, isEnd: boolean): void {
     const { call } = this
     const { session, pool } = this.#connection
     const { encoder } = session.outbox
     const { list } = call.headers
-    const host = call.headers.get('host') ?? pool.hostField
     encoder.start()
     encoder.field(':method', call.method)
     encoder.field(':scheme', pool.scheme)
     encoder.field(':path', call.target)
-    encoder.field(':authority', host)
+    encoder.field(':authority', this.#host)
     const saysDeadline = call.acceptsTrailers && isGrpc(call.headers)
     for (let i = 1; i < list.length; i += 3) {
       if (list[i] === 'host' || (saysDeadline && list[i] === 'grpc-timeout')) continue

@@ -10,6 +10,7 @@ import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { Dialer } from './dial.ts'
 import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
+import { upgradeRefusal } from './extended-connect.ts'
 import { Http2UpstreamConnection } from './http2-connection.ts'
 import type { PoolOptions } from './pool.ts'
 import { agreedProtocol, connectFailure, whenConnected } from './when-connected.ts'
@@ -62,8 +63,8 @@ export class Http2Pool implements Endpoint {
   send(call: Call, isFresh: boolean): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (call.abandonReason !== null) return reject(call.abandonReason)
-      // RFC 9110 §7.8: what cannot be upgraded goes on as it is.
-      if (call.upgrade !== '') call.upgrade = ''
+      // What asks for an upgrade takes the place of a GET (RFC 8441 §5); other calls go on without it (RFC 9110 §7.8).
+      if (call.upgrade !== '' && call.method !== 'GET') call.upgrade = ''
       const connection = isFresh || this.#waiting.length > 0 ? undefined : this.#roomiest()
       if (connection === undefined) this.#wait(call, isFresh, resolve, reject)
       else this.#start(connection, call, resolve, reject)
@@ -122,6 +123,11 @@ export class Http2Pool implements Endpoint {
     resolve: (reply: Reply) => void,
     reject: (failure: Failure) => void,
   ): void {
+    if (call.upgrade !== '') {
+      // Only here it is known what the server takes: its SETTINGS came.
+      const refusal = upgradeRefusal(call, connection.session.peer.takesConnect, this.label)
+      if (refusal !== null) return reject(refusal)
+    }
     this.#exchanges++
     call.upstream = this.#options.name
     connection.begin(call, resolve, reject)
@@ -140,7 +146,7 @@ export class Http2Pool implements Endpoint {
 
   #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
     const { share } = this.#options
-    const isFull = share.connections >= share.connectionsMax && this.#connecting === 0
+    const isFull = share.connections >= share.connectionsMax && !this.#isOpening
     if (isFull) {
       share.starved.add(this)
       share.connectionsHit.add(1)
@@ -179,9 +185,13 @@ export class Http2Pool implements Endpoint {
   /** One connection at a time: the first that is there may have room for all that wait. */
   #connectForWaiting(): void {
     const { share } = this.#options
-    if (this.#waiting.length === 0 || this.#connecting > 0 || share.connections >= share.connectionsMax) return
-    if (this.#connections.some(({ isReady }) => !isReady)) return
+    if (this.#waiting.length === 0 || share.connections >= share.connectionsMax || this.#isOpening) return
     this.#connect()
+  }
+
+  /** A connection is on its way, until its server has said what it takes. */
+  get #isOpening(): boolean {
+    return this.#connecting > 0 || this.#connections.some(({ isReady }) => !isReady)
   }
 
   #connect(): void {

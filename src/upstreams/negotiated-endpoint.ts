@@ -47,14 +47,16 @@ export class NegotiatedEndpoint implements Endpoint {
   }
 
   async send(call: Call, isFresh: boolean): Promise<Reply> {
-    // An upgrade is a matter of HTTP/1.1.
-    if (call.upgrade !== '') return this.#http1.send(call, isFresh)
+    // Over HTTP/2 only a GET can be upgraded.
+    if (call.upgrade !== '' && call.method !== 'GET') return this.#http1.send(call, isFresh)
     const chosen = this.#chosen
-    if (chosen === null) return (await this.#waitForChoice()).send(call, isFresh)
-    if (this.#ports.clock.now() > this.#askAgainMs) this.#askOnce().catch(() => {})
-    return chosen.send(call, isFresh).catch((thrown: unknown) => {
+    if (chosen !== null && this.#ports.clock.now() > this.#askAgainMs) this.#askOnce().catch(() => {})
+    return (chosen ?? (await this.#waitForChoice())).send(call, isFresh).catch((thrown: unknown) => {
+      const { code, retryable } = Failure.from(thrown)
+      // The server has seen nothing of the call.
+      if (code === 'upgrade-not-supported') return this.#http1.send(call, isFresh)
       // No connection: perhaps the target no longer speaks what it chose.
-      if (Failure.from(thrown).retryable === 'yes') this.#askAgainMs = 0
+      if (retryable === 'yes') this.#askAgainMs = 0
       throw thrown
     })
   }
