@@ -129,11 +129,19 @@ test('docs/README.md lists every page of the manual', () => {
   )
 })
 
-/** A config with routes is shown whole, one without is an excerpt. */
+for (const page of pages.filter(file => /^docs\/(policies|ends)\//.test(file))) {
+  const name = path.basename(page, '.md')
+  if (name === 'grpc-web') continue
+  test(`${page} leads to its options`, () => assert.ok(read(page).includes(`](../reference.md#${name})`)))
+}
+
+/** All that is shown of configs: but what belongs to other programs, to policies that do not ship, or into a list. */
 for (const page of pages) {
   const blocks = [...read(page).matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text = '']) => text)
-  const whole = blocks.filter(text => /^routes:/m.test(text) && !/signed-link/.test(text))
-  for (const [index, text] of whole.entries()) {
+  const configs = blocks.filter(
+    text => /^[a-z]/m.test(text) && !/signed-link|quiet-hours|scrape_configs|^- /m.test(text),
+  )
+  for (const [index, text] of configs.entries()) {
     test(`config ${index + 1} of ${page} has no mistakes`, () => {
       const sources = [{ path: '/turnpike.yaml', label: page, text }]
       const result = resolve({

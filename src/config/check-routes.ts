@@ -5,6 +5,7 @@ import { compilePattern } from '../core/pattern.ts'
 import { compileTemplate } from '../core/template.ts'
 import { listenerNames } from './check-listeners.ts'
 import {
+  checkClientCa,
   checkCounts,
   checkData,
   checkEnd,
@@ -36,7 +37,12 @@ export function checkRoutes(
   checkGates([], globalPolicies, language, findings)
   const ownPolicies = partsOf(partOf(config, 'routes')).flatMap(route => partsOf(partOf(route, 'policies')))
   checkWatches([], globalPolicies, ownPolicies, language, findings)
-  for (const policy of globalPolicies) checkUse(policy, config, language, listeners, file, findings)
+  const around: Around = { hasData: (partOf(config, 'data')?.value ?? null) !== null, blueprint, language, file }
+  const checkUse = (policy: Found) => {
+    for (const match of partsOf(partOf(policy, 'when'))) checkMatch(match, listeners, findings)
+    checkPart(policy, around, findings)
+  }
+  for (const policy of globalPolicies) checkUse(policy)
   checkNames(partOf(blueprint, 'routes'), findings)
 
   const globalTemplates = globalPolicies.flatMap(templatesOf)
@@ -44,7 +50,7 @@ export function checkRoutes(
     const policies = partsOf(partOf(route, 'policies'))
     const matches = partsOf(partOf(route, 'match'))
     for (const match of matches) checkMatch(match, listeners, findings)
-    for (const policy of policies) checkUse(policy, config, language, listeners, file, findings)
+    for (const policy of policies) checkUse(policy)
     const left = new Set(given)
     checkFacts(policies, language, left, findings)
     checkGates(globalPolicies, policies, language, findings)
@@ -55,19 +61,19 @@ export function checkRoutes(
   }
 }
 
-function checkUse(
-  policy: Found,
-  config: Found,
-  language: Language,
-  listeners: readonly string[],
-  file: FileText,
-  findings: Finding[],
-): void {
-  for (const match of partsOf(partOf(policy, 'when'))) checkMatch(match, listeners, findings)
+interface Around {
+  readonly hasData: boolean
+  readonly blueprint: Found
+  readonly language: Language
+  readonly file: FileText
+}
+
+/** What a policy needs besides other policies: options that can work, and what stands at the top of the config. */
+function checkPart(policy: Found, { hasData, blueprint, language, file }: Around, findings: Finding[]): void {
   checkPolicy(policy, language, file, findings)
-  const hasData = (partOf(config, 'data')?.value ?? null) !== null
   checkCounts(policy, language, hasData, findings)
   checkData(policy, language, hasData, findings)
+  checkClientCa(policy, language, blueprint, findings)
 }
 
 function checkNames(routes: Found | null, findings: Finding[]): void {

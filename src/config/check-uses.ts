@@ -46,6 +46,21 @@ export function checkData(use: Found, language: Language, hasData: boolean, find
   })
 }
 
+/** Reports a policy that looks at client certificates where no listener asks for any. */
+export function checkClientCa(use: Found, language: Language, blueprint: Found, findings: Finding[]): void {
+  const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
+  for (const inner of innerUses(partOf(use, 'options') ?? use)) checkClientCa(inner, language, blueprint, findings)
+  if (definition?.needsClientCa !== true) return
+  const listeners = partsOf(partOf(blueprint, 'listeners'))
+  if (listeners.some(listener => listener.isBroken || (partAt(listener, ['tls', 'clientCa']).value ?? null) !== null))
+    return
+  findings.push({
+    message: `\`${definition.name}\` lets nobody pass, for no listener asks clients for a certificate`,
+    hint: 'Write `clientCa` under `tls` of a listener, such as `clientCa: partners-ca.pem`.',
+    span: partOf(use, 'policy')?.span ?? headSpan(use),
+  })
+}
+
 /** The policies that stand inside the options of another one. */
 function innerUses(found: Found): Found[] {
   return partsOf(found).flatMap(part =>

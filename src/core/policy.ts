@@ -51,6 +51,8 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   readonly isShortcut?: boolean
   /** It watches the policies that admit callers: behind all of them it would see nothing. */
   readonly isWatch?: boolean
+  /** It asks what only the `clientCa` of a listener finds out. */
+  readonly needsClientCa?: boolean
   /** It looks at lists that are kept in the folder `data`. */
   readonly needsData?: boolean
   /** It decides who may pass, as each policy that gives the principal does. */

@@ -31,11 +31,16 @@ const fetch = async () => ({ status: 200, headers: { 'x-user': 'asked', authoriz
 function compile(used: readonly object[], around: readonly object[] = []) {
   const next = makeNext(() => Reply.empty(204))
   const seen = defineEnd({ name: 'seen', summary: 'Keeps calls.', options: Fields({}), build: () => next })
-  const config = { policies: around, routes: [{ match: { path: '/**' }, policies: used, seen: {} }] }
+  const tls = { certificates: [{ cert: '/own.pem', key: '/own.pem' }], clientCa: '/own.pem' }
+  const config = {
+    listeners: [{ port: 8443, tls }],
+    policies: around,
+    routes: [{ match: { path: '/**' }, policies: used, seen: {} }],
+  }
   const resolution = resolve({
     sources: [{ path: '/config.json', label: 'config.json', text: JSON.stringify(config) }],
     language: { policies, ends: [seen] },
-    surroundings: { env: {}, readText: path => files[path as keyof typeof files] },
+    surroundings: { env: {}, readText: path => (path === '/own.pem' ? '' : files[path as keyof typeof files]) },
   })
   if (!resolution.ok) throw new Error(resolution.problems.map(({ message }) => message).join('\n'))
   const ports = fakePorts({}, { keys: { good: identity }, files, outside: { fetch } })

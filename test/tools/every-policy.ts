@@ -6,6 +6,8 @@ import { resolve, type Resolution } from '../../src/config/resolve.ts'
 /** Each policy and end with few options and with all of them. */
 export const everyPolicy = `
 data: data
+listeners:
+  - { port: 8443, tls: { certificates: [{ cert: own.pem, key: own.pem }], clientCa: authorities.pem } }
 upstreams:
   catalog: { targets: ["http://127.0.0.1:9001"] }
 policies:
@@ -47,7 +49,7 @@ routes:
   - name: combined
     match: { path: /combined }
     policies:
-      - any-of: [{ all-of: [anonymous, { anonymous: guest }] }, { any-of: { policies: [{ anonymous: {} }, anonymous] } }]
+      - any-of: [{ all-of: [anonymous, { anonymous: guest }] }, { any-of: { policies: [{ anonymous: guest }, anonymous: {}] } }]
       - all-of: [anonymous, anonymous]
       - anonymous: { forward: { x-who: id } }
       - acl: { allow: { groups: staff }, deny: [{ methods: anonymous, labels: { a: b } }] }

@@ -11,7 +11,9 @@ export function resolveOptions<S extends TSchema>(
   written: unknown,
   files: Readonly<Record<string, string>> = {},
 ): Static<S> {
+  const pem = 'listener.pem'
   const config = {
+    listeners: [{ port: 8443, tls: { certificates: [{ cert: pem, key: pem }], clientCa: pem } }],
     routes: [{ match: { path: '/**' }, policies: [{ [definition.name]: written }], reply: { status: 204 } }],
   }
   const resolution = resolve({
@@ -20,7 +22,7 @@ export function resolveOptions<S extends TSchema>(
     surroundings: {
       env: {},
       readText(path) {
-        const text = files[path] ?? files[path.replace(/^\//, '')]
+        const text = path.endsWith(pem) ? '' : (files[path] ?? files[path.replace(/^\//, '')])
         if (text === undefined) throw new Error('there is no such file')
         return text
       },

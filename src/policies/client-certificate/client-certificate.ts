@@ -14,6 +14,7 @@ const scheme = 'ClientCertificate'
 export const clientCertificate = definePolicy({
   name: 'client-certificate',
   summary: 'Authenticates by the client certificate of the TLS handshake (mTLS).',
+  needsClientCa: true,
   options: Fields({
     unknown: Choice(['refuse', 'accept'], {
       default: 'refuse',

@@ -27,6 +27,13 @@ const variables: Readonly<Record<string, (call: Call, nowMs: number) => unknown>
 
 const types: Readonly<Record<string, string>> = { route: 'string', now: 'google.protobuf.Timestamp' }
 
+/** What the variables hold whose parts are known; any other part would make the expression fail for every call. */
+const members: Readonly<Record<string, readonly string[]>> = {
+  request: ['method', 'path', 'host', 'scheme', 'headers', 'query'],
+  client: ['address'],
+  principal: ['id', 'method', 'scopes', 'claims', 'consumer', 'application'],
+}
+
 /** Functions whose time grows with what they are given and no faster. `matches` is not among them: a pattern may take for ever. */
 const functions: ReadonlySet<string> = new Set(
   'has size int double string bool timestamp duration startsWith endsWith contains exists all exists_one'.split(' '),
@@ -84,6 +91,7 @@ function inspect(part: unknown, mentioned: Set<string>, isInLoop: boolean, path:
   if (!isNode(part)) return
   let isLoop = false
   if (part.op === 'id') mentioned.add(part.args)
+  if (part.op === '.') checkMember(part.args, path)
   if (part.op === 'call' || part.op === 'rcall') {
     const [name] = part.args
     if (!functions.has(name)) {
@@ -100,6 +108,13 @@ function inspect(part: unknown, mentioned: Set<string>, isInLoop: boolean, path:
     }
   }
   inspect(part.args, mentioned, isInLoop || isLoop, path)
+}
+
+function checkMember([whole, name]: readonly [ASTNode, string], path: readonly (string | number)[]): void {
+  if (whole.op !== 'id') return
+  const known = Object.hasOwn(members, whole.args) ? members[whole.args] : undefined
+  if (known === undefined || known.includes(name)) return
+  throw new OptionsError(`\`${whole.args}\` has no \`${name}\``, path, `It has \`${known.join('`, `')}\`.`)
 }
 
 function isNode(part: unknown): part is ASTNode {

@@ -88,6 +88,9 @@ describe('a mistake in the config', () => {
     ['"text"', /comes to string/],
     [Array.from({ length: 220 }, () => 'true').join('&&'), /cannot be used/],
     [' '.repeat(3000), /more than 2000/],
+    ['request.methd == "GET"', /`request` has no `methd`/],
+    ['has(principal.claim)', /`principal` has no `claim`/],
+    ['["a"].exists(x, client.adress == x)', /`client` has no `adress`/],
   ] as const) {
     test(text.slice(0, 60), () => {
       assert.throws(
