@@ -83,6 +83,12 @@ export const metrics = {
     help: 'TLS handshakes with clients that failed: `client-certificate` (bad or missing), `protocol`, `timeout`, or `closed` by the client.',
     labels: ['listener', 'reason'],
   },
+  turnpike_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'When the certificate in a file of the config ends, seconds since the Unix epoch; NaN once the config no longer names the file.',
+    labels: ['file'],
+  },
   turnpike_acme_orders: {
     type: 'counter',
     unit: '',

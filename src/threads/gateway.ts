@@ -16,6 +16,7 @@ import type { ListenerBlueprint } from '../core/listener-schema.ts'
 import type { Log } from '../core/ports.ts'
 import { listenerKey } from '../edge/listener-settings.ts'
 import { checkBlueprint, checkNames, namesOf, probePort } from './check.ts'
+import { CertificateEnds } from './certificate-ends.ts'
 import { GatewayCertificates } from './certificates.ts'
 import { GatewayConsumers } from './consumers.ts'
 import { Fleet } from './fleet.ts'
@@ -66,6 +67,7 @@ export class Gateway {
   readonly #metrics: MainMetrics
   readonly #consumers = new GatewayConsumers()
   readonly #certificates: GatewayCertificates
+  readonly #ends: CertificateEnds
   readonly #health: TargetHealth
   #watch: ConfigWatch | null = null
   #admin: AdminServer | null = null
@@ -87,6 +89,7 @@ export class Gateway {
     this.#language = language
     this.#metrics = new MainMetrics()
     this.#health = new TargetHealth(options.log, this.#metrics.meter)
+    this.#ends = new CertificateEnds(options.log, this.#metrics.meter)
     this.#fleet = new Fleet({
       log: options.log,
       extensions,
@@ -243,6 +246,7 @@ export class Gateway {
     const watched = this.#health.memoriesFor(blueprint)
     await this.#apply({ version: this.#version + 1, blueprint, files: resolution.files, entries, watched })
     this.#health.adopt(blueprint, resolution.files, watched)
+    this.#ends.adopt(blueprint, resolution.files)
     this.#consumers.store.adopt(entries)
     this.#warnOfLateChanges(resolution.blueprint)
     this.#resolved = resolution
