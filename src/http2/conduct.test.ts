@@ -235,6 +235,32 @@ describe('floods', () => {
     })
   }
 
+  /** Says after each DATA frame of so many octets, for the stream and the connection, that it was taken. */
+  const takeFrames = (octets: number, frames: number): Bench => {
+    const bench = Bench.open('server')
+    bench.receive(get(1))
+    const { stream } = bench.requests[0] ?? assert.fail('there is no request')
+    bench.session.outbox.data(stream, Buffer.alloc(octets))
+    const taken = Buffer.from([0, 0, octets >> 8, octets & 0xff])
+    for (let sent = 1; sent < frames && bench.end === null; sent++) {
+      bench.receive(Buffer.concat([frame(windowUpdate, 0, 1, taken), frame(windowUpdate, 0, 0, taken)]))
+      if (bench.end === null) bench.session.outbox.data(stream, Buffer.alloc(octets))
+      bench.session.outbox.flush()
+    }
+    return bench
+  }
+
+  test('WINDOW_UPDATE for each frame of a long body is honest, and for crumbs of one a flood', () => {
+    assert.deepEqual(takeFrames(1_024, 1_000).hits, [])
+    assert.deepEqual(takeFrames(1_023, 1_000).hits, ['windowUpdates'])
+  })
+
+  test('what long bodies make room for is not saved up', () => {
+    const bench = takeFrames(16_384, 1_000)
+    for (let i = 0; i < 200 && bench.end === null; i++) bench.receive(frame(windowUpdate, 0, 0, '00000001'))
+    assert.deepEqual(bench.hits, ['windowUpdates'])
+  })
+
   test('CVE-2019-9512 answers that nobody reads', () => {
     const bench = Bench.open('server', {
       bounds: { resets: 20, pings: 5_000, settings: 10, emptyFrames: 20, windowUpdates: 100, continuations: 4 },

@@ -21,7 +21,8 @@ export type Flood = keyof FloodBounds
 const periodMs = 10_000
 /** A receiver with a small window may say so often that it has taken a frame. */
 const updatesPerDataFrame = 10
-const fairFrameBytes = 1_024
+/** A DATA frame of a fair size has as many octets at least. */
+export const fairFrameBytes = 1_024
 
 export class FloodCounts {
   readonly #bounds: FloodBounds
@@ -44,10 +45,9 @@ export class FloodCounts {
     return ++this.#counts[flood] <= this.#bounds[flood]
   }
 
-  /** A DATA frame of so many octets was sent. */
-  dataSent(bytes: number): void {
-    if (bytes < fairFrameBytes) return
-    this.#counts.windowUpdates = Math.max(0, this.#counts.windowUpdates - updatesPerDataFrame)
+  /** So many DATA frames of a fair size were sent. To be told before the next WINDOW_UPDATE is counted. */
+  dataSent(frames: number): void {
+    this.#counts.windowUpdates = Math.max(0, this.#counts.windowUpdates - frames * updatesPerDataFrame)
   }
 }
 

@@ -1,6 +1,7 @@
 // Everything that a session sends: frames collected in a pen, flow control, and the streams that wait for room.
 
 import type { Headers } from '../core/headers.ts'
+import { fairFrameBytes } from './flood.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import { ErrorCode, Flag, frameHeadBytes, framePayloadMax, FrameType, initialWindow } from './protocol.ts'
 import { penBytes, type SharedMemory } from './shared-memory.ts'
@@ -36,6 +37,8 @@ export class Outbox {
   /** The socket takes no more for now. */
   isBlocked = false
   isClosed = false
+  /** DATA frames of a fair size that were sent since the session last looked; it sets them to 0. */
+  fairFrames = 0
   readonly #options: OutboxOptions
   readonly #localEnded: (stream: Stream) => void
   #pen: Buffer | null = null
@@ -192,6 +195,7 @@ export class Outbox {
     this.window -= size
     stream.sendWindow -= size
     stream.sentBytes += size
+    if (size >= fairFrameBytes) this.fairFrames++
     const pen = this.#frame(size, FrameType.data, 0, stream.id)
     this.#lastData = stream
     this.#lastDataAt = this.#length - frameHeadBytes

@@ -307,9 +307,11 @@ export class Session implements FrameTaker {
 
   #windowUpdate(streamId: number, bytes: Buffer, start: number, end: number): void {
     if (end - start !== 4) return this.frameSizeError('WINDOW_UPDATE')
+    const { outbox } = this
+    this.#floods.dataSent(outbox.fairFrames)
+    outbox.fairFrames = 0
     if (!this.count('windowUpdates')) return
     const amount = bytes.readUInt32BE(start) & 0x7fffffff
-    const { outbox } = this
     if (streamId === 0) {
       if (amount === 0) return this.protocolError('WINDOW_UPDATE of nothing')
       outbox.window += amount

@@ -311,6 +311,11 @@ describe('calls', () => {
     assert.equal((await get(session, '/')).status, 200)
     assert.ok((await buffer(slow)).equals(large))
   })
+
+  test('64 MB at once, each frame of which the client says to have taken, is no flood', async () => {
+    const bodies = await Promise.all(Array.from({ length: 8 }, () => buffer(session.request({ ':path': '/large' }))))
+    assert.ok(bodies.every(body => body.equals(large)))
+  })
 })
 
 describe('connections', () => {
