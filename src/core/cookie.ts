@@ -13,6 +13,18 @@ export function cookieOf(headers: Headers, name: string): string | undefined {
   return undefined
 }
 
+/** Every cookie of this name, each as `=value`, in their order: services differ in which of several they take. */
+export function cookiesOf(headers: Headers, name: string): string {
+  let found = ''
+  for (const field of headers.all('cookie')) {
+    for (const pair of field.split(';')) {
+      const at = pair.indexOf('=')
+      if (at > 0 && bare(pair.slice(0, at)) === name) found += `${found === '' ? '' : ';'}=${bare(pair.slice(at + 1))}`
+    }
+  }
+  return found
+}
+
 /**
  * Without spaces and tabs around it, which are all that RFC 6265 §5.2 takes away. `trim` knows more, such as U+00A0: a name that
  * begins with one is no `__Host-…` to a browser, so that any neighbouring host may set it.

@@ -6,7 +6,7 @@ import type { Asked } from './asked.ts'
 import { type ReplyRules, readReplyRules, splitList } from './directives.ts'
 import { type Guess, initialAgeOf, lifetimeOf } from './freshness.ts'
 import type { Stored } from './stored.ts'
-import { selectionOf } from './vary.ts'
+import { isAmbiguous, selectionOf } from './vary.ts'
 
 export interface Judgement {
   readonly statuses: ReadonlySet<number>
@@ -54,6 +54,7 @@ export function judge(reply: Reply, request: Headers, asked: Asked, times: Times
   if (body.length > by.bodyMax) return lasting
   const selection = selectionOf(headers.all('vary'), request)
   if (selection === null) return lasting
+  if (isAmbiguous(selection, request)) return passing
   // What a service says to somebody with a cookie is kept where it says so, and not by guess.
   const guess = asked.hasCookie ? null : by.guess
   const lifetimeMs = rules.noCache ? 0 : lifetimeOf(status, headers, rules, times.cameWallMs, guess)

@@ -43,15 +43,31 @@ describe('what is the same question', () => {
       { expect: 'asked', headers: { 'x-tenant': 'a' }, service: { headers: fresh } },
       { expect: 'asked', headers: { 'x-tenant': 'b' } },
       { expect: 'cached', headers: { 'x-tenant': 'a' } },
+      { expect: 'asked', headers: { 'x-tenant': 'a', x_tenant: 'evil' } },
     ],
     key({ headers: ['X-Tenant'] }),
   )
+  const byTenant = { ...fresh, vary: 'X-Tenant' }
+  sentence('a field in another spelling than `Vary` has it leaves no reply to others', [
+    { expect: 'asked', headers: { 'x-tenant': 'a', x_tenant: 'evil' }, service: { headers: byTenant, body: 'evil' } },
+    {
+      expect: 'asked',
+      headers: { 'x-tenant': 'a', x_other: '1' },
+      service: { headers: byTenant, body: 'a' },
+      reply: 'a',
+    },
+    { expect: 'cached', headers: { 'x-tenant': 'a' }, reply: 'a' },
+  ])
   sentence(
     '`key.cookies`',
     [
       { expect: 'asked', headers: { cookie: 'x=1; lang=de' }, service: { headers: fresh } },
       { expect: 'asked', headers: { cookie: 'lang=en' } },
       { expect: 'cached', headers: { cookie: 'lang=de; x=2' } },
+      // Services differ in which of several they take.
+      { expect: 'asked', headers: { cookie: 'lang=de; lang=evil' } },
+      { expect: 'asked', headers: { cookie: 'x=3' } },
+      { expect: 'asked', headers: { cookie: 'lang=' } },
     ],
     key({ cookies: ['lang'] }),
   )

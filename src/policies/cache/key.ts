@@ -2,7 +2,9 @@
 
 import type { Call } from '../../core/call.ts'
 import { principal } from '../../core/principal.ts'
-import { cookieOf } from '../../core/cookie.ts'
+import { cookiesOf } from '../../core/cookie.ts'
+import { plainName } from '../../core/drop-fields.ts'
+import type { Headers } from '../../core/headers.ts'
 import type { Asked } from './asked.ts'
 import { compileQuery, type QueryOptions } from './query.ts'
 
@@ -26,7 +28,7 @@ export interface Keys {
  */
 export function compileKeys(scope: string, isGlobal: boolean, { headers, cookies, consumer, query }: KeyOptions): Keys {
   const normal = compileQuery(query)
-  const names = headers.map(name => name.toLowerCase())
+  const names = headers.map(name => plainName(name.toLowerCase()))
   const isPlain = names.length === 0 && cookies.length === 0 && !consumer
   const targetOf = (received: string): string => {
     if (normal === null) return received
@@ -41,12 +43,19 @@ export function compileKeys(scope: string, isGlobal: boolean, { headers, cookies
       const use = isGlobal ? `${scope}\n${call.route}` : scope
       const base = `${use}\n${scheme}\n${host}${asked}\n${targetOf(call.received)}`
       if (isPlain) return base
-      const parts = names.map(name => call.headers.all(name).join('\t'))
-      for (const name of cookies) parts.push(cookieOf(call.headers, name) ?? '')
+      const parts = names.map(name => valuesOf(call.headers, name))
+      for (const name of cookies) parts.push(cookiesOf(call.headers, name))
       if (consumer) parts.push(whoIs(call))
       return `${base}\n${parts.join('\n')}`
     },
   }
+}
+
+/** With those of other spellings of `-` and `_`, which services may take for the same field. */
+function valuesOf({ list }: Headers, name: string): string {
+  const values: string[] = []
+  for (let i = 1; i < list.length; i += 3) if (plainName(list[i] as string) === name) values.push(list[i + 1] as string)
+  return values.join('\t')
 }
 
 /** What an answer may depend on: who it is, by which credential, and what that may be used for. */

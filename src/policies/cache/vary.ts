@@ -1,5 +1,6 @@
 // Which stored reply fits a request, by the fields that its Vary names (RFC 9111 §4.1).
 
+import { plainName } from '../../core/drop-fields.ts'
 import type { Headers } from '../../core/headers.ts'
 import { splitList } from './directives.ts'
 
@@ -38,6 +39,18 @@ export function findSelected<T extends { readonly selection: Selection }>(
   }
   for (const variant of variants) if (isAllowed(variant) && isSelected(variant.selection)) return variant
   return null
+}
+
+/** Whether a field of the request would be another spelling of one that the reply was chosen by: a service may have taken that one. */
+export function isAmbiguous(selection: Selection, { list }: Headers): boolean {
+  for (let i = 1; i < list.length; i += 3) {
+    const key = list[i] as string
+    if (!key.includes('_')) continue
+    const plain = plainName(key)
+    for (let at = 0; at < selection.length; at += 2)
+      if (plainName(selection[at] as string) === plain && selection[at] !== key) return true
+  }
+  return false
 }
 
 /** Lists whose items are the same in any case. */
