@@ -192,6 +192,21 @@ describe('faults of one stream', () => {
   })
 })
 
+/** Says after each DATA frame of so many octets, for the stream and the connection, that it was taken. */
+function takeFrames(octets: number, frames: number): Bench {
+  const bench = Bench.open('server')
+  bench.receive(get(1))
+  const { stream } = bench.requests[0] ?? assert.fail('there is no request')
+  bench.session.outbox.data(stream, Buffer.alloc(octets))
+  const taken = Buffer.from([0, 0, octets >> 8, octets & 0xff])
+  for (let sent = 1; sent < frames && bench.end === null; sent++) {
+    bench.receive(Buffer.concat([frame(windowUpdate, 0, 1, taken), frame(windowUpdate, 0, 0, taken)]))
+    if (bench.end === null) bench.session.outbox.data(stream, Buffer.alloc(octets))
+    bench.session.outbox.flush()
+  }
+  return bench
+}
+
 describe('floods', () => {
   const { enhanceYourCalm } = ErrorCode
   const cases: [string, string, (i: number) => Buffer][] = [
@@ -233,21 +248,6 @@ describe('floods', () => {
       for (let i = 9; i < 18; i++) bench.receive(make(i))
       assert.equal(bench.end, null)
     })
-  }
-
-  /** Says after each DATA frame of so many octets, for the stream and the connection, that it was taken. */
-  const takeFrames = (octets: number, frames: number): Bench => {
-    const bench = Bench.open('server')
-    bench.receive(get(1))
-    const { stream } = bench.requests[0] ?? assert.fail('there is no request')
-    bench.session.outbox.data(stream, Buffer.alloc(octets))
-    const taken = Buffer.from([0, 0, octets >> 8, octets & 0xff])
-    for (let sent = 1; sent < frames && bench.end === null; sent++) {
-      bench.receive(Buffer.concat([frame(windowUpdate, 0, 1, taken), frame(windowUpdate, 0, 0, taken)]))
-      if (bench.end === null) bench.session.outbox.data(stream, Buffer.alloc(octets))
-      bench.session.outbox.flush()
-    }
-    return bench
   }
 
   test('WINDOW_UPDATE for each frame of a long body is honest, and for crumbs of one a flood', () => {
