@@ -31,8 +31,9 @@ async function start(example: Example): Promise<void> {
   await requireFree([...example.ports, ...example.services.map(service => service.port)])
   await example.prepare?.()
   const family = new Family(root)
-  process.once('SIGINT', () => family.stop(0))
-  process.once('SIGTERM', () => family.stop(0))
+  // Not once: a second Ctrl-C would end this process before its children.
+  process.on('SIGINT', () => family.stop(0))
+  process.on('SIGTERM', () => family.stop(0))
 
   process.stdout.write(`Starting ${example.title}\n`)
   for (const service of example.services) family.spawn(service.name, [service.file, String(service.port)])

@@ -45,7 +45,11 @@ function testExample(name: string, example: Example): void {
         assert.match(stdout, expect)
       })
     }
-    child.kill('SIGTERM')
+    const draining = outputUntil(child, 'draining')
+    child.kill('SIGINT')
+    await draining
+    // Whoever presses Ctrl-C again is left with no service that runs on.
+    child.kill('SIGINT')
     assert.deepEqual(await exited, [0, null])
     for (const port of example.ports) assert.ok(await isFree(port), `port ${port} is still taken`)
   })

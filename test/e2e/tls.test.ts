@@ -328,25 +328,27 @@ test('a renewed certificate is shown after a reload, and open connections live o
 
 test('when certificates end is a metric, and one that has ended is said', async () => {
   const ended = selfSigned(['ended.test'], new Date(Date.now() - 60 * 86_400_000))
-  const config = (...names: string[]) => ({
-    listeners: [
-      {
-        ...{ name: 'it', port: 0, host: '127.0.0.1' },
-        tls: { certificates: names.map(name => ({ cert: `${name}.pem`, key: `${name}.key` })) },
-      },
-    ],
-    routes: [{ match: { path: '/' }, reply: { status: 204 } }],
-  })
   const files = { 'one.pem': one.cert, 'one.key': one.key, 'ended.pem': ended.cert, 'ended.key': ended.key }
-  await using gateway = await Program.start(config('one', 'ended'), files)
+  await using gateway = await Program.start(showing('one', 'ended'), files)
   const end = (name: string) =>
     gateway.total('turnpike_certificate_expiry_timestamp_seconds', { file: gateway.file(`${name}.pem`) })
-  const endOf = ({ cert }: { cert: string }) => new X509Certificate(cert).validToDate.getTime() / 1000
   assert.deepEqual([await end('one'), await end('ended')], [endOf(one), endOf(ended)])
   const warned = gateway.stderr.split('\n').filter(line => line.includes('so others refuse it'))
   assert.equal(warned.length, 1)
   assert.match(warned[0] ?? '', /the certificate \S+ended\.pem ended at /)
-  await gateway.replace(config('one'))
+  await gateway.replace(showing('one'))
   await gateway.untilTotal('turnpike_config_version', {}, 2)
   assert.deepEqual([await end('one'), await end('ended')], [endOf(one), Number.NaN])
 })
+
+const showing = (...names: string[]) => ({
+  listeners: [
+    {
+      ...{ name: 'it', port: 0, host: '127.0.0.1' },
+      tls: { certificates: names.map(name => ({ cert: `${name}.pem`, key: `${name}.key` })) },
+    },
+  ],
+  routes: [{ match: { path: '/' }, reply: { status: 204 } }],
+})
+
+const endOf = ({ cert }: { cert: string }) => new X509Certificate(cert).validToDate.getTime() / 1000
