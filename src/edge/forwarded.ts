@@ -2,7 +2,7 @@
 
 import type { Call } from '../core/call.ts'
 import type { Headers } from '../core/headers.ts'
-import { forwardingKeys } from '../http/names.ts'
+import { isForwardingKey } from '../http/names.ts'
 
 /**
  * Sets `call.clientAddress` and the forwarding fields.
@@ -32,8 +32,8 @@ function viaOf(call: Call): string {
   return call.protocol === 'HTTP/2' ? '2 turnpike' : '1.1 turnpike'
 }
 
-function dropForwarding(headers: Headers): void {
-  for (const key of forwardingKeys) headers.delete(key)
+function dropForwarding({ list }: Headers): void {
+  for (let i = list.length - 2; i > 0; i -= 3) if (isForwardingKey(list[i] as string)) list.splice(i - 1, 3)
 }
 
 function continueChain(call: Call, hostField: string, isTrusted: (address: string) => boolean): void {

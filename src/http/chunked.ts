@@ -2,7 +2,7 @@
 
 import { Headers } from '../core/headers.ts'
 import { type FieldFacts, readFields } from './fields.ts'
-import { forwardingKeys } from './names.ts'
+import { isForwardingKey } from './names.ts'
 import { CR, LF, tokenOctets } from './octets.ts'
 
 /** What a decoder tells as it reads. */
@@ -201,17 +201,19 @@ export class ChunkedDecoder {
 }
 
 /** Takes out what may not come late. */
-export function dropFromTrailers(trailers: Headers): void {
-  for (const key of forbiddenInTrailers) trailers.delete(key)
+export function dropFromTrailers({ list }: Headers): void {
+  for (let i = list.length - 2; i > 0; i -= 3) {
+    const key = list[i] as string
+    if (isForwardingKey(key) || forbiddenInTrailers.has(key)) list.splice(i - 1, 3)
+  }
 }
 
 /** RFC 9110 §6.5.1: fields that say how a message is framed, routed, authenticated or read may not come late. */
-const forbiddenInTrailers = [
-  ...forwardingKeys,
-  ...`host authorization cookie set-cookie content-encoding content-type content-range cache-control
+const forbiddenInTrailers: ReadonlySet<string> = new Set(
+  `host authorization cookie set-cookie content-encoding content-type content-range cache-control
 max-forwards range if-match if-none-match if-modified-since if-unmodified-since if-range www-authenticate
 proxy-authenticate proxy-authorization age date expires location retry-after vary`.split(/\s+/),
-]
+)
 
 function trailerFacts(): FieldFacts {
   return {

@@ -62,6 +62,13 @@ const special: Readonly<Record<string, KindNumber>> = {
 /** Fields by which a proxy tells who and what is behind it; keys. */
 export const forwardingKeys: readonly string[] = Object.keys(special).filter(key => special[key] === Kind.forwarding)
 
+const forwardingSet: ReadonlySet<string> = new Set(forwardingKeys)
+
+/** The same, with every other field by whose name a proxy would have said it, such as `X-Forwarded-User`. */
+export function isForwardingKey(key: string): boolean {
+  return key.startsWith('x-forwarded-') || forwardingSet.has(key)
+}
+
 const common = `accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
 access-control-allow-headers access-control-allow-methods access-control-allow-origin access-control-expose-headers
 access-control-max-age access-control-request-headers access-control-request-method age allow alt-svc authorization
@@ -93,8 +100,12 @@ export const knownNames: Lexicon<KnownName> = createLexicon(spellings)
 /** The key and kind of any name. */
 export function nameOf(name: string): KnownName {
   const key = name.toLowerCase()
-  const kind = spellings.get(key)?.kind ?? (key.includes('_') ? kindBehindUnderscores(key) : Kind.plain)
+  const kind = spellings.get(key)?.kind ?? (key.includes('_') ? kindBehindUnderscores(key) : kindOfUnknown(key))
   return { name, key, kind }
+}
+
+function kindOfUnknown(key: string): KindNumber {
+  return isForwardingKey(key) ? Kind.forwarding : Kind.plain
 }
 
 /**

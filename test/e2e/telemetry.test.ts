@@ -319,6 +319,8 @@ describe('the rule of trusted proxies', () => {
     'x-forwarded-prefix': '/evil',
     'X-Forwarded-Ssl': 'on',
     x_forwarded_scheme: 'https',
+    'X-Forwarded-User': 'root',
+    x_forwarded_user: 'root',
     'x-turnpike-mirrored': 'true',
   }
   test('what a stranger claims is dropped and made anew', async () => {
@@ -331,6 +333,8 @@ describe('the rule of trusted proxies', () => {
     assert.equal(headers['x-forwarded-prefix'], undefined)
     assert.equal(headers['x-forwarded-ssl'], undefined)
     assert.equal(headers['x_forwarded_scheme'], undefined)
+    assert.equal(headers['x-forwarded-user'], undefined)
+    assert.equal(headers['x_forwarded_user'], undefined)
     assert.equal(headers['x-turnpike-mirrored'], undefined)
     assert.equal((await lineWith('/stranger')).client, '127.0.0.1')
   })
