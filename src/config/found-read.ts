@@ -1,7 +1,7 @@
 // Reading resolved values: by path, by key, as text or number.
 
 import type { Found } from './found.ts'
-import type { Span } from './problem.ts'
+import { headOf, type Span } from './problem.ts'
 
 /** The part at a path; the nearest one above it where there is none. */
 export function partAt(found: Found, path: readonly (string | number)[]): Found {
@@ -37,5 +37,5 @@ export function numberOf(found: Found | null): number | null {
 /** Where to point for a value that is made of parts: at its key, else at its beginning. */
 export function headSpan(found: Found): Span {
   if (found.children === null) return found.span
-  return found.keySpan ?? { ...found.span, end: found.span.start + 1 }
+  return found.keySpan ?? headOf(found.span)
 }

@@ -1,6 +1,6 @@
 // Makes one config of the files of a folder.
 
-import type { Finding, Span } from './problem.ts'
+import { type Finding, headOf, type Span } from './problem.ts'
 import { listOf } from './suggest.ts'
 import type { Entry, ListTree, MapTree, Tree } from './tree.ts'
 
@@ -72,8 +72,4 @@ function placeOf(span: Span): string {
 
 function isNothing(tree: Tree): boolean {
   return tree.kind === 'scalar' && tree.value === null
-}
-
-function headOf(span: Span): Span {
-  return { ...span, end: span.start + 1 }
 }

@@ -16,6 +16,11 @@ export interface Span {
   readonly end: number
 }
 
+/** The beginning of a piece that is too long to point at. */
+export function headOf(span: Span): Span {
+  return { ...span, end: span.start + 1 }
+}
+
 /** Line and column count from 1. */
 export interface Position {
   readonly file: string

@@ -2,7 +2,7 @@
 
 import { broken, type Found, leaf, mismatch, type Place, shown, type Walk } from './found.ts'
 import { acceptsNothing, type Keywords, type Variants } from './keywords.ts'
-import type { Finding, Span } from './problem.ts'
+import { type Finding, headOf, type Span } from './problem.ts'
 import { listOf, nearest, suggest } from './suggest.ts'
 import { type Entry, type MapTree, plainOf, type Tree, treeOf } from './tree.ts'
 import { walkScalar } from './walk-scalar.ts'
@@ -264,10 +264,6 @@ function nounOf(schema: Keywords): string {
   if (kindOf(schema) === 'map' && key !== undefined) return `a map with \`${key}\``
   const nouns: Readonly<Record<string, string>> = { map: 'a map', list: 'a list', scalar: 'a single value' }
   return schema.format === undefined ? (nouns[kindOf(schema)] ?? '') : `a ${schema.format}`
-}
-
-function headOf(span: Span): Span {
-  return { ...span, end: span.start + 1 }
 }
 
 function upperFirst(text: string): string {

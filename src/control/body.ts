@@ -18,6 +18,11 @@ export class BodyRefused extends Error {
   }
 }
 
+/** Refuses a body for one of its members. */
+export function refuseMember(member: string, message: string, hint: string): never {
+  throw new BodyRefused([{ member, message, hint }])
+}
+
 /** @throws BodyRefused */
 export function readBody<S extends TSchema>(text: string, schema: S): Static<S> {
   const findings: Finding[] = []

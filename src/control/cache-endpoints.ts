@@ -2,7 +2,7 @@
 
 import type { Purge } from '../core/purges.ts'
 import { Fields, Type } from '../core/schema.ts'
-import { BodyRefused, readBody } from './body.ts'
+import { readBody, refuseMember } from './body.ts'
 import { type Endpoint, json } from './endpoint.ts'
 
 const text = Type.Optional(Type.String({ minLength: 1, maxLength: 8000 }))
@@ -27,7 +27,11 @@ function purgeOf(given: { readonly [K in (typeof kinds)[number]]?: string } & { 
   if (given.all === true) found.push({ by: 'all', value: '' })
   const [purge] = found
   if (found.length === 1 && purge !== undefined) return purge
-  return refuse('', 'a purge names one of `url`, `prefix`, `tag`, `route` and `all`', 'Send `{ "tag": "products" }`.')
+  return refuseMember(
+    '',
+    'a purge names one of `url`, `prefix`, `tag`, `route` and `all`',
+    'Send `{ "tag": "products" }`.',
+  )
 }
 
 /** URLs as `//host/path?query`, or without a host as `/path?query`. */
@@ -35,9 +39,9 @@ function valueOf(by: (typeof kinds)[number], value: string): string {
   if (by === 'tag' || by === 'route' || value.startsWith('/')) return value
   const [, rest] = /^https?:(\/\/[^/?#\s]+(?:[/?][^#\s]*)?)$/i.exec(value) ?? []
   if (rest !== undefined) return rest
-  return refuse(by, `\`${value}\` is no URL`, 'Write `https://shop.acme.test/products`, or `/products` for any host.')
-}
-
-function refuse(member: string, message: string, hint: string): never {
-  throw new BodyRefused([{ member, message, hint }])
+  return refuseMember(
+    by,
+    `\`${value}\` is no URL`,
+    'Write `https://shop.acme.test/products`, or `/products` for any host.',
+  )
 }

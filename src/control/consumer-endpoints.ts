@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { consumerName, groupsSchema, labelsSchema, limitsSchema, planSchema } from '../core/consumer-schema.ts'
 import type { ConsumerStore } from '../core/consumers.ts'
 import { Fields, type TSchema, Type } from '../core/schema.ts'
-import { BodyRefused, readBody } from './body.ts'
+import { readBody, refuseMember } from './body.ts'
 import { iso, pageOf, shownConsumer, shownPage } from './credential-view.ts'
 import { type AdminRequest, type Answer, type Endpoint, json, problem } from './endpoint.ts'
 
@@ -133,16 +133,12 @@ function unknown(what: string, key: string): Answer {
 
 function refuseDenial(list: string, value: string): void {
   if (!/^[A-Za-z0-9_.-]{1,64}$/.test(list)) {
-    refuse('list', `\`${list}\` cannot be the name of a list`, 'Write letters, digits, `-`, `_` and `.`.')
+    refuseMember('list', `\`${list}\` cannot be the name of a list`, 'Write letters, digits, `-`, `_` and `.`.')
   }
   if (list !== 'address') return
   const [address = '', bits, ...more] = value.split('/')
   const family = isIP(address)
   const areBitsFine = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
   if (family !== 0 && areBitsFine && more.length === 0 && !address.includes('%')) return
-  refuse('value', `\`${value}\` is no address`, 'Write an address or CIDR, such as `192.0.2.7` or `10.0.0.0/8`.')
-}
-
-function refuse(member: string, message: string, hint: string): never {
-  throw new BodyRefused([{ member, message, hint }])
+  refuseMember('value', `\`${value}\` is no address`, 'Write an address or CIDR, such as `192.0.2.7` or `10.0.0.0/8`.')
 }

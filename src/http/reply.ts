@@ -32,12 +32,12 @@ export function decodeReplyHead(bytes: Buffer, start: number, end: number, limit
   const text = bytes.toString('latin1', start, end - 2)
   const fieldsStart = readStatusLine(bytes, text, start, head)
   const problem = readFields(bytes, text, start, fieldsStart, end - 2, limits.fields, head)
-  if (problem !== null) throw malformed(problem)
+  if (problem !== null) throw malformedReply(problem)
   const coding = head.transferEncoding
   if (coding !== '') {
-    if (head.minor === 0) throw malformed('Transfer-Encoding in HTTP/1.0')
-    if (head.contentLength !== -1) throw malformed('both Content-Length and Transfer-Encoding')
-    if (coding !== 'chunked') throw malformed('Transfer-Encoding is not exactly chunked')
+    if (head.minor === 0) throw malformedReply('Transfer-Encoding in HTTP/1.0')
+    if (head.contentLength !== -1) throw malformedReply('both Content-Length and Transfer-Encoding')
+    if (coding !== 'chunked') throw malformedReply('Transfer-Encoding is not exactly chunked')
   }
   return head
 }
@@ -47,18 +47,18 @@ function readStatusLine(bytes: Buffer, text: string, start: number, head: ReplyH
   const digits = text.slice(9, 12)
   const status = Number(digits)
   if (!text.startsWith('HTTP/1.') || (minor !== 1 && minor !== 0) || codeAt(text, 8) !== 32) {
-    throw malformed('malformed status line')
+    throw malformedReply('malformed status line')
   }
   // Number also reads `2e2`.
-  if (!/^[1-5][0-9]{2}$/.test(digits)) throw malformed('malformed status')
+  if (!/^[1-5][0-9]{2}$/.test(digits)) throw malformedReply('malformed status')
   let i = start + 12
   while (valueOctets[bytes[i] as number] === 1) i++
   const lineEnd = i - start
-  if (!text.startsWith('\r\n', lineEnd)) throw malformed('control character in the status line')
+  if (!text.startsWith('\r\n', lineEnd)) throw malformedReply('control character in the status line')
   // RFC 9110 §15.2: HTTP/1.0 has no interim replies; a peer that does not expect one would take it for the final one.
-  if (minor === 0 && status < 200) throw malformed('interim reply in HTTP/1.0')
+  if (minor === 0 && status < 200) throw malformedReply('interim reply in HTTP/1.0')
   // The space behind the status is required, but servers that leave it out with an empty phrase mislead nobody.
-  if (lineEnd > 12 && codeAt(text, 12) !== 32) throw malformed('malformed status')
+  if (lineEnd > 12 && codeAt(text, 12) !== 32) throw malformedReply('malformed status')
   head.status = status
   head.reason = text.slice(13, lineEnd)
   head.minor = minor
@@ -78,6 +78,6 @@ export function replyFraming(head: ReplyHead, method: string): FramingNumber {
   return head.contentLength === 0 ? Framing.none : Framing.length
 }
 
-function malformed(detail: string): Failure {
+export function malformedReply(detail: string): Failure {
   return new Failure('upstream-malformed-reply', { detail })
 }

@@ -50,7 +50,7 @@ export function decodeRequestHead(bytes: Buffer, start: number, end: number, lim
   const text = bytes.toString('latin1', start, end - 2)
   const fieldsStart = readRequestLine(bytes, text, start, limits, head)
   const problem = readFields(bytes, text, start, fieldsStart, end - 2, limits.fields, head)
-  if (problem !== null) throw problem === tooManyFields ? new Failure('headers-too-large') : malformed(problem)
+  if (problem !== null) throw problem === tooManyFields ? new Failure('headers-too-large') : malformedRequest(problem)
   checkFraming(head)
   if (codeAt(head.target, 0) !== 47) readUnusualTarget(head)
   checkHost(head)
@@ -66,11 +66,11 @@ const methods = createLexicon(
 function readRequestLine(bytes: Buffer, text: string, start: number, limits: HeadLimits, head: RequestHead): number {
   let i = start
   while (tokenOctets[bytes[i] as number] === 1) i++
-  if (i === start || bytes[i] !== SP) throw malformed('malformed method')
+  if (i === start || bytes[i] !== SP) throw malformedRequest('malformed method')
   head.method = methods.find(bytes, start, i) ?? text.slice(0, i - start)
   const targetStart = ++i
   while (targetOctets[bytes[i] as number] === 1) i++
-  if (i === targetStart || bytes[i] !== SP) throw malformed('malformed request target')
+  if (i === targetStart || bytes[i] !== SP) throw malformedRequest('malformed request target')
   if (i - targetStart > limits.targetBytes) throw new Failure('target-too-long')
   head.target = text.slice(targetStart - start, i - start)
   const versionAt = i + 1 - start
@@ -80,7 +80,7 @@ function readRequestLine(bytes: Buffer, text: string, start: number, limits: Hea
     head.keepsAlive = false
   } else if (/^HTTP\/[0-9]\.[0-9]\r\n/.test(text.slice(versionAt, versionAt + 10)) && text[versionAt + 5] !== '1') {
     throw new Failure('version-not-supported')
-  } else throw malformed('malformed version')
+  } else throw malformedRequest('malformed version')
   if (head.method === 'CONNECT') throw new Failure('method-not-implemented', { detail: 'CONNECT' })
   return start + versionAt + 10
 }
@@ -89,17 +89,17 @@ function readRequestLine(bytes: Buffer, text: string, start: number, limits: Hea
 function checkFraming(head: RequestHead): void {
   const coding = head.transferEncoding
   if (coding !== '') {
-    if (head.minor === 0) throw malformed('Transfer-Encoding in HTTP/1.0')
-    if (head.contentLength !== -1) throw malformed('both Content-Length and Transfer-Encoding')
+    if (head.minor === 0) throw malformedRequest('Transfer-Encoding in HTTP/1.0')
+    if (head.contentLength !== -1) throw malformedRequest('both Content-Length and Transfer-Encoding')
     if (coding !== 'chunked') {
       if (/^(?!identity$|chunked *,)[a-z0-9!#$%&'*+.^_`|~-]+(, ?chunked)?$/.test(coding)) {
         throw new Failure('coding-not-implemented', { detail: coding })
       }
-      throw malformed('Transfer-Encoding is not exactly chunked')
+      throw malformedRequest('Transfer-Encoding is not exactly chunked')
     }
   }
   // RFC 9110 §9.3.8: a client must not send content in TRACE.
-  if (head.method === 'TRACE' && (coding !== '' || head.contentLength > 0)) throw malformed('TRACE with a body')
+  if (head.method === 'TRACE' && (coding !== '' || head.contentLength > 0)) throw malformedRequest('TRACE with a body')
   if (head.expect !== '' && head.expect !== '100-continue') throw new Failure('expectation-failed')
 }
 
@@ -108,7 +108,7 @@ function readUnusualTarget(head: RequestHead): void {
   if (head.target === '*' && head.method === 'OPTIONS') return
   const parts = /^(https?):\/\/([^/?#]+)([/?].*)?$/i.exec(head.target)
   const authority = parts?.[2]
-  if (authority === undefined) throw malformed('the request target is neither a path nor an http URL')
+  if (authority === undefined) throw malformedRequest('the request target is neither a path nor an http URL')
   // Replaced or not, a Host that breaks the rules is refused (RFC 9112 §3.2).
   checkHost(head)
   head.scheme = (parts?.[1] ?? '').toLowerCase()
@@ -130,8 +130,8 @@ export function checkHost(head: Pick<RequestHead, 'host' | 'hostCount' | 'minor'
   if (head.hostCount === 1) {
     if (isPlainHost(head.host)) return
     const parts = hostPattern.exec(head.host)
-    if (parts === null || Number(parts[1] ?? 0) > 65535) throw malformed('malformed Host')
-  } else if (head.hostCount !== 0 || head.minor === 1) throw malformed('not exactly one Host')
+    if (parts === null || Number(parts[1] ?? 0) > 65535) throw malformedRequest('malformed Host')
+  } else if (head.hostCount !== 0 || head.minor === 1) throw malformedRequest('not exactly one Host')
 }
 
 /** Hot path: a name in lower case or an IPv4 address, with a port or none; the pattern decides about all others. */
@@ -159,6 +159,6 @@ export function hostName(host: string): string {
   return name.endsWith('.') ? name.slice(0, -1) : name
 }
 
-function malformed(detail: string): Failure {
+export function malformedRequest(detail: string): Failure {
   return new Failure('malformed-request', { detail, publicText: `The request is not valid HTTP: ${detail}.` })
 }

@@ -1,7 +1,7 @@
 // Writes of one turn of the event loop, made one after the other at its end.
 
 /** Something that holds back what was written to it. */
-export interface Held {
+export interface Flushable {
   /** Has it leave. */
   flush(): void
 }
@@ -26,7 +26,7 @@ const heldMax = 256
 export class WriteBatch {
   readonly #defer: (run: () => void) => void
   readonly #flush: () => void = () => this.flush()
-  #held: Held[] = []
+  #held: Flushable[] = []
 
   /** `defer` runs something when the events of this turn have been handled: `setImmediate`. */
   constructor(defer: (run: () => void) => void) {
@@ -34,7 +34,7 @@ export class WriteBatch {
   }
 
   /** Not to be called again for one that is held. It may hold nothing yet: it is not flushed before this returns. */
-  hold(held: Held): void {
+  hold(held: Flushable): void {
     if (this.#held.length === heldMax) this.flush()
     if (this.#held.length === 0) this.#defer(this.#flush)
     this.#held.push(held)
@@ -48,7 +48,7 @@ export class WriteBatch {
 }
 
 /** The writes to one socket. */
-export class HeldWrites implements Held {
+export class HeldWrites implements Flushable {
   readonly #output: Corkable
   readonly #batch: WriteBatch
 

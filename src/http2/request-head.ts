@@ -5,7 +5,7 @@ import { readSpecialField } from '../http/fields.ts'
 import type { HeadLimits } from '../http/limits.ts'
 import { Kind } from '../http/names.ts'
 import { targetOctets, tokenOctets } from '../http/octets.ts'
-import { checkHost, RequestHead } from '../http/request.ts'
+import { checkHost, malformedRequest, RequestHead } from '../http/request.ts'
 import { isConnectionField } from './connection-fields.ts'
 import { type FieldName, PseudoKind } from './field-names.ts'
 import type { HpackDecoder } from './hpack-decoder.ts'
@@ -49,49 +49,50 @@ export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: He
 function readPseudoField(name: FieldName, value: string, head: RequestHead): void {
   switch (name.kind) {
     case PseudoKind.method:
-      if (head.method !== '') throw malformed('more than one :method')
+      if (head.method !== '') throw malformedRequest('more than one :method')
       head.method = value
       return
     case PseudoKind.path:
-      if (head.target !== '') throw malformed('more than one :path')
-      if (value === '') throw malformed('empty :path')
+      if (head.target !== '') throw malformedRequest('more than one :path')
+      if (value === '') throw malformedRequest('empty :path')
       head.target = value
       return
     case PseudoKind.scheme:
-      if (head.scheme !== '') throw malformed('more than one :scheme')
+      if (head.scheme !== '') throw malformedRequest('more than one :scheme')
       head.scheme = value
       return
     case PseudoKind.authority:
-      if (head.host !== '') throw malformed('more than one :authority')
+      if (head.host !== '') throw malformedRequest('more than one :authority')
       head.host = value
       return
     case PseudoKind.protocol:
-      if (head.protocol !== '') throw malformed('more than one :protocol')
-      if (value === '') throw malformed('empty :protocol')
+      if (head.protocol !== '') throw malformedRequest('more than one :protocol')
+      if (value === '') throw malformedRequest('empty :protocol')
       head.protocol = value
       return
     case PseudoKind.malformed:
-      throw malformed(name.key)
+      throw malformedRequest(name.key)
     default:
-      throw malformed(`${name.name} in a request`)
+      throw malformedRequest(`${name.name} in a request`)
   }
 }
 
 /** RFC 9113 §8.3.1, RFC 8441 §4. */
 function checkPseudoFields(head: RequestHead, limits: HeadLimits): void {
-  if (!isToken(head.method)) throw malformed(head.method === '' ? 'no :method' : 'malformed method')
+  if (!isToken(head.method)) throw malformedRequest(head.method === '' ? 'no :method' : 'malformed method')
   if (head.method === 'CONNECT' && head.protocol === '') {
     throw new Failure('method-not-implemented', { detail: 'CONNECT' })
   }
-  if (head.protocol !== '' && head.method !== 'CONNECT') throw malformed(':protocol without CONNECT')
-  if (head.scheme === '') throw malformed('no :scheme')
-  if (head.scheme !== 'http' && head.scheme !== 'https') throw malformed('a :scheme that is neither http nor https')
+  if (head.protocol !== '' && head.method !== 'CONNECT') throw malformedRequest(':protocol without CONNECT')
+  if (head.scheme === '') throw malformedRequest('no :scheme')
+  if (head.scheme !== 'http' && head.scheme !== 'https')
+    throw malformedRequest('a :scheme that is neither http nor https')
   const { target } = head
-  if (target === '') throw malformed('no :path')
+  if (target === '') throw malformedRequest('no :path')
   if (target.length > limits.targetBytes) throw new Failure('target-too-long')
-  if (!isTarget(target)) throw malformed('malformed request target')
+  if (!isTarget(target)) throw malformedRequest('malformed request target')
   if (target.charCodeAt(0) !== 47 && !(target === '*' && head.method === 'OPTIONS')) {
-    throw malformed('the request target is not a path')
+    throw malformedRequest('the request target is not a path')
   }
   if (head.host !== '') head.hostCount = 1
 }
@@ -99,24 +100,24 @@ function checkPseudoFields(head: RequestHead, limits: HeadLimits): void {
 function readUnusualField(name: FieldName, value: string, head: RequestHead): void {
   const { kind, key } = name
   if (kind >= PseudoKind.method) {
-    throw malformed(kind === PseudoKind.malformed ? key : 'a pseudo-header field behind other fields')
+    throw malformedRequest(kind === PseudoKind.malformed ? key : 'a pseudo-header field behind other fields')
   }
-  if (isConnectionField(key)) throw malformed(`${key} in HTTP/2`)
+  if (isConnectionField(key)) throw malformedRequest(`${key} in HTTP/2`)
   // §8.2.2: TE may be there, and then says nothing but this.
-  if (kind === Kind.te && value !== 'trailers') throw malformed('a TE that is not trailers')
+  if (kind === Kind.te && value !== 'trailers') throw malformedRequest('a TE that is not trailers')
   if (kind === Kind.host && head.hostCount > 0) {
     // §8.3.1: what names another host than :authority is malformed; the same is said once.
-    if (value.toLowerCase() !== head.host.toLowerCase()) throw malformed('Host is not :authority')
+    if (value.toLowerCase() !== head.host.toLowerCase()) throw malformedRequest('Host is not :authority')
     return
   }
   const problem = readSpecialField(kind, name.name, value, head)
-  if (problem !== null) throw malformed(problem)
+  if (problem !== null) throw malformedRequest(problem)
 }
 
 function checkMessage(head: RequestHead, isEnd: boolean): void {
   checkHost(head)
-  if (head.contentLength > 0 && isEnd) throw malformed('Content-Length without a body')
-  if (head.method === 'TRACE' && !isEnd) throw malformed('TRACE with a body')
+  if (head.contentLength > 0 && isEnd) throw malformedRequest('Content-Length without a body')
+  if (head.method === 'TRACE' && !isEnd) throw malformedRequest('TRACE with a body')
   if (head.expect !== '' && head.expect !== '100-continue') throw new Failure('expectation-failed')
 }
 
@@ -128,8 +129,4 @@ function isToken(text: string): boolean {
 function isTarget(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (targetOctets[text.charCodeAt(i)] !== 1) return false
   return true
-}
-
-function malformed(detail: string): Failure {
-  return new Failure('malformed-request', { detail, publicText: `The request is not valid HTTP: ${detail}.` })
 }

@@ -1,6 +1,6 @@
 // What all HTTP/2 connections of a worker share, so that an idle one holds next to no memory.
 
-import type { Held, WriteBatch } from '../http/write-batch.ts'
+import type { Flushable, WriteBatch } from '../http/write-batch.ts'
 
 /** A pen holds the frames of one turn of the event loop; when it is full, it is written out early. */
 export const penBytes = 65_536
@@ -33,7 +33,7 @@ export class SharedMemory {
   }
 
   /** Has what was collected written when this turn of the event loop ends, so that all its frames leave in one write. */
-  flushSoon(outbox: Held): void {
+  flushSoon(outbox: Flushable): void {
     this.#writes.hold(outbox)
   }
 }

@@ -149,7 +149,7 @@ class DurableStore implements LimitStore {
       const [lacking, isWithin] = look(cells.rows, row, rules, need)
       if (lacking === -1 || !isWithin) {
         if (isWithin && cost > 0) this.#change(row, rules, 1, -cost)
-        const outcome = outcomeOf(cells.rows, row, rules, need, isWithin, fallback, this.#time)
+        const outcome = this.#outcomeOf(row, rules, need, isWithin, fallback)
         cells.close()
         return outcome
       }
@@ -264,6 +264,27 @@ class DurableStore implements LimitStore {
     return this.#table.open(key, 0, this.#time.now())
   }
 
+  #outcomeOf(
+    row: number,
+    rules: readonly LimitRule[],
+    need: number,
+    isAllowed: boolean,
+    fallback: LimitOutcome['fallback'],
+  ): LimitOutcome {
+    const { rows } = this.#table.cells
+    const nowMs = this.#time.wall()
+    const standings = rules.map((rule, index) => {
+      const at = row + index * fieldsPerRule
+      const startMs = Math.max(rule.startMs, rows[at] as number)
+      const isKnown = (rows[at] as number) >= rule.startMs
+      const used = isKnown ? (rows[at + 2] as number) - (rows[at + 1] as number) : 0
+      const resetMs = Math.max(1, startMs + rule.windowMs - nowMs)
+      const retryMs = isAllowed ? 0 : need > rule.limit ? Infinity : used + need > rule.limit ? resetMs : 0
+      return { remaining: Math.max(0, rule.limit - used), resetMs, retryMs }
+    })
+    return { isAllowed, standings, fallback, atMs: this.#time.now() }
+  }
+
   #without(rules: readonly LimitRule[]): LimitOutcome {
     return uncounted(rules, this.#onFailure === 'open', this.#time.now())
   }
@@ -281,25 +302,4 @@ function look(rows: Float64Array, row: number, rules: readonly LimitRule[], need
     if (lacking === -1 && (!isKnown || (rows[at + 1] as number) < need)) lacking = index
   }
   return [lacking, true]
-}
-
-function outcomeOf(
-  rows: Float64Array,
-  row: number,
-  rules: readonly LimitRule[],
-  need: number,
-  isAllowed: boolean,
-  fallback: LimitOutcome['fallback'],
-  time: SharedTime,
-): LimitOutcome {
-  const standings = rules.map((rule, index) => {
-    const at = row + index * fieldsPerRule
-    const startMs = Math.max(rule.startMs, rows[at] as number)
-    const isKnown = (rows[at] as number) >= rule.startMs
-    const used = isKnown ? (rows[at + 2] as number) - (rows[at + 1] as number) : 0
-    const resetMs = Math.max(1, startMs + rule.windowMs - time.wall())
-    const retryMs = isAllowed ? 0 : need > rule.limit ? Infinity : used + need > rule.limit ? resetMs : 0
-    return { remaining: Math.max(0, rule.limit - used), resetMs, retryMs }
-  })
-  return { isAllowed, standings, fallback, atMs: time.now() }
 }

@@ -2,6 +2,7 @@
 
 import type { Call } from '../../core/call.ts'
 import { bare } from '../../core/cookie.ts'
+import { decodeForm } from '../../core/query.ts'
 
 export interface KeyPlaces {
   readonly headers: readonly string[]
@@ -74,27 +75,18 @@ function readParts(
     const at = part.indexOf('=')
     const value = at < 0 ? '' : part.slice(at + 1)
     presented.count++
-    presented.text = separator === '&' ? decode(value) : bare(value)
+    presented.text = separator === '&' ? decodeForm(value) : bare(value)
   }
 }
 
 function nameInQuery(part: string): string {
   const at = part.indexOf('=')
-  return decode(at < 0 ? part : part.slice(0, at))
+  return decodeForm(at < 0 ? part : part.slice(0, at))
 }
 
 function nameInCookie(part: string): string {
   const at = part.indexOf('=')
   return bare(at < 0 ? part : part.slice(0, at))
-}
-
-/** As forms are decoded; what is no valid escape stays as it is. */
-function decode(text: string): string {
-  if (!/[%+]/.test(text)) return text
-  const spaced = text.replaceAll('+', ' ')
-  return spaced.replace(/(?:%[0-9a-f]{2})+/gi, escapes =>
-    Buffer.from(escapes.replaceAll('%', ''), 'hex').toString('utf8'),
-  )
 }
 
 function removeFromTarget(call: Call, names: ReadonlySet<string>): void {
