@@ -6,6 +6,7 @@ import { Headers } from '../core/headers.ts'
 import { defineEnd, OptionsError } from '../core/policy.ts'
 import { Reply } from '../core/reply.ts'
 import { Choice, Fields, Maybe, Shorthand, type Static, TemplateText, Type } from '../core/schema.ts'
+import { schemeOf } from '../core/scheme-of.ts'
 import { compileTemplate } from '../core/template.ts'
 
 const options = Shorthand(
@@ -142,12 +143,6 @@ function compileOrigin({ scheme, host, port }: Options): Render | null {
     const suffix = written === null || written === (usedScheme === 'https' ? 443 : 80) ? '' : `:${written}`
     return `${usedScheme}://${host ?? call.host}${suffix}`
   }
-}
-
-/** What the client used, also behind a trusted proxy that ends TLS. */
-function schemeOf(call: Call): string {
-  const forwarded = call.peer.isTrusted ? call.headers.get('x-forwarded-proto') : undefined
-  return forwarded === 'https' || forwarded === 'http' ? forwarded : call.peer.scheme
 }
 
 /** The port in the Host field, null without one. */

@@ -157,6 +157,9 @@ test('a cookie keeps the client on its side; it is set where there is none, and 
   }
   const secure = await split(makeCall({ peer: { scheme: 'https' } }))
   assert.match(secure.headers.get('set-cookie') ?? '', /; Secure$/)
+  const headers = { 'x-forwarded-proto': 'https' }
+  const behindProxy = await split(makeCall({ headers, peer: { isTrusted: true } }))
+  assert.match(behindProxy.headers.get('set-cookie') ?? '', /; Secure$/)
 })
 
 test('a cookie that the gateway does not set is the business of others', async () => {

@@ -7,6 +7,7 @@ import { isHttpName } from '../../core/http-name.ts'
 import { OptionsError } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { Choice, Duration, Fields, Maybe, type Static, Type } from '../../core/schema.ts'
+import { schemeOf } from '../../core/scheme-of.ts'
 
 export const stickyOption = Maybe(
   Type.Union(
@@ -68,6 +69,6 @@ export function givenCookie(sticky: Sticky): GivenCookie | null {
 
 /** The Set-Cookie field of a key that was made for a client. Scripts cannot read it, other sites cannot send it but by a link. */
 export function stickyCookie(call: Call, { name, lifeMs }: GivenCookie, key: string): string {
-  const secure = call.peer.scheme === 'https' ? '; Secure' : ''
+  const secure = schemeOf(call) === 'https' ? '; Secure' : ''
   return `${name}=${key}; Path=/; Max-Age=${Math.floor(lifeMs / 1000)}; HttpOnly; SameSite=Lax${secure}`
 }

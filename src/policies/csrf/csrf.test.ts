@@ -26,6 +26,17 @@ async function post(headers: Record<string, string>, given: Partial<Options> = {
   return reply.status
 }
 
+test('behind a trusted proxy that ends TLS, the own origin is that of the proxy, and the token’s cookie is Secure', async () => {
+  const proxied = { 'x-forwarded-proto': 'https', cookie: 'session=s' }
+  const peer = { isTrusted: true }
+  const { step } = build()
+  const post = (origin: string) => step(makeCall({ method: 'POST', headers: { ...proxied, origin }, peer }))
+  assert.equal((await post('https://api.acme.test')).status, 200)
+  assert.equal((await post('http://api.acme.test')).status, 403)
+  const reply = await build({ token }).step(makeCall({ headers: proxied, peer }))
+  assert.match(reply.headers.get('set-cookie') ?? '', /; Secure$/)
+})
+
 const table: readonly (readonly [what: string, headers: Record<string, string>, status: number])[] = [
   ['the browser says same-origin', { 'sec-fetch-site': 'same-origin' }, 200],
   ['typed in by the user', { 'sec-fetch-site': 'none' }, 200],

@@ -6,6 +6,7 @@ import { isHttpName } from '../../core/http-name.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Fields, Maybe, OneOrMany, type Static, Secret, Type } from '../../core/schema.ts'
+import { schemeOf } from '../../core/scheme-of.ts'
 import { cookieOf } from '../../core/cookie.ts'
 
 const options = Fields({
@@ -87,7 +88,7 @@ function originOfReferer(call: Call): string | undefined {
 
 function ownOrigin(call: Call): string | undefined {
   const host = call.headers.get('host')
-  return host === undefined ? undefined : URL.parse(`${call.peer.scheme}://${host}`)?.origin
+  return host === undefined ? undefined : URL.parse(`${schemeOf(call)}://${host}`)?.origin
 }
 
 type TokenOptions = NonNullable<Options['token']>
@@ -106,7 +107,7 @@ function compileToken({ secret, session, cookie, header }: TokenOptions) {
       if (value === undefined) return reply
       const token = tokenOf(value)
       if (held !== undefined && isEqual(held, token)) return reply
-      const isSecure = call.peer.scheme === 'https'
+      const isSecure = schemeOf(call) === 'https'
       reply.headers.add('set-cookie', `${cookie}=${token}; Path=/; SameSite=Strict${isSecure ? '; Secure' : ''}`)
       return reply
     },

@@ -48,6 +48,9 @@ test('no Strict-Transport-Security over plain HTTP', async () => {
   const step = securityHeaders.build(defaults, fakePorts(), { route: 'r', key: 'r' })(makeNext(() => Reply.empty(200)))
   const reply = await step(makeCall())
   assert.equal(reply.headers.has('strict-transport-security'), false)
+  const headers = { 'x-forwarded-proto': 'https' }
+  const behindProxy = await step(makeCall({ headers, peer: { isTrusted: true } }))
+  assert.equal(behindProxy.headers.has('strict-transport-security'), true)
   assert.ok(reply.headers.has('x-frame-options'))
 })
 

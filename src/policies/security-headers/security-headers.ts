@@ -4,6 +4,7 @@ import type { Call } from '../../core/call.ts'
 import type { Headers } from '../../core/headers.ts'
 import { definePolicy, OptionsError } from '../../core/policy.ts'
 import { Duration, Fields, type Static, type TSchema, Type } from '../../core/schema.ts'
+import { schemeOf } from '../../core/scheme-of.ts'
 
 /** A value, or `false` to leave the field alone. */
 function OrOff<T extends TSchema>(value: T, fallback: Static<T> | false, description: string) {
@@ -66,13 +67,13 @@ export const securityHeaders = definePolicy({
     const secure = [...plain, ...transportSecurityOf(given)]
     return next =>
       async function securityHeaders(call: Call) {
+        const isSecure = schemeOf(call) === 'https'
         const reply = await next(call)
         const { headers } = reply
         if (given.removeServer) {
           headers.delete('server')
           headers.delete('x-powered-by')
         }
-        const isSecure = call.peer.scheme === 'https'
         write(headers, isSecure ? secure : plain, given.override)
         return reply
       }
