@@ -41,6 +41,7 @@ test('a line holds the whole call', () => {
     client: '10.0.0.1',
     listener: '8080',
     scheme: 'http',
+    protocol: 'HTTP/1.1',
     method: 'GET',
     host: 'api.acme.test',
     path: '/items/7',
@@ -59,6 +60,14 @@ test('a line holds the whole call', () => {
     traceId: '0af7651916cd43dd8448eb211c80319c',
   })
 })
+
+for (const protocol of ['HTTP/1.0', 'HTTP/1.1', 'HTTP/2'] as const) {
+  test(`what the client spoke is in the line: ${protocol}`, () => {
+    const event = fakeFinished({})
+    event.call.protocol = protocol
+    assert.equal((JSON.parse(lineFormat()(event)) as { protocol: string }).protocol, protocol)
+  })
+}
 
 test('the time is right across seconds, and for every fraction', () => {
   const format = lineFormat()

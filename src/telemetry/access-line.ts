@@ -33,6 +33,12 @@ const keys = {
   referer: Buffer.from(',"referer":'),
   traceId: Buffer.from(',"traceId":'),
 }
+/** With their key. */
+const protocols = {
+  'HTTP/1.0': Buffer.from(',"protocol":"HTTP/1.0"'),
+  'HTTP/1.1': Buffer.from(',"protocol":"HTTP/1.1"'),
+  'HTTP/2': Buffer.from(',"protocol":"HTTP/2"'),
+}
 const closing = Buffer.from('}\n')
 const cutClosing = Buffer.from(',"cut":true}\n')
 
@@ -72,6 +78,7 @@ function putLine(
   at = member(at, keys.client, call.clientAddress)
   at = member(at, keys.listener, peer.listener)
   at = member(at, keys.scheme, peer.scheme)
+  at = putBytes(bytes, at, protocols[call.protocol])
   at = member(at, keys.method, call.method)
   at = member(at, keys.host, call.host)
   at = member(at, keys.path, call.path)
