@@ -1,6 +1,7 @@
 // Who gets through the door of a listener: connections of one address, and new ones per second.
 
 import assert from 'node:assert/strict'
+import path from 'node:path'
 import { test } from 'node:test'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { ask } from '../tools/ask.ts'
@@ -97,4 +98,28 @@ test('who waits longer than `timeouts.head` for its turn is let go', async () =>
   const lost = await program.total('turnpike_ceiling_hits_total', { ceiling: 'accepts-wait' })
   // About ninety, but a machine that stutters has fewer beats, or more time to connect.
   assert.ok(lost >= 50 && lost < 100, `${lost} waited in vain`)
+})
+
+test('the count of an address stays exact when a worker dies', async () => {
+  const listener = { host: '127.0.0.1', port: 0, limits: { connectionsPerAddress: 20 } }
+  await using program = await Program.start(
+    { listeners: [listener], workers: 2, policies: [{ trouble: {} }], routes },
+    {},
+    ['--extension', path.join(import.meta.dirname, 'extensions', 'trouble.ts')],
+  )
+  using crowd = new Crowd()
+  await crowd.add(program.port, 20, '', 10, '127.0.0.2')
+  await program.untilTotal('turnpike_downstream_connections', {}, 20)
+  await assert.rejects(ask(program.port, { headers: { 'x-trouble': 'die' } }))
+  await until(
+    () => crowd.open < 20,
+    () => 'connections to end with their worker',
+  )
+  await program.untilTotal('turnpike_downstream_connections', {}, crowd.open)
+  await crowd.add(program.port, 40, '', 10, '127.0.0.2')
+  await until(
+    () => crowd.open === 20,
+    () => `20 connections to be open again; ${crowd.open} are`,
+  )
+  await program.untilTotal('turnpike_downstream_connections', {}, 20)
 })

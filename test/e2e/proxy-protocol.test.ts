@@ -130,6 +130,16 @@ describe('in', () => {
     assert.match(program.stderr, /"problem":"no PROXY header"/)
   })
 
+  test('a second header is no header', async () => {
+    const before = origin.calls
+    for (const version of ['v1', 'v2'] as const) {
+      const header = writeProxyHeader(version, ends)
+      assert.match(await exchange(plain, header, header, get), /^HTTP\/1\.1 400 /)
+      assert.equal(await exchange(secure, header, header), '')
+    }
+    assert.equal(origin.calls, before)
+  })
+
   test('one who is no sender needs no header, and is not believed', async () => {
     assert.equal(echoed(await exchange(strangers, get))['x-forwarded-for'], '127.0.0.1')
     assert.match(await exchange(strangers, writeProxyHeader('v1', ends), get), /^HTTP\/1\.1 400 /)

@@ -1,4 +1,4 @@
-// Sessions of clients whose certificates end: a session is good no longer than what it was begun with.
+// Sessions of clients with certificates: one is good no longer than what it was begun with, and only where that counts.
 
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
@@ -38,6 +38,38 @@ test('a session is good no longer than the certificate that began it, however of
     )) {
       assert.deepEqual(outcome, { before: '204', behind: '' }, maxVersion)
     }
+  }
+})
+
+test('a session proves nothing on a listener with other authorities, or to one that was begun without', async () => {
+  const [one, two] = [authority('one'), authority('two')]
+  const server = selfSigned(['localhost'])
+  const secure = { certificates: [{ cert: 'server.pem', key: 'server.key' }] }
+  const listeners = [{ file: 'one.pem' }, { file: 'two.pem' }, { file: 'two.pem', mode: 'optional' }, null].map(
+    clientCa => {
+      return { name: `${clientCa?.file} ${clientCa?.mode}`, port: 0, host: '127.0.0.1', tls: { ...secure, clientCa } }
+    },
+  )
+  const policies = [{ 'client-certificate': { unknown: 'accept' } }]
+  await using gateway = await Program.start(
+    { listeners, routes: [{ match: {}, policies, reply: { status: 204 } }] },
+    { 'server.pem': server.cert, 'server.key': server.key, 'one.pem': one.cert, 'two.pem': two.cert },
+  )
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const on = { gateway, maxVersion }
+    const answers = async (session: Buffer | undefined) => {
+      const all = [0, 1, 2, 3].map(at =>
+        call(on, at, { session }).then(
+          got => got.status,
+          () => '',
+        ),
+      )
+      return Promise.all(all)
+    }
+    const ofOne = await call(on, 0, shortLived(one, 60_000))
+    assert.deepEqual(await answers(ofOne.session), ['204', '', '401', '401'], maxVersion)
+    const ofNone = await call(on, 3, {})
+    assert.deepEqual(await answers(ofNone.session), ['', '', '401', '401'], maxVersion)
   }
 })
 
