@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import http2 from 'node:http2'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ask } from '../tools/ask.ts'
+import { get, type Http2Answer } from '../tools/http2.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program, runTurnpike } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -29,6 +31,7 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   if (path === '/private')
     return void response.writeHead(200, { 'cache-control': 'private' }).end(randomBytes(8).toString('hex'))
   if (path.startsWith('/dying')) return die(path, response)
+  if (path === '/checked') return check(request, response)
   const headers = { ...fresh, etag: '"v1"', 'content-type': 'text/plain', 'cache-tag': `pages, ${path.slice(1)}` }
   response.writeHead(200, headers)
   response.end(request.method === 'HEAD' ? undefined : path === '/page' ? page : `${path} ${origin.calls}`)
@@ -41,6 +44,13 @@ function die(path: string, response: ServerResponse): void {
   response.write('0123456789')
   if (isWhole) response.end('0123456789')
   else setTimeout(() => response.destroy(), 50)
+}
+
+/** Always asked again; the answer is that nothing has changed. */
+function check(request: IncomingMessage, response: ServerResponse): void {
+  const isKnown = request.headers['if-none-match'] === '"c1"'
+  response.writeHead(isKnown ? 304 : 200, { 'cache-control': 'public, no-cache', etag: '"c1"' })
+  response.end(isKnown ? undefined : `checked ${asked('/checked')}`)
 }
 
 const config = (more: object = {}, policies: object[] = [{ cache: { cacheStatus: 'turnpike' } }]) => ({
@@ -93,6 +103,37 @@ describe('one worker', () => {
       '304 0',
     )
     assert.equal(asked('/page'), 1)
+  })
+
+  test('over HTTP/2: a hit, 304, a revalidation, and one call of the service for many streams at once', async () => {
+    const session = http2.connect(program.url)
+    session.on('error', () => {})
+    const told = ({ headers }: Http2Answer) => String(headers['cache-status'])
+    const first = await get(session, '/modern')
+    const hit = await get(session, '/modern')
+    assert.equal(hit.body, first.body)
+    assert.match(told(hit), /^turnpike; hit; ttl=\d+$/)
+    assert.match(String(hit.headers['age']), /^\d$/)
+    const known = await get(session, '/modern', { 'if-none-match': '"v1"' })
+    assert.deepEqual([known.status, known.body, known.headers['etag']], [304, '', '"v1"'])
+    const head = await get(session, '/modern', { ':method': 'HEAD' })
+    assert.deepEqual([head.status, head.body], [200, ''])
+    // What a client over HTTP/1.1 fetched is the same reply.
+    assert.equal((await ask(program.port, { path: '/modern' })).text, first.body)
+    assert.equal(asked('/modern'), 1)
+
+    for (let i = 1; i <= 3; i++) {
+      const { status, body } = await get(session, '/checked')
+      assert.deepEqual([status, body], [200, 'checked 1'])
+      assert.equal(asked('/checked'), i)
+    }
+
+    const outcome = { http_route: 'all', outcome: 'collapsed' }
+    const before = await program.total('turnpike_cache_calls_total', outcome)
+    const answers = await Promise.all(Array.from({ length: 32 }, () => get(session, '/slow?streams')))
+    assert.deepEqual([new Set(answers.map(({ body }) => body)).size, asked('/slow?streams')], [1, 1])
+    await program.untilTotal('turnpike_cache_calls_total', outcome, before + 31)
+    session.destroy()
   })
 
   for (const path of ['/dying/length', '/dying/chunked']) {

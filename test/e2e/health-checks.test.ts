@@ -217,3 +217,42 @@ test('over gRPC: grpc.health.v1 of @grpc/grpc-js, plain and over TLS', async () 
   await untilChecked(program, 'service', 'healthy')
   assert.deepEqual(new Set(plain.asked), new Set(['', 'acme.Catalog', 'acme.Nothing']))
 })
+
+test('over gRPC behind a PROXY header, plain and over TLS', async () => {
+  const server = selfSigned(['inside.test'])
+  using service = await GrpcHealth.start()
+  service.statuses.set('', 'SERVING')
+  const listener = { port: 0, host: '127.0.0.1', proxyProtocol: { from: ['127.0.0.1'] } }
+  await using receiver = await Program.start(
+    {
+      listeners: [
+        { ...listener, name: 'plain' },
+        { ...listener, name: 'secure', tls: { certificates: [{ cert: 'server.pem', key: 'server.key' }] } },
+      ],
+      upstreams: { service: { targets: [`http://127.0.0.1:${service.port}`], protocol: 'http2' } },
+      routes: [{ match: {}, forward: 'service' }],
+    },
+    { 'server.pem': server.cert, 'server.key': server.key },
+  )
+  const health = { ...often, grpc: {} }
+  const tls = { ca: 'server.pem', serverName: 'inside.test' }
+  const [plain, secure] = [`http://127.0.0.1:${receiver.portOf(0)}`, `https://127.0.0.1:${receiver.portOf(1)}`]
+  await using program = await Program.start(
+    {
+      upstreams: {
+        v1: { targets: [plain], proxyProtocol: 'v1', health },
+        v2: { targets: [plain], proxyProtocol: 'v2', health },
+        secure: { targets: [secure], tls, proxyProtocol: 'v2', health },
+        headless: { targets: [plain], health },
+      },
+      routes: [{ match: {}, reply: { body: 'here' } }],
+    },
+    { 'server.pem': server.cert },
+  )
+  for (const name of ['v1', 'v2', 'secure']) await untilChecked(program, name, 'healthy')
+  await untilChecked(program, 'headless', 'unhealthy', /./)
+  service.statuses.set('', 'NOT_SERVING')
+  for (const name of ['v1', 'v2', 'secure']) {
+    await untilChecked(program, name, 'unhealthy', /^not serving: NOT_SERVING$/)
+  }
+})

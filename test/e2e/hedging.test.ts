@@ -1,6 +1,9 @@
 // Late calls that are sent once more, and deadlines that tries tell, with real processes. Each test ends in counts.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http2, { type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from '../tools/ask.ts'
@@ -64,6 +67,43 @@ describe('hedging', () => {
     const calls = hedged.goodMs.length
     assert.ok(sent > 0 && sent <= calls * 0.2 + 3 * 4, `${sent} hedges of ${calls} calls`)
     await program.untilQuiet()
+  })
+
+  test('over HTTP/2: the stream of the try that lost is reset, and its connection lives on', async () => {
+    let [opened, lost, tries] = [0, 0, 0]
+    const server = http2.createServer()
+    server.on('session', () => opened++)
+    server.on('stream', (stream: ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+      stream.on('error', () => {})
+      stream.on('close', () => (lost += stream.rstCode === http2.constants.NGHTTP2_CANCEL ? 1 : 0))
+      // The first try of each call is never answered.
+      if (headers[':path'] === '/late' && ++tries % 2 === 1) return
+      stream.respond({ ':status': 200 })
+      stream.end(`try ${tries}`)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    await using program = await Program.start({
+      workers: 1,
+      upstreams: {
+        a: { protocol: 'http2', targets: [`http://127.0.0.1:${port}`], hedge: '50ms', retry: { budget: '100%' } },
+      },
+      routes: [{ match: {}, forward: 'a' }],
+    })
+    assert.equal((await ask(program.port)).text, 'try 0')
+    for (let i = 1; i <= 5; i++) {
+      assert.equal((await ask(program.port, { path: '/late' })).text, `try ${2 * i}`)
+      await until(
+        () => lost === i,
+        () => `${i} streams to be reset; it were ${lost}`,
+      )
+      assert.equal((await ask(program.port)).text, `try ${2 * i}`)
+    }
+    assert.equal(opened, 1)
+    await program.untilTotal('turnpike_upstream_hedges_total', { outcome: 'won' }, 5)
+    await program.untilQuiet()
+    server.close()
   })
 
   test('a body is sent twice, whole; what is not safe to repeat is sent once', async () => {

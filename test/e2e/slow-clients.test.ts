@@ -8,6 +8,7 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { UpstreamStatus } from '../../src/control/admin-view.ts'
 import { ask } from '../tools/ask.ts'
 import { answerOf } from '../tools/http2.ts'
 import { Origin } from '../tools/origin.ts'
@@ -31,6 +32,7 @@ async function serve(stream: ServerHttp2Stream, headers: http2.IncomingHttpHeade
   const { ':path': path = '' } = headers
   const [, status] = /^\/(\d+)$/.exec(path) ?? []
   if (status !== undefined) return stream.respond({ ...grpc, 'grpc-status': status }, { endStream: true })
+  if (path === '/never') return
   if (path === '/endless') {
     begun++
     stream.respond({ ':status': 200 })
@@ -61,15 +63,14 @@ before(async () => {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const targets = [`http://127.0.0.1:${port}`, `http://localhost:${port}`]
-  const h2 = { targets: targets.slice(0, 1), protocol: 'http2' }
+  const h2 = { targets: [`http://127.0.0.1:${port}`], protocol: 'http2' }
   program = await Program.start({
     workers: 1,
     admin: { port: 0 },
     upstreams: {
       one: { targets: [origin.url], timeouts: { call: '1200ms' }, breaker: { ...breaker, slow: { over: '600ms' } } },
       two: { ...h2, timeouts: { call: '1200ms' }, breaker: { ...breaker, slow: { over: '600ms' } } },
-      watched: { ...h2, targets, ejection: { consecutive: 3 } },
+      watched: { ...h2, ejection: { consecutive: 3, maxPercent: '100%' } },
       shared: h2,
     },
     routes: ['one', 'two', 'watched', 'shared'].map(to),
@@ -129,8 +130,17 @@ describe('a breaker', () => {
 })
 
 test('deadlines that nobody can meet eject no target', async () => {
+  const state = async () => {
+    const all = (await (await program.admin('/upstreams')).json()) as UpstreamStatus[]
+    return all.find(({ name }) => name === 'watched')?.targets[0]?.state
+  }
+  // Kept by the service, and by the gateway. Ejected it would get no further call, and the answer be another.
   for (let i = 0; i < 12; i++) assert.equal(await callGrpc('/watched/4'), '4')
-  assert.equal(await program.total('turnpike_upstream_ejections_total', { upstream: 'watched' }), 0)
+  for (let i = 0; i < 6; i++) assert.equal(await callGrpc('/watched/never', '20m'), '4')
+  assert.equal(await state(), 'usable')
+  // As many failures of the service itself do it.
+  for (let i = 0; i < 3; i++) assert.equal(await callGrpc('/watched/14'), '14')
+  assert.equal(await state(), 'ejected')
 })
 
 test('clients that do not read hold up no others on the same HTTP/2 connection to an upstream', async () => {
@@ -147,11 +157,12 @@ test('clients that do not read hold up no others on the same HTTP/2 connection t
   assert.equal(answer.text, 'through')
 })
 
-/** The status of a call of gRPC. */
-async function callGrpc(path: string): Promise<unknown> {
+/** The status of a call of gRPC, with a deadline where one is given. */
+async function callGrpc(path: string, timeout?: string): Promise<unknown> {
   const session = http2.connect(`http://127.0.0.1:${program.port}`)
   const fields = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' }
-  const stream = session.request({ ...fields, ':path': path })
+  const deadline = timeout === undefined ? {} : { 'grpc-timeout': timeout }
+  const stream = session.request({ ...fields, ...deadline, ':path': path })
   stream.end()
   const { headers } = await answerOf(stream)
   session.close()
