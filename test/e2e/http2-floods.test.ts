@@ -8,7 +8,9 @@ import { after, before, describe, test } from 'node:test'
 import { block, frame, getLines, settings } from '../../src/http2/fakes.ts'
 import { ErrorCode, Flag, FrameType, preface } from '../../src/http2/protocol.ts'
 import { echo, Origin } from '../tools/origin.ts'
+import { FrameClient } from '../tools/frame-client.ts'
 import { Program } from '../tools/program.ts'
+import { until } from '../tools/until.ts'
 
 const { data, headers, priority, resetStream, ping, windowUpdate, continuation, goAway } = FrameType
 /** Connections of an attacker one after the other; each is cut off, and comes again. */
@@ -19,13 +21,17 @@ let program: Program
 before(async () => {
   origin = await Origin.start((request, response, body) => {
     if (request.url === '/large') return response.end(Buffer.alloc(300_000))
+    if (request.url === '/huge') return response.end(Buffer.alloc(3_000_000))
     if (request.url === '/slow') return setTimeout(() => response.end('slow'), 200)
     return echo(request, response, body)
   })
   program = await Program.start({
     workers: 1,
     admin: { port: 0 },
-    listeners: [{ name: 'open', port: 0, host: '127.0.0.1', timeouts: { body: '1s' } }],
+    listeners: [
+      { name: 'open', port: 0, host: '127.0.0.1', timeouts: { body: '1s' } },
+      { name: 'patient', port: 0, host: '127.0.0.1' },
+    ],
     upstreams: { origin: { targets: [origin.url] } },
     routes: [{ match: { path: '/**' }, forward: 'origin' }],
   })
@@ -36,20 +42,21 @@ after(async () => {
 })
 
 const post = (id: number) => frame(headers, Flag.endHeaders, id, block(':method: POST', ...getLines.slice(1)))
-const large = (id: number) =>
+const getOf = (path: string, id: number) =>
   frame(
     headers,
     Flag.endHeaders | Flag.endStream,
     id,
-    block(':method: GET', ':scheme: http', ':path: /large', ':authority: a'),
+    block(':method: GET', ':scheme: http', `:path: ${path}`, ':authority: a'),
   )
-const slow = (id: number) =>
-  frame(
-    headers,
-    Flag.endHeaders | Flag.endStream,
-    id,
-    block(':method: GET', ':scheme: http', ':path: /slow', ':authority: a'),
-  )
+const slow = (id: number) => getOf('/slow', id)
+/** INITIAL_WINDOW_SIZE, as its octets and as SETTINGS. */
+const windowSetting = (octets: number) => `0004${octets.toString(16).padStart(8, '0')}`
+const windowOf = (octets: number) => frame(FrameType.settings, 0, 0, windowSetting(octets))
+/** Two thousand windows, this one last. */
+const settingsOf = (last: number) =>
+  Array.from({ length: 2_000 }, (_, i) => Buffer.from(windowSetting(i % 2 === 0 ? 65_535 : last), 'hex'))
+const stalls = { ceiling: 'http2-stalls', name: 'open' }
 const many = (count: number, make: (i: number) => Buffer) =>
   Buffer.concat(Array.from({ length: count }, (_, i) => make(i)))
 
@@ -75,6 +82,11 @@ const floods: [string, string, Buffer][] = [
   ['CVE-2019-9518 empty DATA', 'http2-empty-frames', Buffer.concat([post(1), many(20_000, () => frame(data, 0, 1))])],
   ['CVE-2019-9513 PRIORITY', 'http2-empty-frames', many(20_000, () => frame(priority, 0, 3, Buffer.alloc(5)))],
   ['WINDOW_UPDATE', 'http2-window-updates', many(20_000, () => frame(windowUpdate, 0, 0, '00000001'))],
+  [
+    'a window opened octet by octet',
+    'http2-window-updates',
+    Buffer.concat([windowOf(0), getOf('/large', 1), many(20_000, () => frame(windowUpdate, 0, 1, '00000001'))]),
+  ],
   ['too many streams', 'http2-streams', many(1_200, i => slow(2 * i + 1))],
 ]
 
@@ -150,16 +162,73 @@ describe('floods', () => {
     })
   }
 
-  test('windows of one octet, opened by drips, and windows that stay shut', async () => {
-    const tiny = frame(FrameType.settings, 0, 0, '000400000001')
-    const socket = net.connect(program.port, '127.0.0.1')
-    socket.on('error', () => {})
-    socket.resume()
-    socket.write(Buffer.concat([preface, tiny, many(100, i => large(2 * i + 1))]))
-    const honest = await callHonestly(() => true)
-    assert.deepEqual(honest.wrong, [])
-    await program.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'http2-stalls', name: 'open' }, 100)
-    socket.destroy()
+  test('windows of one octet: those that stay shut are cut, those that drip move on until they stop', async () => {
+    const memory = await program.residentBytes()
+    const before = await program.total('turnpike_ceiling_hits_total', stalls)
+    const client = await FrameClient.connect(program.port)
+    const ids = Array.from({ length: 100 }, (_, i) => 2 * i + 1)
+    const dripping = ids.slice(0, 10)
+    client.send(windowOf(1), ...ids.map(id => getOf('/huge', id)))
+    const drip = setInterval(() => client.send(...dripping.map(id => frame(windowUpdate, 0, id, '00000001'))), 50)
+    try {
+      await until(
+        () => ids.slice(10).every(id => client.seen(id).code === ErrorCode.cancel),
+        () => 'the streams with shut windows to be cut',
+      )
+      // Longer than a reply may stand still.
+      await until(
+        () => dripping.every(id => client.seen(id).bytes > 30 || client.seen(id).code !== -1),
+        () => 'thirty drips',
+      )
+    } finally {
+      clearInterval(drip)
+    }
+    for (const id of dripping) assert.equal(client.seen(id).code, -1, 'a stream that moved was cut')
+    for (const id of ids.slice(10)) assert.equal(client.seen(id).bytes, 1)
+    const grown = (await program.residentBytes()) - memory
+    assert.ok(grown < 100e6, `${Math.round(grown / 1e6)} MB for 300 MB that nobody takes`)
+    assert.deepEqual((await callHonestly(() => true)).wrong, [])
+    await until(
+      () => dripping.every(id => client.seen(id).code === ErrorCode.cancel),
+      () => 'the others to be cut when they stop',
+    )
+    await program.untilTotal('turnpike_ceiling_hits_total', stalls, before + 100)
+    client.socket.destroy()
+  })
+
+  test('SETTINGS that open and shut the windows of many streams that wait', async () => {
+    const [memory, cpuMs] = [await program.residentBytes(), await program.cpuMs()]
+    let isOver = false
+    const honest = callHonestly(() => isOver)
+    const clients = await Promise.all(Array.from({ length: 2 }, () => FrameClient.connect(program.portOf(1))))
+    const ids = Array.from({ length: 100 }, (_, i) => 2 * i + 1)
+    // Each frame sets the window two thousand times; the last one counts.
+    const flip = (last: number) => frame(FrameType.settings, 0, 0, Buffer.concat(settingsOf(last)))
+    for (const client of clients) {
+      client.send(windowOf(0), ...ids.map(id => getOf('/large', id)))
+      client.send(...Array.from({ length: 90 }, (_, i) => flip(i % 2 === 0 ? 500 : 0)))
+      await client.settled()
+      for (const id of ids) {
+        const { bytes, code } = client.seen(id)
+        assert.ok(bytes <= 500 && code === -1, `${bytes} octets though the window was never more than 500; ${code}`)
+      }
+    }
+    const grown = (await program.residentBytes()) - memory
+    assert.ok(grown < 64e6, `${Math.round(grown / 1e6)} MB`)
+    const spentMs = (await program.cpuMs()) - cpuMs
+    assert.ok(spentMs < 3_000, `${spentMs} ms of the processor`)
+    // What was taken from the windows is owed to them: each reply comes whole.
+    for (const client of clients) {
+      client.send(frame(windowUpdate, 0, 0, '7f000000'), windowOf(300_000))
+      await until(
+        () => ids.every(id => client.seen(id).isEnded),
+        () => `whole replies: ${ids.filter(id => !client.seen(id).isEnded)} are not`,
+      )
+      for (const id of ids) assert.equal(client.seen(id).bytes, 300_000)
+      client.socket.destroy()
+    }
+    isOver = true
+    assert.deepEqual((await honest).wrong, [])
   })
 })
 
