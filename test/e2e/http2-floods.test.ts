@@ -53,9 +53,11 @@ const slow = (id: number) => getOf('/slow', id)
 /** INITIAL_WINDOW_SIZE, as its octets and as SETTINGS. */
 const windowSetting = (octets: number) => `0004${octets.toString(16).padStart(8, '0')}`
 const windowOf = (octets: number) => frame(FrameType.settings, 0, 0, windowSetting(octets))
-/** Two thousand windows, this one last. */
-const settingsOf = (last: number) =>
-  Array.from({ length: 2_000 }, (_, i) => Buffer.from(windowSetting(i % 2 === 0 ? 65_535 : last), 'hex'))
+/** SETTINGS that say it two thousand times; the last one counts. */
+const flip = (last: number) => {
+  const settingsOf = (_: unknown, i: number) => Buffer.from(windowSetting(i % 2 === 0 ? 65_535 : last), 'hex')
+  return frame(FrameType.settings, 0, 0, Buffer.concat(Array.from({ length: 2_000 }, settingsOf)))
+}
 const stalls = { ceiling: 'http2-stalls', name: 'open' }
 const many = (count: number, make: (i: number) => Buffer) =>
   Buffer.concat(Array.from({ length: count }, (_, i) => make(i)))
@@ -202,8 +204,6 @@ describe('floods', () => {
     const honest = callHonestly(() => isOver)
     const clients = await Promise.all(Array.from({ length: 2 }, () => FrameClient.connect(program.portOf(1))))
     const ids = Array.from({ length: 100 }, (_, i) => 2 * i + 1)
-    // Each frame sets the window two thousand times; the last one counts.
-    const flip = (last: number) => frame(FrameType.settings, 0, 0, Buffer.concat(settingsOf(last)))
     for (const client of clients) {
       client.send(windowOf(0), ...ids.map(id => getOf('/large', id)))
       client.send(...Array.from({ length: 90 }, (_, i) => flip(i % 2 === 0 ? 500 : 0)))
@@ -222,7 +222,7 @@ describe('floods', () => {
       client.send(frame(windowUpdate, 0, 0, '7f000000'), windowOf(300_000))
       await until(
         () => ids.every(id => client.seen(id).isEnded),
-        () => `whole replies: ${ids.filter(id => !client.seen(id).isEnded)} are not`,
+        () => `whole replies: ${ids.filter(id => !client.seen(id).isEnded).join()} are not`,
       )
       for (const id of ids) assert.equal(client.seen(id).bytes, 300_000)
       client.socket.destroy()

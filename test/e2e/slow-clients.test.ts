@@ -130,17 +130,13 @@ describe('a breaker', () => {
 })
 
 test('deadlines that nobody can meet eject no target', async () => {
-  const state = async () => {
-    const all = (await (await program.admin('/upstreams')).json()) as UpstreamStatus[]
-    return all.find(({ name }) => name === 'watched')?.targets[0]?.state
-  }
   // Kept by the service, and by the gateway. Ejected it would get no further call, and the answer be another.
   for (let i = 0; i < 12; i++) assert.equal(await callGrpc('/watched/4'), '4')
   for (let i = 0; i < 6; i++) assert.equal(await callGrpc('/watched/never', '20m'), '4')
-  assert.equal(await state(), 'usable')
+  assert.equal(await stateOfWatched(), 'usable')
   // As many failures of the service itself do it.
   for (let i = 0; i < 3; i++) assert.equal(await callGrpc('/watched/14'), '14')
-  assert.equal(await state(), 'ejected')
+  assert.equal(await stateOfWatched(), 'ejected')
 })
 
 test('clients that do not read hold up no others on the same HTTP/2 connection to an upstream', async () => {
@@ -156,6 +152,11 @@ test('clients that do not read hold up no others on the same HTTP/2 connection t
   const answer = await ask(program.port, { method: 'POST', path: '/shared/x', body: 'through', timeoutMs: 5_000 })
   assert.equal(answer.text, 'through')
 })
+
+async function stateOfWatched(): Promise<string | undefined> {
+  const all = (await (await program.admin('/upstreams')).json()) as UpstreamStatus[]
+  return all.find(({ name }) => name === 'watched')?.targets[0]?.state
+}
 
 /** The status of a call of gRPC, with a deadline where one is given. */
 async function callGrpc(path: string, timeout?: string): Promise<unknown> {
