@@ -166,9 +166,9 @@ export class Gate {
     })
   }
 
-  /** Stands for a request that could not be read. */
-  refusedCall(peer: Peer, startedMs: number): Call {
-    return new Call({
+  /** Stands for a request that could not be read, on a connection that speaks this. */
+  refusedCall(peer: Peer, startedMs: number, protocol: Call['protocol'] = 'HTTP/1.1'): Call {
+    const call = new Call({
       method: '',
       target: '',
       path: '',
@@ -179,6 +179,8 @@ export class Gate {
       peer,
       startedMs,
     })
+    call.protocol = protocol
+    return call
   }
 
   /** The Date field of replies that have none (RFC 9110 §6.6.1); made once per second. */

@@ -140,7 +140,7 @@ export class Http2Connection implements Timed, SessionOwner {
     const turn = new Http2Turn(this, stream, null, nowMs)
     this.#add(stream, turn)
     const code = failure.code === 'malformed-request' ? ErrorCode.protocolError : -1
-    turn.refuse(gate.refusedCall(this.peer, nowMs), failure, code)
+    turn.refuse(gate.refusedCall(this.peer, nowMs, 'HTTP/2'), failure, code)
   }
 
   streamClosed(stream: Stream): void {

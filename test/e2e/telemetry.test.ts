@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFile, rename } from 'node:fs/promises'
+import http2 from 'node:http2'
 import http, { type IncomingMessage } from 'node:http'
 import { after, before, describe, test } from 'node:test'
+import { Peer } from '../strictness/wire/peer.ts'
 import { ask } from '../tools/ask.ts'
+import { get } from '../tools/http2.ts'
 import { echo, type Echoed, Origin } from '../tools/origin.ts'
 import { Program, sumOf } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -13,6 +16,7 @@ import { until } from '../tools/until.ts'
 interface Line {
   readonly id: string
   readonly client: string
+  readonly protocol: string
   readonly method: string
   readonly host: string
   readonly path: string
@@ -172,6 +176,31 @@ describe('/metrics', () => {
 })
 
 describe('the access log', () => {
+  test('says what the client speaks, also of calls that are refused', async () => {
+    const old = await Peer.connect(program.port)
+    old.send('GET /spoken/1.0 HTTP/1.0\r\n\r\n')
+    await old.closed()
+    await ask(program.port, { path: '/spoken/1.1' })
+    const broken = await Peer.connect(program.port)
+    broken.send('GET /spoken HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n')
+    await broken.closed()
+    const session = http2.connect(program.url)
+    await get(session, '/spoken/2')
+    assert.equal((await get(session, '/spoken', { ':authority': 'a.test', host: 'b.test' })).status, 400)
+    session.close()
+    let said: string[] = []
+    await until(
+      async () => {
+        const lines = await linesOf('access.log')
+        const wanted = lines.filter(({ path, code }) => path.startsWith('/spoken/') || code === 'malformed-request')
+        said = wanted.map(({ path, protocol }) => `${path} ${protocol}`).sort()
+        return said.length === 5
+      },
+      () => `the lines: ${said.join()}`,
+    )
+    assert.deepEqual(said, [' HTTP/1.1', ' HTTP/2', '/spoken/1.0 HTTP/1.0', '/spoken/1.1 HTTP/1.1', '/spoken/2 HTTP/2'])
+  })
+
   test('has one line for each call, and each says what happened', async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 8 })
     const marked = Array.from({ length: 200 }, (_, i) => `/logged/${i}`)

@@ -149,9 +149,8 @@ describe('a WebSocket over HTTP/1.1 goes to an HTTP/2 upstream by extended CONNE
       socket.send('close 4321')
       const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
       assert.deepEqual([code, reason.toString()], [4321, 'as asked'])
-      // Over HTTP/1.1 the inner one would have said 101.
       await until(
-        () => inner.stdout.includes(`"path":"/${upstream}","status":200,`),
+        () => new RegExp(`"protocol":"HTTP/2",[^\\n]*"path":"/${upstream}","status":200,`).test(inner.stdout),
         () => `the call in ${inner.stdout}`,
       )
     })
