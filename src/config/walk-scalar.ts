@@ -124,8 +124,10 @@ function withinBounds(value: unknown, tree: ScalarTree, schema: Keywords, place:
   else if (exclusiveMinimum !== undefined && value <= exclusiveMinimum) bound = `more than ${exclusiveMinimum}`
   else if (exclusiveMaximum !== undefined && value >= exclusiveMaximum) bound = `less than ${exclusiveMaximum}`
   if (bound === null) return null
-  const unit = schema.format === 'duration' ? ' milliseconds' : schema.format === 'size' ? ' bytes' : ''
-  return broken(tree, place, along, ...mismatch(place, `${bound}${unit}`, tree, ''))
+  const ending = bound.endsWith(' 1') ? '' : 's'
+  const unit = schema.format === 'duration' ? ` millisecond${ending}` : schema.format === 'size' ? ` byte${ending}` : ''
+  const hint = schema.format === 'duration' && value === 0 ? 'No time is none, not for ever: write a longer one.' : ''
+  return broken(tree, place, along, ...mismatch(place, `${bound}${unit}`, tree, hint))
 }
 
 function quoteHint(tree: Tree): string {

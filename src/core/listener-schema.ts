@@ -68,10 +68,26 @@ export const listenerSchema = Fields({
   tls: Maybe({ ...tlsSchema, description: 'Makes it a TLS port; plain HTTP where it is not written.' }),
   timeouts: Fields(
     {
-      head: Duration({ default: '10s', description: 'From the first byte of a request until its head is complete.' }),
-      body: Duration({ default: '30s', description: 'The longest pause while a request body or a reply is moving.' }),
-      idle: Duration({ default: '75s', description: 'How long a keep-alive connection may stay without a call.' }),
-      tunnel: Duration({ default: '1h', description: 'How long an upgraded connection may stay without a byte.' }),
+      head: Duration({
+        default: '10s',
+        minimum: 1,
+        description: 'From the first byte of a request until its head is complete.',
+      }),
+      body: Duration({
+        default: '30s',
+        minimum: 1,
+        description: 'The longest pause while a request body or a reply is moving.',
+      }),
+      idle: Duration({
+        default: '75s',
+        minimum: 1,
+        description: 'How long a keep-alive connection may stay without a call.',
+      }),
+      tunnel: Duration({
+        default: '1h',
+        minimum: 1,
+        description: 'How long an upgraded connection may stay without a byte.',
+      }),
     },
     { default: {}, description: 'How long clients may take.' },
   ),

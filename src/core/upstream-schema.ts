@@ -48,7 +48,13 @@ export const upstreamSchema = Fields({
   slowStart: Maybe(slowStartSchema),
   failover: failoverSchema,
   dns: Fields(
-    { refresh: Duration({ default: '30s', description: 'How often names of targets are resolved again.' }) },
+    {
+      refresh: Duration({
+        default: '30s',
+        minimum: 100,
+        description: 'How often names of targets are resolved again.',
+      }),
+    },
     { default: {}, description: 'How names of targets are resolved.' },
   ),
   tls: Fields(
@@ -75,11 +81,19 @@ export const upstreamSchema = Fields({
   ),
   timeouts: Fields(
     {
-      connect: Duration({ default: '2s', description: 'Until a new connection is usable, TLS included.' }),
-      response: Duration({ default: '30s', description: 'From the call sent until the first byte of the reply.' }),
-      idle: Duration({ default: '60s', description: 'The longest pause inside a reply or a request body.' }),
+      connect: Duration({ default: '2s', minimum: 1, description: 'Until a new connection is usable, TLS included.' }),
+      response: Duration({
+        default: '30s',
+        minimum: 1,
+        description: 'From the call sent until the first byte of the reply.',
+      }),
+      idle: Duration({
+        default: '60s',
+        minimum: 1,
+        description: 'The longest pause inside a reply or a request body.',
+      }),
       keepAlive: Duration({ default: '60s', description: 'How long an unused connection is kept.' }),
-      call: Maybe(Duration({ description: 'The whole exchange, all tries and the body included.' })),
+      call: Maybe(Duration({ minimum: 1, description: 'The whole exchange, all tries and the body included.' })),
     },
     { default: {}, description: 'How long the upstream may take.' },
   ),
