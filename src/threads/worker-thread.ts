@@ -76,10 +76,14 @@ function createReader({ data }: WorkerStart, post: (message: FromWorker) => void
 
 /** The guard first: a beat that is late is late for it too. */
 function startBeats(core: WorkerCore, overload: OverloadGuard): void {
+  let lastMs = clock.now()
   const beat = () => {
     const nowMs = clock.now()
     overload.beat(nowMs)
-    core.deadlines.beat(nowMs)
+    // What came while the thread stood still is read first: clients are not cut off for a wait that was ours.
+    if (nowMs - lastMs > 2 * beatMs) setImmediate(() => core.deadlines.beat(nowMs))
+    else core.deadlines.beat(nowMs)
+    lastMs = nowMs
   }
   setInterval(beat, beatMs).unref()
   setInterval(() => core.report(), reportMs).unref()
