@@ -55,7 +55,7 @@ function callHonestly({ port }: Program): Honest {
 }
 
 /** All that connections which leave in the same instant cost is done before anything that comes later: some 30 µs each. */
-const leavingMsMax = 5_000
+const leavingMsMax = 3_000
 
 function assertServed(seen: Seen, when = ''): void {
   assert.deepEqual([seen.attacked.failed, seen.quiet.failed], [{}, {}], when)
@@ -194,7 +194,7 @@ test('20,000 connections: honest clients are served while they come, stay and go
     if (when !== 'going') assertServed(seen, when)
   }
   assert.deepEqual(going.attacked.failed, {})
-  assert.ok(going.attacked.maxMs < leavingMsMax, shownSeen(going))
+  assert.ok(going.attacked.maxMs < Math.max(leavingMsMax, 10 * going.quiet.maxMs), shownSeen(going))
   assert.ok(full - start.bytes < count * 20_000, `${mb(full)} MB`)
   await gateway.untilQuiet()
   const goneMs = performance.now()
