@@ -4,7 +4,6 @@ import { AdminPortRefused } from '../control/admin.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
 import { PortRefused } from '../threads/check.ts'
 import { ConfigRefused, Gateway } from '../threads/gateway.ts'
-import { startIdleCollection } from '../threads/idle-collection.ts'
 import { ExitCode } from './exit-codes.ts'
 import { printSummary } from './summary.ts'
 
@@ -25,7 +24,6 @@ export async function run(config: string, options: RunOptions): Promise<number> 
   } catch (error) {
     return explainStart(error)
   }
-  startIdleCollection(() => 0)
   printSummary(gateway, config, log, isPretty)
   process.on('SIGHUP', () => void gateway.reload())
   process.on('SIGUSR1', () => gateway.reopenLogs())

@@ -1,14 +1,13 @@
-// Gives memory back after a burst: a thread that has little to do collects the garbage that V8 leaves until there is more of it.
+// Gives memory back after a crowd: a worker that has little to do collects what connections have left that are gone.
 
 import { performance } from 'node:perf_hooks'
 import v8 from 'node:v8'
-import vm from 'node:vm'
 
 export interface IdlePorts {
   now(): number
   /** The part of the time since it was last asked that the thread was busy. */
   busyShare(): number
-  /** What the old generation of the heap holds, garbage included: the young one is collected by the way. */
+  /** What the old generation of the heap holds, garbage included. */
   oldBytes(): number
   /** Open connections of clients. */
   connections(): number
@@ -20,21 +19,22 @@ const lookMs = 1_000
 /** So many looks in a row must have found the thread less busy than this. */
 const quietLooks = 3
 const quietShare = 0.1
-/** Less garbage than this, or than a quarter of what is in use, is left where it is. */
-const spareBytes = 8e6
-const sparePart = 1 / 4
+/** So many connections must be gone: each leaves about 4 kB. */
+const crowd = 2_000
 /** A collection stops the thread for about 1 ms per MB in use: too long for heaps that are larger than this. */
 const oldBytesMax = 512e6
 const pauseMs = 10_000
-/** What a connection that is gone leaves, about. */
-const connectionBytes = 4_000
 
-/** V8 collects when calls make garbage. When they stop, what a burst has left stays for as long as nothing else comes. */
+/**
+ * V8 collects when calls make garbage. When they stop, what a crowd has left stays for as long as nothing else comes.
+ *
+ * Garbage of calls alone is left to V8: after a collection the code that runs is compiled anew in part, and calls of the next seconds
+ * cost a third more (measured with bursts of 3 s, seconds apart).
+ */
 export class IdleCollection {
   readonly #ports: IdlePorts
-  /** What was in use when the garbage was last gone, and by how many connections. */
-  #liveBytes = 0
-  #liveConnections = 0
+  /** The most connections at once since the last collection. */
+  #peak = 0
   #quiet = 0
   #mayCollectMs = -Infinity
 
@@ -45,30 +45,19 @@ export class IdleCollection {
   /** To be called every second. */
   look(): void {
     const ports = this.#ports
+    const connections = ports.connections()
+    this.#peak = Math.max(this.#peak, connections)
     this.#quiet = ports.busyShare() < quietShare ? this.#quiet + 1 : 0
-    if (this.#quiet < quietLooks) return
-    const bytes = ports.oldBytes()
-    // V8 has collected meanwhile.
-    if (bytes < this.#liveBytes) this.#mark(bytes)
-    const left = Math.max(0, this.#liveConnections - ports.connections())
-    const spare = bytes - this.#liveBytes + left * connectionBytes
-    if (spare < Math.max(spareBytes, this.#liveBytes * sparePart)) return
-    if (bytes > oldBytesMax || ports.now() < this.#mayCollectMs) return
+    if (this.#quiet < quietLooks || this.#peak - connections < crowd) return
+    if (ports.now() < this.#mayCollectMs || ports.oldBytes() > oldBytesMax) return
     ports.collect()
     this.#mayCollectMs = ports.now() + pauseMs
-    this.#mark(ports.oldBytes())
-  }
-
-  #mark(liveBytes: number): void {
-    this.#liveBytes = liveBytes
-    this.#liveConnections = this.#ports.connections()
+    this.#peak = connections
   }
 }
 
-/** Looks after the heap of this thread for as long as it lives. */
+/** Looks after the heap of this thread for as long as it lives. Needs `--expose-gc`, set before the thread started. */
 export function startIdleCollection(connections: () => number): void {
-  // The main thread is older than the flag that makes it a global.
-  const collect = globalThis.gc ?? (vm.runInNewContext('gc') as NonNullable<typeof globalThis.gc>)
   let last = performance.eventLoopUtilization()
   const idle = new IdleCollection({
     now: () => performance.now(),
@@ -80,9 +69,7 @@ export function startIdleCollection(connections: () => number): void {
     },
     oldBytes,
     connections,
-    collect() {
-      collect()
-    },
+    collect: () => globalThis.gc?.(),
   })
   setInterval(() => idle.look(), lookMs).unref()
 }
