@@ -76,7 +76,10 @@ test('memory: new calls are refused while it is short, calls under way and the a
     `${mb(idleBytes)} MB idle, ${mb(fullBytes)} MB when full, ${mb(nowBytes)} MB and well again after ${Math.round(performance.now() - startedMs)} ms`,
   )
   assert.match(program.stderr, /"reason":"memory","level":[123].*calls of these priorities are refused/)
-  assert.match(program.stderr, /the overload is over/)
+  await until(
+    () => /the overload is over/.test(program.stderr),
+    () => `the log to say that it is over: ${program.stderr}`,
+  )
 })
 
 test('delay: when the event loop is late for long, calls are refused, those that matter more later', async t => {
