@@ -132,6 +132,11 @@ function giversOf(fact: Fact<unknown>, language: Language): string[] {
   return givers.map(({ name }) => name)
 }
 
+function createLookup({ policies }: Language) {
+  const definitions = new Map(policies.map(definition => [definition.name, definition]))
+  return (use: Found) => definitions.get(policyOf(use.value))
+}
+
 /** Reports policies that decide who may pass, behind others that answer from memory. `outer` stand further out than `uses`. */
 export function checkGates(
   outer: readonly Found[],
@@ -139,8 +144,7 @@ export function checkGates(
   language: Language,
   findings: Finding[],
 ): void {
-  const definitions = new Map(language.policies.map(definition => [definition.name, definition]))
-  const definitionOf = (use: Found) => definitions.get(policyOf(use.value))
+  const definitionOf = createLookup(language)
   uses.forEach((use, index) => {
     if (!isGate(definitionOf(use))) return
     const early = [...outer, ...uses.slice(0, index)].find(other => definitionOf(other)?.isShortcut === true)
@@ -165,8 +169,7 @@ export function checkWatches(
   language: Language,
   findings: Finding[],
 ): void {
-  const definitions = new Map(language.policies.map(definition => [definition.name, definition]))
-  const definitionOf = (use: Found) => definitions.get(policyOf(use.value))
+  const definitionOf = createLookup(language)
   uses.forEach((use, index) => {
     if (definitionOf(use)?.isWatch !== true) return
     const early = [...outer, ...uses.slice(0, index)].find(other => givesPrincipal(definitionOf(other)))

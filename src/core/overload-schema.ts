@@ -37,7 +37,7 @@ export const overloadSchema = Fields({
   delay: Maybe({
     ...delaySchema,
     description:
-      'Refuses calls when the event loop of a worker is late three times in a row; not done where it is not written.',
+      'Refuses calls when the event loop of a worker is late twice within five beats; not done where it is not written.',
   }),
   descriptors: Fields(
     {

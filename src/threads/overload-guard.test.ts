@@ -104,16 +104,27 @@ test('heap: the same bounds hold for the heap of the thread', () => {
 
 const delay = { low: 250, normal: 500, high: 1000, resume: 0.5 }
 
-test('delay: three late beats in a row count, by the smallest of them', () => {
+test('delay: of five beats the second largest counts', () => {
   const { guard, beat } = start({ delay })
-  beat(5_000, 5_000)
+  beat(5_000, 0, 0, 0, 0, 5_000)
   assert.equal(guard.level, 0)
   beat(300)
   assert.equal(guard.level, 1)
-  beat(5_000, 1_000)
-  assert.equal(guard.level, 1)
-  beat(1_000)
+  beat(0, 0, 1_000)
   assert.equal(guard.level, 3)
+})
+
+test('delay: crowds of calls with short turns between them are one queue', () => {
+  const { guard, beat } = start({ delay })
+  beat(0, 700, 50)
+  for (let i = 0; i < 20; i++) {
+    beat(50, 700)
+    assert.equal(guard.level, 2)
+    beat(50)
+    assert.equal(guard.level, 2)
+  }
+  beat(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+  assert.equal(guard.level, 0)
 })
 
 test('delay: refuses nothing where the config does not name it, and no more after a reload', () => {

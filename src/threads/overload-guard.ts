@@ -17,8 +17,8 @@ export interface OverloadPorts {
   readonly beatMs: number
 }
 
-/** Late beats in a row that make a delay: a single one is a long collection or a big config, and over when it is seen. */
-const lateBeats = 3
+/** So many beats are looked at, and of their delays the second largest counts. */
+const beatsLooked = 5
 /** A worker that is short of memory collects garbage this often at most, and for no larger part of its time. */
 const collectMs = 2_000
 const collectPart = 1 / 20
@@ -44,7 +44,7 @@ export class OverloadGuard implements Overload {
   #lastMs = NaN
   #mayCollectMs = -Infinity
   /** Of the last beats, the oldest first. */
-  readonly #lateMs: number[] = Array.from({ length: lateBeats }, () => 0)
+  readonly #lateMs: number[] = Array.from({ length: beatsLooked }, () => 0)
 
   constructor(ports: OverloadPorts) {
     this.#ports = ports
@@ -82,8 +82,9 @@ export class OverloadGuard implements Overload {
     const inUse = this.#memory.read(resources.residentBytes(), resources.trackedBytes(), this.#memoryMax * stepPart)
     memory.read(inUse, nowMs)
     heap.read(resources.heap().usedBytes, nowMs)
-    // As CoDel (RFC 8289): the smallest delay of a while is what stands, the largest is only a burst.
-    delay.read(Math.min(...this.#lateMs), nowMs)
+    // One late beat is a long collection or a big config, and over when it is seen. The smallest, as in CoDel (RFC 8289), would not
+    // do: between two crowds of calls there is often a turn with one call, and whoever is in a crowd waits all the same.
+    delay.read(this.#lateMs.toSorted((a, b) => b - a)[1] ?? 0, nowMs)
     this.level = Math.max(memory.level, heap.level, delay.level)
   }
 

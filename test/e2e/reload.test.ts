@@ -18,13 +18,20 @@ function replying(body: string, more: object = {}): object {
   return { workers: 2, ...more, routes: [{ match: { path: '/' }, reply: { body } }] }
 }
 
+/** A broken connection is told with what the gateway wrote meanwhile. */
+function asked(program: Program): ReturnType<typeof ask> {
+  return ask(program.port).catch((error: unknown) => {
+    throw new Error(`no answer; the log says ${program.stderr}`, { cause: error })
+  })
+}
+
 /** Waits until each of ten fresh connections, over both workers, is answered so. */
 async function untilAnswered(program: Program, text: string): Promise<void> {
   await until(
-    async () => (await ask(program.port)).text === text,
+    async () => (await asked(program)).text === text,
     () => `the reply to be "${text}"; the log says ${program.stderr}`,
   )
-  for (let i = 0; i < 10; i++) assert.equal((await ask(program.port)).text, text)
+  for (let i = 0; i < 10; i++) assert.equal((await asked(program)).text, text)
 }
 
 interface Outcome {
