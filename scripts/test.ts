@@ -1,11 +1,9 @@
 // Runs the tests: `npm test`, or `npm test -- PATTERN` for the files whose path contains it.
 //
-// Unit tests run beside each other; those in test/e2e open real sockets and measure real time, so they run one by one. Of a whole
-// run, up to three files of these that failed run once more, and are named where they passed then: a busy machine is no fault.
+// Unit tests run beside each other; those in test/e2e open real sockets and measure real time, so they run one by one.
 
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import path from 'node:path'
 import process from 'node:process'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
@@ -18,7 +16,6 @@ interface Counts {
 }
 
 const fileTimeoutMs = 600_000
-const againMax = 3
 
 process.chdir(new URL('..', import.meta.url).pathname)
 const startedMs = Date.now()
@@ -30,9 +27,7 @@ const quick = files.filter(file => !file.startsWith('test/e2e/'))
 if (e2e.length > 0) printMissingTools()
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
 await runFiles(quick, availableParallelism())
-const quickFailed = counts.failed
-const failed = await runFiles(e2e, 1)
-const shaky = patterns.length === 0 && failed.size > 0 && failed.size <= againMax ? await runAgain([...failed]) : []
+await runFiles(e2e, 1)
 finish()
 
 /** Bare words choose files; `--name TEXT` chooses tests by their title. */
@@ -55,24 +50,8 @@ function chooseFiles(wanted: string[]): string[] {
   return chosen
 }
 
-/** Files that failed and pass now. What failed before counts no more where it passes. */
-async function runAgain(files: string[]): Promise<string[]> {
-  process.stdout.write(`\nOnce more, as they failed: ${files.join(', ')}\n`)
-  const failures = counts.failed
-  counts.failed = 0
-  const still = await runFiles(files, 1)
-  if (still.size === 0 && counts.failed === 0) {
-    counts.failed = quickFailed
-    return files
-  }
-  counts.failed = Math.max(failures, counts.failed)
-  return []
-}
-
-/** Resolves with the files in which a test failed. */
-function runFiles(chosen: string[], concurrency: number): Promise<ReadonlySet<string>> {
-  const broken = new Set<string>()
-  if (chosen.length === 0) return Promise.resolve(broken)
+function runFiles(chosen: string[], concurrency: number): Promise<void> {
+  if (chosen.length === 0) return Promise.resolve()
   const options = namePatterns.length > 0 ? { testNamePatterns: namePatterns } : {}
   const stream = run({ files: chosen, concurrency, timeout: fileTimeoutMs, ...options })
   stream.on('test:summary', data => {
@@ -81,28 +60,21 @@ function runFiles(chosen: string[], concurrency: number): Promise<ReadonlySet<st
     counts.passed += passed
     counts.skipped += skipped + todo
     counts.failed += tests - passed - skipped - todo
-  })
-  stream.on('test:fail', ({ file }) => {
-    if (file !== undefined) broken.add(path.relative('.', file))
+    if (!data.success) process.exitCode = 1
   })
   return new Promise((resolve, reject) => {
     stream.on('error', reject)
-    stream
-      .compose(spec)
-      .on('end', () => resolve(broken))
-      .pipe(process.stdout, { end: false })
+    stream.compose(spec).on('end', resolve).pipe(process.stdout, { end: false })
   })
 }
 
 function finish(): void {
   const seconds = ((Date.now() - startedMs) / 1000).toFixed(1)
-  const isGreen = counts.failed === 0
-  if (!isGreen) process.exitCode = 1
+  const isGreen = process.exitCode !== 1 && counts.failed === 0
   process.stdout.write(`\n${files.length} files in ${seconds} s\n`)
   if (isGreen && patterns.length === 0) {
     process.stdout.write('Next: `npm start` runs the example shop, `npm run check` checks types, style and imports.\n')
   }
-  if (shaky.length > 0) process.stdout.write(`SHAKY, failed and then passed: ${shaky.join(', ')}\n`)
   if (!isGreen) process.stdout.write('Run one file again with: npm test -- PART-OF-ITS-PATH\n')
   if (counts.passed + counts.failed === 0) process.exitCode = 1
   process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)

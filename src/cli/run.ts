@@ -24,12 +24,14 @@ export async function run(config: string, options: RunOptions): Promise<number> 
   } catch (error) {
     return explainStart(error)
   }
-  printSummary(gateway, config, log, isPretty)
+  // Before it says that it is ready: who reads that may send a signal at once, and without a handler it ends the process.
   process.on('SIGHUP', () => void gateway.reload())
   process.on('SIGUSR1', () => gateway.reopenLogs())
-  const signal = await new Promise<string>(resolve => {
+  const asked = new Promise<string>(resolve => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })
+  printSummary(gateway, config, log, isPretty)
+  const signal = await asked
   log.info({ signal, drainMs: gateway.blueprint.drainMs }, 'draining: no new connections, calls under way are finished')
   // Who asks twice does not want to wait.
   process.once('SIGINT', () => process.exit(ExitCode.failed))

@@ -119,6 +119,14 @@ describe('the config is read again', { timeout: 60_000, concurrency: 2 }, () => 
     }
   })
 
+  test('on a SIGHUP that comes as soon as the gateway says that it is ready', async () => {
+    const within = ['env', `NODE_OPTIONS=--import=${new URL('../tools/slow-to-say.mjs', import.meta.url).href}`]
+    await using program = await Program.start(replying('0'), {}, ['--no-watch'], within)
+    await program.rewrite(replying('1'))
+    program.signal('SIGHUP')
+    await untilAnswered(program, '1')
+  })
+
   test('on SIGHUP and by the admin API, also where nothing is watched', async () => {
     await using program = await Program.start(replying('0'), {}, ['--no-watch'])
     await program.rewrite(replying('1'))

@@ -1,0 +1,14 @@
+// Loaded into a gateway before all else: lets it stand still for a moment right after it has said that it is ready.
+
+import fs from 'node:fs'
+
+const stillMs = 500
+const { writeSync } = fs
+
+fs.writeSync = (...args) => {
+  const written = writeSync(...args)
+  if (String(args[1]).includes('turnpike is ready')) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs)
+  }
+  return written
+}
