@@ -58,6 +58,8 @@ export interface AdminView {
   workers(): readonly WorkerStatus[]
   /** Those with health checks, ejection or slow start. */
   upstreams(): readonly UpstreamStatus[]
+  /** Names of the routes in force. */
+  routes(): readonly string[]
   /** Takes replies out of the caches of all workers; resolves with how many there were. */
   purge(purge: Purge): Promise<number>
   /** Those got by ACME. */

@@ -1,5 +1,6 @@
 // The endpoint that takes replies out of the caches.
 
+import { suggest } from '../config/suggest.ts'
 import type { Purge } from '../core/purges.ts'
 import { Fields, Type } from '../core/schema.ts'
 import { readBody, refuseMember } from './body.ts'
@@ -15,6 +16,7 @@ export const cacheEndpoints: readonly Endpoint[] = [
     isManagement: true,
     async answer({ body: given }, view) {
       const purge = purgeOf(readBody(given, body))
+      if (purge.by === 'route') checkRoute(purge.value, view.routes())
       return json(200, { ...purge, purged: await view.purge(purge) })
     },
   },
@@ -32,6 +34,12 @@ function purgeOf(given: { readonly [K in (typeof kinds)[number]]?: string } & { 
     'a purge names one of `url`, `prefix`, `tag`, `route` and `all`',
     'Send `{ "tag": "products" }`.',
   )
+}
+
+/** A misspelled name would be answered that nothing was there, and what should be gone be sent on. */
+function checkRoute(name: string, known: readonly string[]): void {
+  if (known.includes(name)) return
+  refuseMember('route', `there is no route \`${name}\``, suggest(name, known, 'Known routes'))
 }
 
 /** URLs as `//host/path?query`, or without a host as `/path?query`. */

@@ -20,6 +20,7 @@ export function createAdminView(gateway: Gateway, fleet: Fleet, metrics: MainMet
     config: () => gateway.configStatus,
     workers: () => fleet.status,
     upstreams: () => health.status,
+    routes: () => gateway.blueprint.routes.map(({ name }) => name),
     purge: purge => fleet.purge(purge),
     certificates: () => gateway.certificates,
     reload: () => gateway.reload(),

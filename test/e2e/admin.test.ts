@@ -52,6 +52,7 @@ async function withAdmin(
       return { contentType: 'text/plain; version=0.0.4', text: 'turnpike_config_version 3\n' }
     },
     readiness: () => state.readiness,
+    routes: () => [],
     purge: () => Promise.resolve(0),
     config: () => ({
       version: 3,

@@ -228,6 +228,17 @@ describe('two workers', () => {
     assert.match(unclear.stderr, /say what to purge by one of --url/)
   })
 
+  test('a purge by a route that there is not is refused, and says which there are', async () => {
+    const admin = ['--admin', `http://127.0.0.1:${program.adminPort}`]
+    const { code, stderr } = await runTurnpike(['cache', 'purge', '--route', 'nowhere', ...admin])
+    assert.equal(code, 1)
+    assert.equal(stderr, 'turnpike: there is no route `nowhere`. Known routes: `all`.\n')
+    const near = await purge({ route: 'al' })
+    assert.equal(near.status, 400)
+    const expected = { member: 'route', message: 'there is no route `al`', hint: 'Did you mean `all`?' }
+    assert.deepEqual(near.value.errors, [expected])
+  })
+
   test('a purge that says nothing, too much or nonsense is answered 400', async () => {
     for (const body of [
       {},
