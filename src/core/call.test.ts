@@ -37,3 +37,43 @@ test('a copy is the same call, with fields, facts and an end of its own', () => 
 test('a copy of a call without facts has none', () => {
   assert.equal(makeCall().copy(makeCall().headers, Body.empty).facts.get(colour), undefined)
 })
+
+/** Something under way for a call, with the reasons why it was given up. */
+function underWay() {
+  const reasons: string[] = []
+  return { reasons, abandoned: (reason: Failure) => void reasons.push(reason.code) }
+}
+
+const late = new Failure('call-timeout')
+const overtaken = new Failure('client-closed')
+
+test('giving its tries up stops what is under way, and what would follow, but not the call', () => {
+  const call = makeCall()
+  const [before, during, after, again] = [underWay(), underWay(), underWay(), underWay()]
+  call.beginTry(before)
+  call.endTry(before)
+  call.beginTry(during)
+  call.giveUpTries(overtaken)
+  call.beginTry(after)
+  assert.deepEqual(
+    [before, during, after].map(({ reasons }) => reasons),
+    [[], ['client-closed'], ['client-closed']],
+  )
+  assert.deepEqual([call.stopReason, call.abandonReason], [overtaken, null])
+  call.mayTryAgain()
+  assert.equal(call.stopReason, null)
+  call.beginTry(again)
+  call.abandon(late)
+  assert.deepEqual([during.reasons, again.reasons], [['client-closed'], ['call-timeout']])
+  assert.equal(call.stopReason, late)
+})
+
+test('a call that is given up tells those that listen first, then what is under way, each once', () => {
+  const call = makeCall()
+  const order: string[] = []
+  call.beginTry({ abandoned: () => order.push('try') })
+  call.onAbandon({ abandoned: () => order.push('listener') })
+  call.abandon(late)
+  call.abandon(overtaken)
+  assert.deepEqual(order, ['listener', 'try'])
+})

@@ -49,6 +49,12 @@ export interface ClientCertificate {
   readonly chain: readonly Buffer[]
 }
 
+/** A target of an upstream, as far as others are to know it. */
+export interface AskedTarget {
+  /** Unique within the upstream: `http://inside.test:9001 10.0.0.7`. */
+  readonly id: string
+}
+
 export interface CallInit {
   readonly method: string
   readonly target: string
@@ -102,6 +108,10 @@ export class Call {
   sendingMs = 0
   /** Name of the upstream that was asked last, empty while none was. */
   upstream = ''
+  /** Which target of it; null while none was. */
+  askedTarget: AskedTarget | null = null
+  /** How often the call was sent to an upstream. */
+  tries = 0
   /** The pattern of the matched route, for its parameters. */
   pattern: PathPattern | null = null
   /** Number of the runtime that the call started on, 0 before. */
@@ -115,6 +125,8 @@ export class Call {
   /** Why the call was given up, null while it was not. */
   abandonReason: Failure | null = null
   #abandonables: Abandonable | Abandonable[] | null = null
+  #try: Abandonable | null = null
+  #overtaken: Failure | null = null
 
   constructor(init: CallInit) {
     this.method = init.method
@@ -175,6 +187,33 @@ export class Call {
     }
   }
 
+  /** Why nothing is to be sent for the call now: it was given up, or its tries were. Null while it may be. */
+  get stopReason(): Failure | null {
+    return this.abandonReason ?? this.#overtaken
+  }
+
+  /** Registers what is under way for the call at an upstream, one thing at a time; told at once where nothing is to be sent. */
+  beginTry(one: Abandonable): void {
+    const reason = this.stopReason
+    if (reason === null) this.#try = one
+    else one.abandoned(reason)
+  }
+
+  /** Takes back `beginTry`. */
+  endTry(one: Abandonable): void {
+    if (this.#try === one) this.#try = null
+  }
+
+  /** Gives up what is under way at an upstream, but not the call. No further try begins until `mayTryAgain`. */
+  giveUpTries(reason: Failure): void {
+    this.#overtaken = reason
+    this.#endTries(reason)
+  }
+
+  mayTryAgain(): void {
+    this.#overtaken = null
+  }
+
   /** Gives the call up. Called by the edge and by layers that end a call early; the first reason stays. */
   abandon(reason: Failure): void {
     if (this.abandonReason !== null) return
@@ -183,5 +222,12 @@ export class Call {
     this.#abandonables = null
     if (Array.isArray(listeners)) for (const listener of listeners) listener.abandoned(reason)
     else listeners?.abandoned(reason)
+    this.#endTries(reason)
+  }
+
+  #endTries(reason: Failure): void {
+    const one = this.#try
+    this.#try = null
+    one?.abandoned(reason)
   }
 }

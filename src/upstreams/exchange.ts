@@ -46,7 +46,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     this.#sentMs = connection.pool.clock.now()
     this.#movedMs = this.#sentMs
     connection.dueMs = this.#sentMs + connection.pool.timeouts.response
-    call.onAbandon(this)
+    call.beginTry(this)
   }
 
   /** Writes the call. */
@@ -111,7 +111,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     if (head.upgrade !== '') reply.headers.set('upgrade', head.upgrade)
     reply.tunnel = { socket: this.#connection.release(), head: rest }
     this.#isOver = true
-    this.call.offAbandon(this)
+    this.call.endTry(this)
     this.#answer(reply)
   }
 
@@ -190,7 +190,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   fail(failure: Failure): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.call.offAbandon(this)
+    this.call.endTry(this)
     if (!this.isRequestSent && failure.source === 'upstream') this.#stopSending()
     const incoming = this.#incoming
     this.#connection.exchangeBroke()
@@ -228,7 +228,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   bodyCancelled(): void {
     if (this.#isOver || this.#incoming?.isReceived === true) return
     this.#isOver = true
-    this.call.offAbandon(this)
+    this.call.endTry(this)
     if (!this.isRequestSent) this.#stopSending()
     this.#connection.exchangeBroke()
   }
@@ -285,7 +285,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     if (this.isRequestSent) return this.#endIfBothDone()
     // Answered before the request was sent whole: the rest of it is of no use, and the connection neither.
     this.#isOver = true
-    this.call.offAbandon(this)
+    this.call.endTry(this)
     this.#stopSending()
     this.#connection.exchangeBroke()
   }
@@ -298,7 +298,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     if (this.#isOver || !this.isRequestSent || !this.#isAnswered) return
     if (this.#incoming !== null && !this.#incoming.isReceived) return
     this.#isOver = true
-    this.call.offAbandon(this)
+    this.call.endTry(this)
     this.#connection.exchangeEnded()
   }
 }

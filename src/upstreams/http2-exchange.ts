@@ -54,7 +54,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   begin(stream: Stream): void {
     const { call } = this
     this.#stream = stream
-    call.onAbandon(this)
+    call.beginTry(this)
     if (this.#isOver) return
     if (call.upgrade !== '') return this.#askForUpgrade(stream)
     const isEnd = call.body.isEmpty
@@ -276,6 +276,6 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
 
   #over(): void {
     this.#isOver = true
-    this.call.offAbandon(this)
+    this.call.endTry(this)
   }
 }

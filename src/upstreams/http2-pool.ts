@@ -62,7 +62,7 @@ export class Http2Pool implements Endpoint {
 
   send(call: Call, isFresh: boolean): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (call.abandonReason !== null) return reject(call.abandonReason)
+      if (call.stopReason !== null) return reject(call.stopReason)
       // What asks for an upgrade takes the place of a GET (RFC 8441 §5); other calls go on without it (RFC 9110 §7.8).
       if (call.upgrade !== '' && call.method !== 'GET') call.upgrade = ''
       const connection = isFresh || this.#waiting.length > 0 ? undefined : this.#roomiest()
@@ -164,7 +164,7 @@ export class Http2Pool implements Endpoint {
     share.pending++
     this.#waiting.push(waiting)
     this.deadlines.add(waiting)
-    call.onAbandon(waiting)
+    call.beginTry(waiting)
     this.#connectForWaiting()
   }
 
@@ -177,7 +177,7 @@ export class Http2Pool implements Endpoint {
     const { share } = this.#options
     share.pending--
     this.deadlines.remove(waiting)
-    waiting.call.offAbandon(waiting)
+    waiting.call.endTry(waiting)
     this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
     if (this.#waiting.length === 0) share.starved.delete(this)
   }

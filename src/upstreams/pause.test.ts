@@ -9,7 +9,7 @@ test('waits its time, then leaves nothing on the call', async () => {
   const time = new FakeTime()
   const call = createCall()
   const left: Abandonable[] = []
-  call.offAbandon = listener => void left.push(listener)
+  call.endTry = listener => void left.push(listener)
   let isOver = false
   const over = pause(call, 50, time.startTimer).then(() => {
     isOver = true

@@ -15,7 +15,7 @@ export const startTimer: StartTimer = (ms, callback) => {
 export function pause(call: Call, ms: number, start: StartTimer): Promise<void> {
   return new Promise(resolve => {
     const stop = start(ms, () => {
-      call.offAbandon(listener)
+      call.endTry(listener)
       resolve()
     })
     const listener = {
@@ -24,6 +24,6 @@ export function pause(call: Call, ms: number, start: StartTimer): Promise<void> 
         resolve()
       },
     }
-    call.onAbandon(listener)
+    call.beginTry(listener)
   })
 }

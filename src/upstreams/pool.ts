@@ -125,7 +125,7 @@ export class Pool implements Endpoint {
 
   send(call: Call, isFresh: boolean): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (call.abandonReason !== null) return reject(call.abandonReason)
+      if (call.stopReason !== null) return reject(call.stopReason)
       if (isFresh) return this.#wait(call, true, resolve, reject)
       const isOnce = !isIdempotent(call.method) || call.body.length > replayBytesMax
       if (isOnce && this.#idle.length > 0) afterPoll(() => this.#take(true, call, resolve, reject))
@@ -195,7 +195,7 @@ export class Pool implements Endpoint {
 
   /** Starts on an idle connection, or waits for one. */
   #take(isOnce: boolean, call: Call, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
-    if (call.abandonReason !== null) return reject(call.abandonReason)
+    if (call.stopReason !== null) return reject(call.stopReason)
     const connection = this.#takeIdle(isOnce)
     if (connection !== undefined) this.#start(connection, call, resolve, reject)
     else this.#wait(call, isOnce && this.#trustedIdleMs < trustedIdleMs, resolve, reject)
@@ -240,7 +240,7 @@ export class Pool implements Endpoint {
     const leave = () => {
       share.pending--
       this.deadlines.remove(waiting)
-      call.offAbandon(waiting)
+      call.endTry(waiting)
       const place = this.#waiting.indexOf(waiting)
       if (place !== -1) this.#waiting.splice(place, 1)
       if (this.#waiting.length === 0) share.starved.delete(this)
@@ -264,7 +264,7 @@ export class Pool implements Endpoint {
     }
     this.#waiting.push(waiting)
     this.deadlines.add(waiting)
-    call.onAbandon(waiting)
+    call.beginTry(waiting)
     this.#connectForWaiting()
   }
 

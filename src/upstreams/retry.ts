@@ -65,14 +65,21 @@ export function createSender(options: SenderOptions): Step {
     if (endpoint === null) return settled(noEndpoint(call))
     const replay = call.body.isEmpty || !isIdempotent(call.method) ? null : record(call)
     const isWatched = replay !== null || isEachReplyWatched
-    return endpoint
-      .send(call, false)
-      .then(isWatched ? reply => accept(call, endpoint, replay, reply) : undefined, thrown => {
+    return sendTo(endpoint, call, false).then(
+      isWatched ? reply => accept(call, endpoint, replay, reply) : undefined,
+      thrown => {
         const failure = Failure.from(thrown)
         observe?.(call, endpoint, failure)
         return recover(call, endpoint, replay, failure)
-      })
+      },
+    )
   }
+}
+
+function sendTo(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply> {
+  call.askedTarget = endpoint
+  call.tries++
+  return endpoint.send(call, isFresh)
 }
 
 function settled(outcome: Reply | Failure): Promise<Reply> {
@@ -88,7 +95,7 @@ function createRecovery(options: SenderOptions, budget: Budget | null): Recovery
 
   /** One try, with its failure as a value. */
   async function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
-    const outcome = await endpoint.send(call, isFresh).catch((thrown: unknown) => Failure.from(thrown))
+    const outcome = await sendTo(endpoint, call, isFresh).catch((thrown: unknown) => Failure.from(thrown))
     observe?.(call, endpoint, outcome)
     return outcome
   }
@@ -107,9 +114,9 @@ function createRecovery(options: SenderOptions, budget: Budget | null): Recovery
       if (outcome instanceof Reply) outcome.body.cancel()
       rewind(call, replay)
       if (waitMs > 0) await pause(call, waitMs, options.startTimer)
-      last = call.abandonReason === null ? pick(call, tried) : null
+      last = call.stopReason === null ? pick(call, tried) : null
       if (last === null) {
-        outcome = call.abandonReason ?? noEndpoint(call)
+        outcome = call.stopReason ?? noEndpoint(call)
         if (replay !== null) call.body.cancel()
       } else {
         tried.push(last)
@@ -177,9 +184,9 @@ function record(call: Call): Replay {
   return replay
 }
 
-/** Nobody gave the call up, and every byte of its body can still be sent. */
+/** It may be sent, and every byte of its body can still be sent. */
 function canSendAgain(call: Call, replay: Replay | null): boolean {
-  if (call.abandonReason !== null) return false
+  if (call.stopReason !== null) return false
   return replay === null ? call.body.isEmpty || !call.body.isUsed : replay.isReplayable
 }
 

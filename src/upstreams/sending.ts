@@ -4,11 +4,12 @@ import type { Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
 import type { Layer, Step } from '../core/step.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
-import { type Adaptive, createAdaptive } from './resilience/adaptive.ts'
-import { type Breaker, createBreaker } from './resilience/breaker.ts'
+import { createAdaptive } from './resilience/adaptive.ts'
+import { createBreaker } from './resilience/breaker.ts'
 import { createBudget } from './budget.ts'
 import { createDeadlineTeller } from './resilience/deadline.ts'
-import { createHedge, rivals } from './resilience/hedge.ts'
+import { createGuard } from './resilience/guard.ts'
+import { createHedge, rival } from './resilience/hedge.ts'
 import { patienceOf } from './resilience/outcome.ts'
 import { createSender, type SenderOptions } from './retry.ts'
 
@@ -32,27 +33,42 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
   const isRetried = retry !== null && retry.attempts > 0
   const budget = isRetried || hedge !== null ? createBudget(retry?.budget ?? budgetDefault) : null
   const teller = blueprint.deadlineHeader === null ? null : createDeadlineTeller(blueprint.deadlineHeader, ports.clock)
-  const sender: SenderOptions = {
-    ...parts,
-    ...{ name, retry, budget, callMs: timeouts.call, ports },
-    pick: pickBeside(tellBefore(parts.pick, teller?.tell), hedge !== null),
-  }
-  const breaker = createOwnBreaker(name, blueprint, ports, parts.rows)
-  const adaptive = createOwnAdaptive(name, blueprint, ports, parts.rows)
-  // Outermost first. An open breaker refuses before a place of the limit is taken; a call that is sent twice takes one place.
+  const pick = tellBefore(parts.pick, teller?.tell)
+  const sender: SenderOptions = { ...parts, ...{ name, retry, budget, callMs: timeouts.call, ports, pick } }
+  const guard = createOwnGuard(name, blueprint, ports, parts.rows)
+  // Outermost first. A call that is sent twice takes one place.
   const layers: (Layer | undefined)[] = [
     teller?.layer,
-    breaker?.layer,
-    adaptive?.layer,
+    guard?.layer,
     hedge !== null && budget !== null
       ? createHedge({
           ...{ name, rules: hedge, budget, ports, startTimer: parts.startTimer },
-          again: createSender({ ...sender, retry: null, budget: null, callMs: null }),
+          again: createSender({ ...sender, pick: pickBeside(pick), retry: null, budget: null, callMs: null }),
         })
       : undefined,
   ]
   return {
     send: layers.reduceRight<Step>((step, layer) => layer?.(step) ?? step, createSender(sender)),
+    report: () => guard?.report(),
+    close: () => guard?.close(),
+  }
+}
+
+interface Guard extends Pick<Sending, 'report' | 'close'> {
+  readonly layer: Layer
+}
+
+function createOwnGuard(name: string, blueprint: UpstreamBlueprint, ports: Ports, rows: SharedRows): Guard | null {
+  const { timeouts } = blueprint
+  if (blueprint.breaker === null && blueprint.adaptive === null) return null
+  const breaker =
+    blueprint.breaker && createBreaker({ name, rules: blueprint.breaker, row: rows(rowNames.breaker(name)), ports })
+  const adaptive =
+    blueprint.adaptive && createAdaptive({ name, rules: blueprint.adaptive, row: rows(rowNames.adaptive(name)), ports })
+  // All rows go by one clock.
+  const clock = rows((breaker === null ? rowNames.adaptive : rowNames.breaker)(name))
+  return {
+    layer: createGuard({ breaker, adaptive, patienceMs: patienceOf(timeouts), now: () => clock.now() }),
     report() {
       breaker?.report()
       adaptive?.report()
@@ -62,30 +78,6 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
       adaptive?.close()
     },
   }
-}
-
-function createOwnBreaker(name: string, blueprint: UpstreamBlueprint, ports: Ports, rows: SharedRows): Breaker | null {
-  const { breaker, timeouts } = blueprint
-  if (breaker === null) return null
-  return createBreaker({
-    name,
-    rules: breaker,
-    row: rows(rowNames.breaker(name)),
-    patienceMs: patienceOf(timeouts),
-    ports,
-  })
-}
-
-function createOwnAdaptive(
-  name: string,
-  blueprint: UpstreamBlueprint,
-  ports: Ports,
-  rows: SharedRows,
-): Adaptive | null {
-  const { adaptive, timeouts } = blueprint
-  if (adaptive === null) return null
-  const row = rows(rowNames.adaptive(name))
-  return createAdaptive({ name, rules: adaptive, row, patienceMs: patienceOf(timeouts), ports })
 }
 
 const rowNames = {
@@ -112,16 +104,11 @@ function tellBefore(pick: Picking, tell: ((call: Parameters<Picking>[0]) => void
   }
 }
 
-/** The tries of one late call go to different endpoints. */
-function pickBeside(pick: Picking, isHedged: boolean): Picking {
-  if (!isHedged) return pick
+/** The second try of a late call goes to another endpoint than the first. */
+function pickBeside(pick: Picking): Picking {
   return (call, tried) => {
-    const known = call.facts.get(rivals)
-    if (known === undefined) return pick(call, tried)
-    const first = known.firstEndpoint
-    if (first !== null) return pick(call, tried.includes(first) ? tried : [first, ...tried])
-    const endpoint = pick(call, tried)
-    known.firstEndpoint = endpoint
-    return endpoint
+    const first = call.facts.get(rival)
+    // Where the first try waits for one still, there is none to avoid.
+    return pick(call, first === undefined ? tried : [first, ...tried])
   }
 }

@@ -7,6 +7,6 @@ import type { Endpoint } from './endpoint.ts'
 
 /**
  * Told of each try of a call when the head of its reply came, or when it failed. A try whose call was given up is told too:
- * `call.abandonReason` says so. Called on the hot path: it must neither throw nor touch the call or the reply.
+ * `call.stopReason` says so. Called on the hot path: it must neither throw nor touch the call or the reply.
  */
 export type TryObserver = (call: Call, endpoint: Endpoint, outcome: Reply | Failure) => void

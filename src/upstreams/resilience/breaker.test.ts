@@ -8,6 +8,7 @@ import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { createBreaker } from './breaker.ts'
 import type { BreakerRules } from './breaker-state.ts'
+import { createGuard } from './guard.ts'
 import { createCall, FakePorts, FakeRow, failure } from '../fakes.ts'
 
 const plain: BreakerRules = { failures: 0.5, slow: null, window: 6000, minimum: 4, open: 5000, probes: 2 }
@@ -30,10 +31,10 @@ function setUp(changes: Partial<BreakerRules> = {}, workers = 1) {
   let sent = 0
   const breakers = Array.from({ length: workers }, (_, index) => {
     const row = index === 0 ? first : new FakeRow(ports.time, first.numbers)
-    return createBreaker({ name: 'catalog', rules: { ...plain, ...changes }, row, patienceMs: 1000, ports })
+    return createBreaker({ name: 'catalog', rules: { ...plain, ...changes }, row, ports })
   })
-  const steps = breakers.map(({ layer }) =>
-    layer(call => {
+  const steps = breakers.map(breaker =>
+    createGuard({ breaker, adaptive: null, patienceMs: 1000, now: () => first.now() })(call => {
       sent++
       return act(call)
     }),

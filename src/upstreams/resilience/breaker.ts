@@ -5,58 +5,53 @@ import type { Counter, Ports } from '../../core/ports.ts'
 import { refuseForNow } from '../../core/refuse-for-now.ts'
 import type { Reply } from '../../core/reply.ts'
 import type { SharedRow } from '../../core/shared-row.ts'
-import type { Layer } from '../../core/step.ts'
-import { BreakerMode, type BreakerModeNumber, type BreakerRules, BreakerState, refused } from './breaker-state.ts'
-import { type Verdict, verdictOfFailure, verdictOfReply } from './outcome.ts'
+import { BreakerMode, type BreakerModeNumber, type BreakerRules, BreakerState } from './breaker-state.ts'
+import type { Verdict } from './outcome.ts'
 
 export interface BreakerOptions {
   /** Name of the upstream. */
   readonly name: string
   readonly rules: BreakerRules
   readonly row: SharedRow
-  /** See `patienceOf`. */
-  readonly patienceMs: number
   readonly ports: Pick<Ports, 'log' | 'meter'>
 }
 
+/** Calls are counted whole, all their tries together: what a further try made good is no failure of the upstream. */
 export interface Breaker {
-  readonly layer: Layer
+  /** Whether it must be known when a call began. */
+  readonly isTimed: boolean
+  /** Whether a call is let through: see `BreakerState.admit`. Of one that is, `ended` or `release` tells the end. */
+  admit(): number
+  /** The reply to a call that is not. */
+  refuse(call: Call): Reply
+  /** How a call ended that was let through. Times are those of the row's clock. */
+  ended(call: Call, ticket: number, startedMs: number, nowMs: number, verdict: Verdict): void
+  /** It never reached the upstream. */
+  release(ticket: number): void
   /** Brings the gauge up to date. */
   report(): void
   close(): void
 }
 
-/** Calls are counted whole, all their tries together: what a further try made good is no failure of the upstream. */
-export function createBreaker({ name, rules, row, patienceMs, ports }: BreakerOptions): Breaker {
+export function createBreaker({ name, rules, row, ports }: BreakerOptions): Breaker {
   const { meter } = ports
   const refusals = meter.counter('turnpike_breaker_refusals', { upstream: name })
   const gauge = meter.gauge('turnpike_breaker_state', { upstream: name })
   const state = new BreakerState(rules, row, createTeller(name, rules, ports))
   const slowMs = rules.slow?.over ?? Infinity
-
-  function end(call: Call, ticket: number, startedMs: number, verdict: Verdict): void {
-    if (verdict === 'none') return state.release(ticket)
-    const nowMs = row.now()
-    state.record(ticket, verdict === 'bad', nowMs - startedMs - call.sendingMs > slowMs, nowMs)
+  return {
+    isTimed: slowMs !== Infinity,
+    admit: () => state.admit(),
+    refuse: call => refuse(call, name, state, refusals),
+    ended(call, ticket, startedMs, nowMs, verdict) {
+      if (verdict === 'none') return state.release(ticket)
+      const isSlow = slowMs !== Infinity && nowMs - startedMs - call.sendingMs > slowMs
+      state.record(ticket, verdict === 'bad', isSlow, nowMs)
+    },
+    release: ticket => state.release(ticket),
+    report: () => gauge.set(state.mode),
+    close: () => gauge.set(0),
   }
-
-  const layer: Layer = next =>
-    function breaker(call) {
-      const ticket = state.admit()
-      if (ticket === refused) return Promise.resolve(refuse(call, name, state, refusals))
-      const startedMs = slowMs === Infinity ? 0 : row.now()
-      return next(call).then(
-        reply => {
-          end(call, ticket, startedMs, verdictOfReply(reply))
-          return reply
-        },
-        (thrown: unknown) => {
-          end(call, ticket, startedMs, verdictOfFailure(call, thrown, patienceMs))
-          throw thrown
-        },
-      )
-    }
-  return { layer, report: () => gauge.set(state.mode), close: () => gauge.set(0) }
 }
 
 function refuse(call: Call, name: string, state: BreakerState, refusals: Counter): Reply {

@@ -33,17 +33,11 @@ export interface HedgeOptions {
   readonly startTimer: StartTimer
 }
 
-/** What the tries of one late call know of each other. */
-export interface Rivals {
-  /** Where the first try was sent; a further one goes elsewhere. */
-  firstEndpoint: Endpoint | null
-}
-
-export const rivals: Fact<Rivals> = defineFact<Rivals>('rivals')
+/** On the second try of a late call: where the first one went. */
+export const rival: Fact<Endpoint> = defineFact<Endpoint>('rival')
 
 /** What the races of one upstream have in common. */
 interface Track extends HedgeOptions {
-  readonly next: Step
   readonly waits: Waits
   /** Null where the wait does not follow them. */
   readonly latencies: Latencies | null
@@ -61,87 +55,92 @@ export function createHedge(options: HedgeOptions): Layer {
     ...{ won: hedges('won'), lost: hedges('lost'), failed: hedges('failed') },
     exhausted: ports.meter.counter('turnpike_upstream_retry_budget_exhausted', { upstream: name }),
   }
-  return next => {
-    const waits = new Waits(() => ports.clock.now(), options.startTimer)
-    const track: Track = { ...options, ...counters, next, latencies, waits }
-    return function hedge(call) {
+  const waits = new Waits(() => ports.clock.now(), options.startTimer)
+  const track: Track = { ...options, ...counters, latencies, waits }
+  return next =>
+    function hedge(call) {
       if (!isIdempotent(call.method) || call.upgrade !== '' || call.expectsContinue) return next(call)
-      return new Promise((resolve, reject) => new Race(track, call, resolve, reject).start())
+      const race = new Race(track, call)
+      return next(call).then(
+        reply => race.answered(reply),
+        thrown => race.failed(Failure.from(thrown)),
+      )
     }
-  }
 }
 
 /** What became of a try. */
 type Outcome = Reply | Failure
 
 /**
- * One call and its tries, each with a copy of the call, so that one can be given up without the others. It lives until the reply
- * of the winner ended: giving the call up gives its tries up.
+ * One call and its tries. The first is the call itself; a second one has a copy, and where it is answered first, the first is given
+ * up without the call. Thus nearly all calls, which are answered in time, pay for a wait only.
  */
-class Race implements Abandonable, Waiting, Rivals {
+class Race implements Abandonable, Waiting {
   dueMs = 0
   before: Waiting | null = null
   after: Waiting | null = null
-  firstEndpoint: Endpoint | null = null
   readonly #track: Track
   readonly #call: Call
-  readonly #resolve: (reply: Reply) => void
-  readonly #reject: (failure: Failure) => void
   readonly #startedMs: number
-  #first: Call | null = null
-  #second: Call | null = null
-  /** Tries without an outcome. */
-  #open = 0
-  #isOver = false
-  /** Of the first try that ended without a good answer. */
-  #outcome: Outcome | null = null
   /** The body of the call for another try; null while it is not whole. */
   #body: Buffer | null = null
+  #isFirstOver = false
+  #second: Call | null = null
+  #secondEnd: Promise<Outcome> | null = null
+  #secondOutcome: Outcome | null = null
 
-  constructor(track: Track, call: Call, resolve: (reply: Reply) => void, reject: (failure: Failure) => void) {
+  constructor(track: Track, call: Call) {
+    const { rules, latencies, waits, ports } = track
     this.#track = track
     this.#call = call
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#startedMs = track.ports.clock.now()
-  }
-
-  start(): void {
-    const call = this.#call
-    const { rules, latencies, waits, next } = this.#track
-    call.upstream = this.#track.name
-    const first = this.#copy(this.#firstBody())
-    first.inform = call.inform
-    this.#first = first
+    this.#startedMs = ports.clock.now()
+    if (!call.body.isEmpty) this.#keepBody(call)
     const waitMs = Math.max(rules.after ?? 0, latencies?.quantileMs ?? 0)
     if (waitMs > 0) waits.add(this, this.#startedMs, waitMs)
-    this.#run(first, next)
-    // The deadline of the upstream is the call's too, for it is the call that is watched.
-    call.deadlineMs = first.deadlineMs
-    call.onAbandon(this)
   }
 
-  abandoned(reason: Failure): void {
+  /** The first try was. */
+  answered(reply: Reply): Reply | Promise<Reply> {
+    const { waits, latencies, ports } = this.#track
+    this.#isFirstOver = true
+    waits.remove(this)
+    if (latencies?.isCurious === true && isGood(reply)) latencies.add(ports.clock.now() - this.#startedMs)
+    return this.#second === null ? reply : this.#settle(reply)
+  }
+
+  /** The first try has. @throws Failure where that is the outcome of the call */
+  failed(failure: Failure): Promise<Reply> {
+    this.#isFirstOver = true
     this.#track.waits.remove(this)
-    this.#first?.abandon(reason)
-    this.#second?.abandon(reason)
+    if (this.#second === null) throw failure
+    return this.#settle(failure)
   }
 
   /** The reply is late. */
   due(): void {
     const { budget, ports, exhausted, again } = this.#track
-    if (this.#isOver || this.#call.abandonReason !== null) return
-    const isEmpty = this.#call.body.isEmpty
+    const call = this.#call
+    if (this.#isFirstOver || call.abandonReason !== null) return
+    const { isEmpty } = call.body
     if (!isEmpty && this.#body === null) return
     if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
-    this.#second = this.#copy(isEmpty ? Body.empty : Body.of(this.#body as Buffer))
-    this.#run(this.#second, again)
+    const second = call.copy(call.headers, isEmpty ? Body.empty : Body.of(this.#body as Buffer))
+    if (call.askedTarget !== null) second.facts.set(rival, call.askedTarget as Endpoint)
+    this.#second = second
+    this.#secondEnd = again(second).then(
+      reply => this.#secondEnded(reply),
+      (thrown: unknown) => this.#secondEnded(Failure.from(thrown)),
+    )
+    call.onAbandon(this)
   }
 
-  #firstBody(): Body {
-    const { body } = this.#call
-    if (body.isEmpty) return body
-    return copyBody(body, {
+  /** The call was given up, now or while the reply of the second try is read. */
+  abandoned(reason: Failure): void {
+    this.#second?.abandon(reason)
+  }
+
+  #keepBody(call: Call): void {
+    call.body = copyBody(call.body, {
       bytesMax: replayBytesMax,
       begin: () => true,
       done: bytes => {
@@ -150,64 +149,66 @@ class Race implements Abandonable, Waiting, Rivals {
     })
   }
 
-  #copy(body: Body): Call {
-    const copy = this.#call.copy(this.#call.headers, body)
-    copy.facts.set(rivals, this)
-    return copy
+  #secondEnded(outcome: Outcome): Outcome {
+    this.#secondOutcome = outcome
+    // What the first try ends with now makes no difference, but the call waits for it.
+    if (!this.#isFirstOver && isGood(outcome)) this.#call.giveUpTries(overtaken)
+    return outcome
   }
 
-  #run(one: Call, step: Step): void {
-    this.#open++
-    step(one).then(
-      reply => this.#ended(one, reply),
-      (thrown: unknown) => this.#ended(one, Failure.from(thrown)),
-    )
+  /** What the call ends with: a second try had begun when its first one ended so. */
+  async #settle(first: Outcome): Promise<Reply> {
+    const second = this.#secondOutcome
+    this.#call.tries += this.#second?.tries ?? 0
+    if (second !== null && isGood(second)) return this.#won(first, second)
+    if (isGood(first)) return this.#lost(first)
+    if (second !== null) return this.#end(second, first)
+    const outcome = await (this.#secondEnd as Promise<Outcome>)
+    return isGood(outcome) ? this.#won(first, outcome) : this.#end(first, outcome)
   }
 
-  #ended(one: Call, outcome: Outcome): void {
-    this.#open--
-    if (this.#isOver) {
-      if (outcome instanceof Reply) outcome.body.cancel()
-      return
-    }
-    const isFirst = one === this.#first
-    const isGood = outcome instanceof Reply && verdictOfReply(outcome) === 'good'
-    if (isGood || this.#open === 0) this.#finish(one, outcome, isGood, isFirst)
-    else this.#outcome = outcome
-  }
-
-  #finish(one: Call, outcome: Outcome, isGood: boolean, isFirst: boolean): void {
-    this.#isOver = true
-    const { latencies, waits, ports, won, lost, failed } = this.#track
-    waits.remove(this)
+  #won(first: Outcome, reply: Reply): Reply {
+    const { won, latencies, ports } = this.#track
     const call = this.#call
-    // Of a first try that is given up here it is known that it would have taken longer.
-    if (isGood && latencies?.isCurious) latencies.add(ports.clock.now() - this.#startedMs)
-    if (this.#second !== null) {
-      if (call.abandonReason === null) (isGood ? (isFirst ? lost : won) : failed).add(1)
-      if (isGood) this.#giveUpOther(one)
-    }
-    call.upstreamMs += isFirst ? one.upstreamMs : ports.clock.now() - this.#startedMs
-    if (isFirst) call.sendingMs += one.sendingMs
-    const settled = isGood ? outcome : this.#better(outcome)
-    if (settled instanceof Reply) this.#resolve(settled)
-    else this.#reject(settled)
+    const tookMs = ports.clock.now() - this.#startedMs
+    letGo(first)
+    call.mayTryAgain()
+    call.askedTarget = this.#second?.askedTarget ?? null
+    call.upstreamMs = Math.max(call.upstreamMs, tookMs)
+    // The first try would have taken longer.
+    if (latencies?.isCurious === true) latencies.add(tookMs)
+    this.#count(won)
+    return reply
   }
 
-  /** Of two outcomes that are not good: an answer of the upstream before a failure. */
-  #better(last: Outcome): Outcome {
-    const first = this.#outcome
-    if (first === null || last instanceof Reply) {
-      if (first instanceof Reply) first.body.cancel()
-      return last
-    }
-    return first
+  #lost(reply: Reply): Reply {
+    this.#second?.abandon(overtaken)
+    void this.#secondEnd?.then(letGo)
+    this.#count(this.#track.lost)
+    return reply
   }
 
-  #giveUpOther(winner: Call): void {
-    if (this.#outcome instanceof Reply) this.#outcome.body.cancel()
-    ;(winner === this.#first ? this.#second : this.#first)?.abandon(overtaken)
+  /** Neither is good: an answer of the upstream goes before a failure. */
+  #end(earlier: Outcome, later: Outcome): Reply {
+    this.#count(this.#track.failed)
+    const settled = later instanceof Reply ? later : earlier
+    if (settled !== earlier) letGo(earlier)
+    if (settled instanceof Reply) return settled
+    throw settled
   }
+
+  /** Where the client left, nobody waited for either. */
+  #count(outcome: Counter): void {
+    if (this.#call.abandonReason === null) outcome.add(1)
+  }
+}
+
+function isGood(outcome: Outcome): outcome is Reply {
+  return outcome instanceof Reply && verdictOfReply(outcome) === 'good'
+}
+
+function letGo(outcome: Outcome): void {
+  if (outcome instanceof Reply) outcome.body.cancel()
 }
 
 /** To a try that is given up it is the race that goes away. */

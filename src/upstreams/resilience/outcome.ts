@@ -11,6 +11,9 @@ import { statusOf } from '../status-of.ts'
 /** `none`: it was the client or the gateway itself, and the upstream is not to blame. */
 export type Verdict = 'good' | 'bad' | 'none'
 
+/** Stands for the start of calls of which nobody has to know it. */
+export const unmeasured = -1
+
 /** Refusals of the gateway that cost the upstream nothing. */
 const ownRefusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'upstream-busy',
