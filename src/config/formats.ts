@@ -2,6 +2,8 @@
 
 import { isIP } from 'node:net'
 import { readCidr } from '../core/address.ts'
+import { retryWords } from '../core/retry-schema.ts'
+import { listOf, nearest } from './suggest.ts'
 
 /** A parsed value, or what was expected instead. */
 export type Outcome = { readonly value: unknown } | Fault
@@ -44,6 +46,11 @@ export const formatTexts: Readonly<Record<string, FormatText>> = {
     noun: 'a status',
     how: 'a status such as `200`, or a class of them such as `2xx`',
     pattern: '^[1-5](xx|[0-9]{2})$',
+  },
+  'retry-reason': {
+    noun: 'a reason for a further try',
+    how: `${listOf(retryWords, 'or')}, or a status from 400 on, such as \`503\``,
+    pattern: `^(${retryWords.join('|')}|[45][0-9][0-9])$`,
   },
   origin: {
     noun: 'the address of a server',
@@ -122,6 +129,12 @@ export const plainFormats: Readonly<Record<string, Format>> = {
     return share <= 1 ? { value: share } : fault('percent', 'Write at most `100%`.')
   },
   statuses: text => (/^[1-5](xx|[0-9]{2})$/.test(text) ? { value: text } : fault('statuses')),
+  'retry-reason': text => {
+    if (/^[45][0-9]{2}$/.test(text) || (retryWords as readonly string[]).includes(text)) return { value: text }
+    const meant = nearest(text, retryWords)
+    if (meant !== null) return fault('retry-reason', `Did you mean \`${meant}\`?`)
+    return fault('retry-reason', /^\d+$/.test(text) ? 'Write a status from 400 to 599.' : undefined)
+  },
   origin,
   time: text => {
     const isWritten = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)

@@ -117,7 +117,9 @@ function scalarForms(schema: Keywords): JsonSchema[] {
     if (pattern === null) return [{ type: 'string' }]
     // Part of the text may come from outside, so that any placeholder makes it good.
     const text = { type: 'string', pattern: `${pattern}|\\$\\{` }
-    return schema.type === 'string' ? [text] : [text, { type: 'integer', minimum: 0 }]
+    return schema.type === 'string'
+      ? [text]
+      : [text, { type: 'integer', minimum: 0, ...pick(schema, ['minimum', 'maximum']) }]
   }
   if (schema.type === 'string') return [{ type: 'string', ...pick(schema, ['minLength', 'maxLength', 'pattern']) }]
   if (schema.type === undefined) return [{}]

@@ -2,7 +2,8 @@
 
 import { ejectionSchema, failoverSchema, healthSchema, slowStartSchema } from './health-schema.ts'
 import { adaptiveSchema, breakerSchema, hedgeSchema } from './resilience-schema.ts'
-import { Choice, Duration, Fields, Maybe, OneOrMany, Percent, Shorthand, type Static, Type } from './schema.ts'
+import { retrySchema } from './retry-schema.ts'
+import { Choice, Duration, Fields, Maybe, Shorthand, type Static, Type } from './schema.ts'
 
 const targetSchema = Shorthand(
   'url',
@@ -97,26 +98,7 @@ export const upstreamSchema = Fields({
     },
     { default: {}, description: 'How long the upstream may take.' },
   ),
-  retry: Maybe(
-    Fields(
-      {
-        attempts: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further tries after the first.' }),
-        on: OneOrMany(Choice(['connect-failure', 'reset', 'timeout', '500', '502', '503', '504']), {
-          default: ['connect-failure', 'reset'],
-          description: 'What is tried again.',
-        }),
-        budget: Percent({ default: '20%', description: 'Retries as a share of the calls of the last ten seconds.' }),
-        backoff: Duration({
-          default: '25ms',
-          description: 'Base of the jittered, doubling pause before a further try.',
-        }),
-      },
-      {
-        description:
-          'When a call is tried again; where it is not written, only one that found no connection, on other targets.',
-      },
-    ),
-  ),
+  retry: retrySchema,
   hedge: Maybe(hedgeSchema),
   breaker: Maybe(breakerSchema),
   adaptive: Maybe(adaptiveSchema),

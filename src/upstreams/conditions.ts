@@ -4,9 +4,7 @@ import type { Call } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
 import { Reply } from '../core/reply.ts'
-import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
-
-export type RetryReason = NonNullable<UpstreamBlueprint['retry']>['on'][number]
+import type { RetryReason } from '../core/retry-schema.ts'
 
 /** What the config calls by one word. A failed TLS handshake is one with a connection that could not be made. */
 const reasonsByCode: Partial<Record<FailureCode, RetryReason>> = {
@@ -25,15 +23,19 @@ export function isIdempotent(method: string): boolean {
   return idempotentMethods.has(method)
 }
 
-/** Makes the function that says why an outcome is to be tried again; null where it must stand. */
-export function createConditions(
-  on: readonly RetryReason[],
-): (call: Call, outcome: Reply | Failure) => RetryReason | null {
-  const wanted = new Set(on)
+export interface Conditions {
+  /** Why an outcome is to be tried again; null where it must stand. */
+  readonly reasonOf: (call: Call, outcome: Reply | Failure) => RetryReason | null
+  /** Whether any reply is. */
+  readonly isAnyReplyRetried: boolean
+}
 
-  function reasonOfReply(call: Call, reply: Reply): RetryReason | null {
-    const reason = String(reply.status) as RetryReason
-    return wanted.has(reason) && isIdempotent(call.method) ? reason : null
+export function createConditions(on: readonly RetryReason[]): Conditions {
+  const wanted = new Set(on)
+  const statuses = new Set(on.map(Number).filter(status => !Number.isNaN(status)))
+
+  function reasonOfReply(call: Call, { status }: Reply): RetryReason | null {
+    return status >= 400 && statuses.has(status) && isIdempotent(call.method) ? `${status}` : null
   }
 
   function reasonOfFailure(call: Call, failure: Failure): RetryReason | null {
@@ -46,7 +48,11 @@ export function createConditions(
     return isUnseen && isIdempotent(call.method) ? reason : null
   }
 
-  return (call, outcome) => (outcome instanceof Reply ? reasonOfReply(call, outcome) : reasonOfFailure(call, outcome))
+  return {
+    reasonOf: (call, outcome) =>
+      outcome instanceof Reply ? reasonOfReply(call, outcome) : reasonOfFailure(call, outcome),
+    isAnyReplyRetried: statuses.size > 0,
+  }
 }
 
 /** A kept connection was found closed: nothing of a reply came, so that the same endpoint may be asked once more. */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Failure } from '../core/failure.ts'
 import { Reply } from '../core/reply.ts'
 import { createBudget } from './budget.ts'
-import type { RetryReason } from './conditions.ts'
+import type { RetryReason } from '../core/retry-schema.ts'
 import { type Act, createCall, FakeEndpoint, FakePorts, failure } from './fakes.ts'
 import { createSender } from './retry.ts'
 
@@ -17,7 +17,12 @@ function setUp(scripts: readonly Act[][], on: RetryReason[]) {
   const told: string[] = []
   const endpoints = scripts.map((acts, i) => new FakeEndpoint('ab'[i] ?? '', 1, [...acts]))
   const send = createSender({
-    ...{ name: 'catalog', retry: { attempts: 2, on, budget: 1, backoff: 0 }, budget: createBudget(1), callMs: null },
+    ...{
+      name: 'catalog',
+      retry: { attempts: 2, on, budget: 1, backoff: 0, retryAfterMax: 1000 },
+      budget: createBudget(1),
+      callMs: null,
+    },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => sick,
     observe: (_, { id }, outcome) => told.push(`${id} ${outcome instanceof Reply ? outcome.status : outcome.code}`),

@@ -24,7 +24,14 @@ function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, c
   const endpoints = scripts.map((acts, i) => new FakeEndpoint('abcdefgh'[i] ?? '', 1, [...acts]))
   const send = createSender({
     name: 'catalog',
-    retry: retry && { attempts: 1, on: ['connect-failure', 'reset'], budget: 1, backoff: 0, ...retry },
+    retry: retry && {
+      attempts: 1,
+      on: ['connect-failure', 'reset'],
+      budget: 1,
+      backoff: 0,
+      retryAfterMax: 1000,
+      ...retry,
+    },
     budget: retry === null || retry.attempts === 0 ? null : createBudget(retry.budget ?? 1),
     callMs,
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,

@@ -2,38 +2,22 @@
 
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
-import type { Counter, Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
-import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
-import type { Budget } from './budget.ts'
-import { createConditions, isIdempotent, isStaleAndSafe, type RetryReason } from './conditions.ts'
+import { type Allowance, type AllowanceOptions, createAllowance } from './allowance.ts'
+import { isIdempotent, isStaleAndSafe } from './conditions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
 import { Replay } from './replay.ts'
 import type { TryObserver } from './try-observer.ts'
 
-const backoffMsMax = 1000
-
-export interface SenderOptions {
-  /** Name of the upstream, for metrics. */
-  readonly name: string
-  /**
-   * Null for the default: a call that found no connection is tried once on each other endpoint, without a wait, since
-   * no upstream saw it.
-   */
-  readonly retry: UpstreamBlueprint['retry']
-  /** What further tries are taken from, and first ones counted in; null where nothing is. */
-  readonly budget: Budget | null
+export interface SenderOptions extends AllowanceOptions {
   /** The whole exchange, all tries included; null for no bound of its own. */
   readonly callMs: number | null
-  /** The endpoint for a call; one of `tried` only when there is no other. */
-  readonly pick: (call: Call, tried: readonly Endpoint[]) => Endpoint | null
   /** Why there is no endpoint for a call. A Reply is cheaper where many calls may come to this. */
   readonly noEndpoint: (call: Call) => Failure | Reply
   /** Told how each try ended; null where nobody wants to know. */
   readonly observe: TryObserver | null
-  readonly ports: Pick<Ports, 'clock' | 'random' | 'meter'>
   readonly startTimer: StartTimer
 }
 
@@ -45,15 +29,16 @@ const none: readonly Endpoint[] = []
  * Hot path: a call whose first try succeeds costs one promise and one closure more than the try itself.
  */
 export function createSender(options: SenderOptions): Step {
-  const { pick, noEndpoint, callMs, retry, budget, observe, ports } = options
-  const recover = createRecovery(options, budget)
-  const isAnyStatusRetried = retry !== null && retry.attempts > 0 && retry.on.some(reason => /^\d/.test(reason))
-  const isEachReplyWatched = isAnyStatusRetried || observe !== null
+  const { pick, noEndpoint, callMs, budget, observe, ports } = options
+  const allowance = createAllowance(options)
+  const recover = createRecovery(options, allowance)
+  const { isAnyReplyRetried, mightFollow } = allowance
+  const isEachReplyWatched = isAnyReplyRetried || observe !== null
 
   /** A reply ends the matter, unless its status may be tried again. */
   function accept(call: Call, endpoint: Endpoint, replay: Replay | null, reply: Reply): Reply | Promise<Reply> {
     observe?.(call, endpoint, reply)
-    if (isAnyStatusRetried && reply.status >= 500) return recover(call, endpoint, replay, reply)
+    if (isAnyReplyRetried && mightFollow(call, reply)) return recover(call, endpoint, replay, reply)
     replay?.settle()
     return reply
   }
@@ -89,9 +74,8 @@ function settled(outcome: Reply | Failure): Promise<Reply> {
 type Recovery = (call: Call, endpoint: Endpoint, replay: Replay | null, outcome: Reply | Failure) => Promise<Reply>
 
 /** Makes the function that takes the outcome of a first try and ends with the last outcome there is. */
-function createRecovery(options: SenderOptions, budget: Budget | null): Recovery {
-  const { pick, noEndpoint, retry, observe } = options
-  const allow = retry === null ? createFailover(options) : createRetries(options, retry, budget)
+function createRecovery(options: SenderOptions, { allow }: Allowance): Recovery {
+  const { pick, noEndpoint, observe } = options
 
   /** One try, with its failure as a value. */
   async function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
@@ -127,54 +111,6 @@ function createRecovery(options: SenderOptions, budget: Budget | null): Recovery
     if (outcome instanceof Reply) return outcome
     throw outcome
   }
-}
-
-/** Says how long to wait before a further try, in milliseconds; null for no further try. */
-type Allowance = (call: Call, outcome: Reply | Failure, tried: readonly Endpoint[]) => number | null
-
-function createFailover(options: SenderOptions): Allowance {
-  const reasonOf = createConditions(['connect-failure'])
-  const counters = createCounters(options, ['connect-failure'])
-  return (call, outcome, tried) => {
-    const reason = reasonOf(call, outcome)
-    if (reason === null || options.ports.clock.now() >= call.deadlineMs) return null
-    const next = options.pick(call, tried)
-    if (next === null || tried.includes(next)) return null
-    counters.get(reason)?.add(1)
-    return 0
-  }
-}
-
-function createRetries(
-  options: SenderOptions,
-  retry: NonNullable<UpstreamBlueprint['retry']>,
-  budget: Budget | null,
-): Allowance {
-  const { clock, random, meter } = options.ports
-  const reasonOf = createConditions(retry.on)
-  const counters = createCounters(options, retry.on)
-  const exhausted = meter.counter('turnpike_upstream_retry_budget_exhausted', { upstream: options.name })
-  return (call, outcome, tried) => {
-    const reason = reasonOf(call, outcome)
-    if (reason === null || tried.length > retry.attempts) return null
-    const now = clock.now()
-    // Full jitter: anywhere from nothing to the doubled pause, so that calls which failed together part.
-    const waitMs = random() * Math.min(backoffMsMax, retry.backoff * 2 ** (tried.length - 1))
-    if (now + waitMs >= call.deadlineMs) return null
-    if (budget !== null && !budget.tryRetry(now)) {
-      exhausted.add(1)
-      return null
-    }
-    counters.get(reason)?.add(1)
-    return waitMs
-  }
-}
-
-function createCounters(options: SenderOptions, reasons: readonly RetryReason[]): ReadonlyMap<RetryReason, Counter> {
-  const { name, ports } = options
-  return new Map(
-    reasons.map(reason => [reason, ports.meter.counter('turnpike_upstream_retries', { upstream: name, reason })]),
-  )
 }
 
 /** Lets a body be sent more than once. A body of another method is sent as it is: once. */

@@ -5,7 +5,7 @@ import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { type Act, createCall, FakeEndpoint, FakePorts, FakeRow, failure } from './fakes.ts'
 import { composeSending } from './sending.ts'
 
-const retry = { attempts: 2, on: ['reset'], budget: 1, backoff: 1000 } as const
+const retry = { attempts: 2, on: ['reset'], budget: 1, backoff: 1000, retryAfterMax: 1000 } as const
 const plain = {
   timeouts: { connect: 1000, response: 1000, idle: 1000, keepAlive: 1000, call: null },
   ...{ retry: null, hedge: null, breaker: null, adaptive: null, deadlineHeader: null },

@@ -4,7 +4,7 @@ import type { Headers } from '../../core/headers.ts'
 import type { Asked } from './asked.ts'
 import { splitList } from './directives.ts'
 import { dateIn } from './freshness.ts'
-import { parseHttpDate } from './http-date.ts'
+import { parseHttpDate } from '../../core/http-date.ts'
 
 /** Whether the client has this reply already. If-None-Match goes before If-Modified-Since (RFC 9110 §13.1.3). */
 export function isNotModified(asked: Asked, headers: Headers, receivedWallMs: number): boolean {

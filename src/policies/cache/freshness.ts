@@ -2,7 +2,7 @@
 
 import type { Headers } from '../../core/headers.ts'
 import type { ReplyRules } from './directives.ts'
-import { parseHttpDate } from './http-date.ts'
+import { parseHttpDate } from '../../core/http-date.ts'
 
 /** What the config says of replies that say nothing themselves. */
 export interface Guess {
