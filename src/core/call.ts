@@ -112,6 +112,8 @@ export class Call {
   askedTarget: AskedTarget | null = null
   /** How often the call was sent to an upstream. */
   tries = 0
+  /** The status of gRPC that the client was told; -1 where it was none, and for other calls. */
+  grpcStatus = -1
   /** The pattern of the matched route, for its parameters. */
   pattern: PathPattern | null = null
   /** Number of the runtime that the call started on, 0 before. */

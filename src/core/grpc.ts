@@ -1,5 +1,6 @@
 // What a gateway must know of gRPC over HTTP/2: which calls are gRPC, their deadlines, and how a failure is told to them.
 
+import type { Call } from './call.ts'
 import type { FailureCode } from './codes.ts'
 import type { Headers } from './headers.ts'
 
@@ -9,6 +10,11 @@ export function isGrpc(headers: Headers): boolean {
   if (type === undefined || !type.startsWith('application/grpc')) return false
   // gRPC-Web is another protocol.
   return type.length === 16 || type[16] === '+' || type[16] === ';'
+}
+
+/** Whether a call wants to be told a status of gRPC. Every client of gRPC says that it takes trailers, and hardly any other does. */
+export function isGrpcCall({ acceptsTrailers, headers }: Call): boolean {
+  return acceptsTrailers && isGrpc(headers)
 }
 
 /** Status codes of gRPC that a gateway gives. */
@@ -60,6 +66,12 @@ const byHttpStatus: Readonly<Record<number, number>> = {
 export function setGrpcStatus(headers: Headers, status: number, message: string): void {
   headers.set('grpc-status', String(status))
   headers.set('grpc-message', encodeGrpcMessage(message))
+}
+
+/** Keeps the status that fields or trailers tell a client, where they tell one. */
+export function noteGrpcStatus(call: Call, fields: Headers): void {
+  const status = fields.get('grpc-status')
+  if (status !== undefined && /^\d{1,3}$/.test(status)) call.grpcStatus = Number(status)
 }
 
 /** Percent-encoded as UTF-8, all but printable ASCII and with `%` itself (PROTOCOL-HTTP2.md, Status-Message). */

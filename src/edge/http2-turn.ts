@@ -3,14 +3,14 @@
 import type { Sink } from '../core/body.ts'
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
-import { grpcStatusOf, isGrpc, setGrpcStatus } from '../core/grpc.ts'
+import { grpcStatusOf, isGrpc, isGrpcCall, noteGrpcStatus, setGrpcStatus } from '../core/grpc.ts'
 import { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
 import { ErrorCode } from '../http2/protocol.ts'
 import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
 import type { Stream, StreamHandler } from '../http2/stream.ts'
 import type { Http2Connection } from './http2-connection.ts'
-import { speakGrpc, speaksGrpc } from './grpc-reply.ts'
+import { speakGrpc } from './grpc-reply.ts'
 import { acceptTunnel } from './http2-tunnel.ts'
 import { hasBody } from './turn.ts'
 
@@ -25,6 +25,8 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
   /** Status that went out, 0 before. */
   status = 0
   bytesOut = 0
+  /** The client wants to be told a status of gRPC. */
+  #isGrpc = false
   /** The request is an extended CONNECT: what comes behind the heads are bytes of another protocol. */
   isTunnel = false
   readonly #connection: Http2Connection
@@ -89,7 +91,8 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     }
     const { call } = this
     // A reply of the gateway's own speaks the client's language.
-    if (reply.code !== null && call.acceptsTrailers && speaksGrpc(call, reply)) speakGrpc(reply, reply.code)
+    this.#isGrpc = isGrpcCall(call)
+    if (this.#isGrpc) speakGrpc(call, reply)
     this.#reply = reply
     this.status = reply.status
     const isFollowed = hasBody(reply.status, call.method) && !reply.body.isEmpty
@@ -118,6 +121,7 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     if (this.#isOver || this.#isWritten) return
     if (this.#owed > 0) return this.fail(new Failure('upstream-reply-cut-short'))
     this.#isWritten = true
+    if (this.#isGrpc && trailers !== null) noteGrpcStatus(this.call, trailers)
     this.#connection.session.end(this.stream, trailers)
     if (this.stream.isLocalEnded) this.#written()
   }
@@ -191,7 +195,7 @@ export class Http2Turn implements Sink, StreamHandler, StreamBodyOwner {
     const { body } = this
     if (body === null || body.isReceived || body.isHeldBack || body.isCancelled || this.isTunnel) return
     // The messages of a gRPC stream come when there is something to say.
-    if (call.acceptsTrailers && isGrpc(call.headers) && nowMs <= this.#progressDueMs + gate.timeouts.tunnel) return
+    if (isGrpcCall(call) && nowMs <= this.#progressDueMs + gate.timeouts.tunnel) return
     const failure = new Failure('request-timeout', { detail: 'the request body stopped moving' })
     if (this.status !== 0) return this.#giveUp(ErrorCode.cancel, failure)
     body.fail(failure)

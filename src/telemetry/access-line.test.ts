@@ -61,6 +61,26 @@ test('a line holds the whole call', () => {
   })
 })
 
+test('where a call was sent, how often, and what gRPC told the client', () => {
+  const event = fakeFinished({ upstream: 'stock' })
+  const { call } = event
+  call.askedTarget = { id: 'http://stock.test:80 10.0.0.7' }
+  call.tries = 1
+  const members = () => JSON.parse(lineFormat()(event)) as { target?: string; tries?: number; grpcStatus?: number }
+  assert.deepEqual(pick(members()), {
+    target: 'http://stock.test:80 10.0.0.7',
+    tries: undefined,
+    grpcStatus: undefined,
+  })
+  call.tries = 3
+  call.grpcStatus = 0
+  assert.deepEqual(pick(members()), { target: 'http://stock.test:80 10.0.0.7', tries: 3, grpcStatus: 0 })
+})
+
+const pick = ({ target, tries, grpcStatus }: { target?: string; tries?: number; grpcStatus?: number }) => ({
+  ...{ target, tries, grpcStatus },
+})
+
 for (const protocol of ['HTTP/1.0', 'HTTP/1.1', 'HTTP/2'] as const) {
   test(`what the client spoke is in the line: ${protocol}`, () => {
     const event = fakeFinished({})

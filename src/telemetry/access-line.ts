@@ -21,10 +21,13 @@ const keys = {
   path: Buffer.from(',"path":'),
   query: Buffer.from(',"query":'),
   status: Buffer.from(',"status":'),
+  grpcStatus: Buffer.from(',"grpcStatus":'),
   code: Buffer.from(',"code":'),
   detail: Buffer.from(',"detail":'),
   route: Buffer.from(',"route":'),
   upstream: Buffer.from(',"upstream":'),
+  target: Buffer.from(',"target":'),
+  tries: Buffer.from(',"tries":'),
   bytesIn: Buffer.from(',"bytesIn":'),
   bytesOut: Buffer.from(',"bytesOut":'),
   durationMs: Buffer.from(',"durationMs":'),
@@ -84,10 +87,13 @@ function putLine(
   at = member(at, keys.path, call.path)
   if (call.query !== '') at = member(at, keys.query, redactQuery(call.query, hidden))
   at = putWhole(bytes, putBytes(bytes, at, keys.status), event.status)
+  if (call.grpcStatus !== -1) at = putWhole(bytes, putBytes(bytes, at, keys.grpcStatus), call.grpcStatus)
   if (code !== null) at = member(at, keys.code, code)
   if (event.detail !== '') at = member(at, keys.detail, event.detail)
   at = member(at, keys.route, call.route)
   if (call.upstream !== '') at = member(at, keys.upstream, call.upstream)
+  if (call.askedTarget !== null) at = member(at, keys.target, call.askedTarget.id)
+  if (call.tries > 1) at = putWhole(bytes, putBytes(bytes, at, keys.tries), call.tries)
   at = putWhole(bytes, putBytes(bytes, at, keys.bytesIn), event.bytesIn)
   at = putWhole(bytes, putBytes(bytes, at, keys.bytesOut), event.bytesOut)
   at = putThousandths(bytes, putBytes(bytes, at, keys.durationMs), event.totalMs)

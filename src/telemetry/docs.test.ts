@@ -47,6 +47,7 @@ test('docs/logs.md names every field of a line of the access log', () => {
     code: 'internal',
     detail: 'it broke',
   })
+  Object.assign(event.call, { askedTarget: { id: 'http://stock.test:80 10.0.0.7' }, tries: 2, grpcStatus: 0 })
   const documented = read('logs.md')
     .split('\n')
     .filter(line => line.startsWith('| `'))

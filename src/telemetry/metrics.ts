@@ -58,6 +58,12 @@ export const metrics = {
     labels: ['http_request_method', 'http_route'],
     buckets: sizes,
   },
+  turnpike_grpc_calls: {
+    type: 'counter',
+    unit: '',
+    help: 'Calls of gRPC by the status that the client was told; statuses that gRPC does not know are `other`.',
+    labels: ['http_route', 'rpc_grpc_status_code'],
+  },
   http_server_active_requests: {
     type: 'gauge',
     unit: '',

@@ -96,3 +96,20 @@ test('only what the upstream did is an error of the upstream', () => {
 test('a call that asked no upstream is not counted for one', () => {
   assert.deepEqual(observed(fakeFinished())('http_client_request_duration_seconds_count'), [])
 })
+
+test('calls of gRPC are counted by route and status, unknown statuses together, other calls not', () => {
+  const told = [0, 0, 14, 17, 999].map(status => {
+    const event = fakeFinished()
+    event.call.grpcStatus = status
+    return event
+  })
+  const counts = observed(fakeFinished(), ...told)('turnpike_grpc_calls_total')
+  assert.deepEqual(
+    counts.map(({ labels, value }) => [labels.http_route, labels.rpc_grpc_status_code, value]),
+    [
+      ['catalog', '0', 2],
+      ['catalog', '14', 1],
+      ['catalog', 'other', 2],
+    ],
+  )
+})

@@ -3,7 +3,7 @@
 import type { Call } from '../core/call.ts'
 import { codes, type FailureCode } from '../core/codes.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
-import type { Histogram, Meter } from '../core/ports.ts'
+import type { Counter, Histogram, Meter } from '../core/ports.ts'
 
 /** The methods OpenTelemetry knows; any other is counted as `_OTHER`, so that clients cannot make series. */
 const methods = ['_OTHER', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT', 'QUERY']
@@ -14,6 +14,8 @@ const codeIndex = new Map<FailureCode | null, number>([
   ...codeNames.map((code, index): [FailureCode, number] => [code, index + 1]),
 ])
 const codeCount = codeNames.length + 1
+/** gRPC knows the statuses below. */
+const grpcStatuses = 17
 
 interface RouteSeries {
   readonly gateway: Histogram
@@ -21,6 +23,8 @@ interface RouteSeries {
   readonly bytesOut: (Histogram | undefined)[]
   /** By status, scheme, method and code folded into one number. */
   readonly total: Map<number, Histogram>
+  /** By status of gRPC. */
+  readonly grpc: (Counter | undefined)[]
 }
 
 /**
@@ -47,6 +51,11 @@ export function createCallObserver(meter: Meter): (event: FinishedCall) => void 
     bytesIn.record(event.bytesIn)
     const bytesOut = route.bytesOut[method] ?? addBytesOut(meter, route, call.route, method)
     bytesOut.record(event.bytesOut)
+    if (call.grpcStatus !== -1) {
+      const told = Math.min(call.grpcStatus, grpcStatuses)
+      const grpc = route.grpc[told] ?? addGrpc(meter, route, call.route, told)
+      grpc.add(1)
+    }
     if (call.upstream !== '') {
       const at = method * codeCount + failure
       const upstream =
@@ -62,6 +71,7 @@ function addRoute(meter: Meter, routes: Map<string, RouteSeries>, name: string):
     bytesIn: methods.map(() => undefined),
     bytesOut: methods.map(() => undefined),
     total: new Map(),
+    grpc: Array.from({ length: grpcStatuses + 1 }, () => undefined),
   }
   routes.set(name, series)
   return series
@@ -96,6 +106,13 @@ function addBytesOut(meter: Meter, route: RouteSeries, name: string, method: num
   const histogram = meter.histogram('http_server_response_body_size_bytes', bodyLabels(name, method))
   route.bytesOut[method] = histogram
   return histogram
+}
+
+function addGrpc(meter: Meter, series: RouteSeries, route: string, status: number): Counter {
+  const told = status < grpcStatuses ? String(status) : 'other'
+  const counter = meter.counter('turnpike_grpc_calls', { http_route: route, rpc_grpc_status_code: told })
+  series.grpc[status] = counter
+  return counter
 }
 
 function bodyLabels(route: string, method: number) {

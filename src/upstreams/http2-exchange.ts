@@ -3,7 +3,7 @@
 import { Body, type Sink } from '../core/body.ts'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
-import { isGrpc, writeGrpcTimeout } from '../core/grpc.ts'
+import { isGrpcCall, writeGrpcTimeout } from '../core/grpc.ts'
 import type { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
 import type { ReplyHead } from '../http/reply.ts'
@@ -220,7 +220,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     encoder.field(':scheme', pool.scheme)
     encoder.field(':path', call.target)
     encoder.field(':authority', this.#host)
-    const saysDeadline = call.acceptsTrailers && isGrpc(call.headers)
+    const saysDeadline = isGrpcCall(call)
     for (let i = 1; i < list.length; i += 3) {
       if (list[i] === 'host' || (saysDeadline && list[i] === 'grpc-timeout')) continue
       encoder.field(list[i] as string, list[i + 1] as string)

@@ -121,6 +121,11 @@ async function collect(texts: AsyncIterable<Text>): Promise<string[]> {
   return all
 }
 
+/** How many calls ended so. */
+function told(code: string): Promise<number> {
+  return program.total('turnpike_grpc_calls_total', { rpc_grpc_status_code: code })
+}
+
 for (const [title, httpVersion] of [
   ['gRPC-Web over HTTP/1.1', '1.1'],
   ['gRPC-Web over HTTP/2', '2'],
@@ -150,6 +155,19 @@ for (const [title, httpVersion] of [
         webClient(httpVersion).say({ text: 'x' }, { headers: { 'x-closed': '1' } }),
         (error: ConnectError) => error.code === Code.Unauthenticated,
       )
+    })
+
+    test('are counted, whether they stand in a head, in the last frame or are the gateway’s', async () => {
+      const codes = ['0', '9', '10', '16']
+      const before = await Promise.all(codes.map(told))
+      const client = webClient(httpVersion)
+      await client.say({ text: 'hello' })
+      await client.say({ text: 'fail' }).catch(() => {})
+      await collect(client.count({ text: 'fail' })).catch(() => {})
+      await client.say({ text: 'x' }, { headers: { 'x-closed': '1' } }).catch(() => {})
+      for (const [i, code] of codes.entries()) {
+        await program.untilTotal('turnpike_grpc_calls_total', { rpc_grpc_status_code: code }, (before[i] ?? 0) + 1)
+      }
     })
   })
 }

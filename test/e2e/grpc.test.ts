@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
+import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
   type Client,
@@ -104,6 +105,7 @@ before(async () => {
     {
       workers: 1,
       admin: { port: 0 },
+      telemetry: { accessLog: '{folder}/access.log' },
       listeners: [
         { name: 'plain', port: 0, host: '127.0.0.1', timeouts: { body: '1s' } },
         { name: 'secure', port: 0, host: '127.0.0.1', tls: { certificates: [{ cert: 'own.pem', key: 'own.key' }] } },
@@ -295,6 +297,33 @@ describe('deadlines', () => {
       () => 'the service to be told',
     )
   })
+})
+
+/** How many calls ended so. */
+function told(code: string): Promise<number> {
+  return program.total('turnpike_grpc_calls_total', { rpc_grpc_status_code: code })
+}
+
+test('what clients were told stands in the access log and in the metrics', async () => {
+  const codes = ['0', '9', '16', '14']
+  const before = await Promise.all(codes.map(told))
+  await say('hello')
+  await say('fail')
+  await failureAt('closed.test')
+  await failureAt('nobody.test')
+  for (const [i, code] of codes.entries()) {
+    await program.untilTotal('turnpike_grpc_calls_total', { rpc_grpc_status_code: code }, (before[i] ?? 0) + 1)
+  }
+  let last = ''
+  await until(
+    async () => {
+      const lines = (await readFile(program.file('access.log'), 'utf8')).split('\n').slice(0, -1)
+      const logged = lines.flatMap(line => (JSON.parse(line) as { grpcStatus?: number }).grpcStatus ?? [])
+      last = String(logged.slice(-codes.length))
+      return last === String(codes)
+    },
+    () => `${String(codes)} in the log, not ${last}`,
+  )
 })
 
 describe('cancellation', () => {

@@ -4,6 +4,7 @@ import * as fc from 'fast-check'
 import { Body, type BodySource, type Sink } from '../../core/body.ts'
 import { Headers } from '../../core/headers.ts'
 import { transformBody } from '../../core/transform-body.ts'
+import { makeCall } from '../../../test/tools/call.ts'
 import { decodeBase64 } from './decode-base64.ts'
 import { webReply } from './web-reply.ts'
 
@@ -52,14 +53,16 @@ for (const text of ['!!!!', 'AAA', 'A===', 'AB=C', 'AAAAA']) {
 
 test('the trailers of a reply become its last frame', async () => {
   const trailers = Headers.of({ 'Grpc-Status': '0', 'grpc-message': '' })
-  const body = transformBody(bodyOf([Buffer.from('message')], trailers), webReply(false))
+  const call = makeCall()
+  const body = transformBody(bodyOf([Buffer.from('message')], trailers), webReply(call, false))
   const text = 'grpc-status: 0\r\ngrpc-message: \r\n'
   const frame = Buffer.concat([Buffer.from([0x80, 0, 0, 0, text.length]), Buffer.from(text)])
   assert.ok((await body.bytes(1_000)).equals(Buffer.concat([Buffer.from('message'), frame])))
+  assert.equal(call.grpcStatus, 0)
 })
 
 test('a reply without trailers is told to have ended for reasons unknown', async () => {
-  const body = transformBody(bodyOf([]), webReply(true))
+  const body = transformBody(bodyOf([]), webReply(makeCall(), true))
   const frame = Buffer.from((await body.bytes(1_000)).toString(), 'base64')
   assert.match(frame.subarray(5).toString(), /^grpc-status: 2\r\n$/)
 })

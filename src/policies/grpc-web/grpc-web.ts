@@ -3,7 +3,7 @@
 import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { codes } from '../../core/codes.ts'
-import { grpcStatusOf, isGrpc, readGrpcTimeout, setGrpcStatus } from '../../core/grpc.ts'
+import { grpcStatusOf, isGrpc, noteGrpcStatus, readGrpcTimeout, setGrpcStatus } from '../../core/grpc.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Fields } from '../../core/schema.ts'
@@ -31,7 +31,7 @@ export const grpcWeb = definePolicy({
         const timeoutMs = readGrpcTimeout(call.headers.get('grpc-timeout') ?? '')
         if (timeoutMs !== null) call.deadlineMs = Math.min(call.deadlineMs, clock.now() + timeoutMs)
         becomeGrpc(call, kind)
-        return becomeWeb(await next(call), kind)
+        return becomeWeb(call, await next(call), kind)
       }
   },
 })
@@ -49,22 +49,24 @@ function becomeGrpc(call: Call, { isText, format }: Kind): void {
   if (isText && !call.body.isEmpty) call.body = transformBody(call.body, decodeBase64(), -1)
 }
 
-function becomeWeb(reply: Reply, { isText, format }: Kind): Reply {
+function becomeWeb(call: Call, reply: Reply, { isText, format }: Kind): Reply {
   const type = `application/grpc-web${isText ? '-text' : ''}${format}`
-  if (reply.code !== null) return refuse(reply, reply.code, type)
+  if (reply.code !== null) return refuse(call, reply, reply.code, type)
   if (!isGrpc(reply.headers)) return reply
   reply.headers.set('content-type', type)
+  noteGrpcStatus(call, reply.headers)
   // Without a body the status stands in the head, where clients of gRPC-Web look for it, too.
-  if (!reply.body.isEmpty) reply.body = transformBody(reply.body, webReply(isText), -1)
+  if (!reply.body.isEmpty) reply.body = transformBody(reply.body, webReply(call, isText), -1)
   return reply
 }
 
 /** A reply of the gateway's own: nothing but a head that tells the status. */
-function refuse(reply: Reply, code: NonNullable<Reply['code']>, type: string): Reply {
+function refuse(call: Call, reply: Reply, code: NonNullable<Reply['code']>, type: string): Reply {
   const { headers } = reply
   reply.body.cancel()
   headers.set('content-type', type)
   setGrpcStatus(headers, grpcStatusOf(code, reply.status), reply.failure?.publicText ?? codes[code].text)
+  noteGrpcStatus(call, headers)
   const refusal = new Reply(200, headers, Body.empty)
   refusal.code = code
   refusal.failure = reply.failure

@@ -1,16 +1,18 @@
 // The body of a gRPC reply for gRPC-Web: the trailers become the last frame, and with text all of it base64.
 
-import { grpcStatusOf, setGrpcStatus } from '../../core/grpc.ts'
+import type { Call } from '../../core/call.ts'
+import { grpcStatusOf, noteGrpcStatus, setGrpcStatus } from '../../core/grpc.ts'
 import { Headers } from '../../core/headers.ts'
 import type { Outlet, Transform } from '../../core/transform-body.ts'
 
 /** First octet of a frame that holds trailers. */
 const trailerFlag = 0x80
 
-export function webReply(isText: boolean): Transform {
+export function webReply(call: Call, isText: boolean): Transform {
   // Each piece is padded for itself, so that none of a message waits for the next.
   const written = (piece: Buffer) => (isText ? Buffer.from(piece.toString('base64'), 'latin1') : piece)
   const finish = (trailers: Headers, out: Outlet) => {
+    noteGrpcStatus(call, trailers)
     out.pass(written(trailerFrame(trailers)))
     out.finish(null)
   }
