@@ -85,6 +85,7 @@ test('a late call is sent again; the second answers first, and the first is give
   assert.equal(call.abandonReason, null)
   assert.equal(call.stopReason, null, 'a layer further out may send the call again')
   assert.equal(call.upstreamMs, 130)
+  assert.equal(call.upstream, 'catalog', 'though the first try may have waited for a connection')
   assert.equal(count('won'), 1)
 })
 

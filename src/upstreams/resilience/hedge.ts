@@ -168,11 +168,13 @@ class Race implements Abandonable, Waiting {
   }
 
   #won(first: Outcome, reply: Reply): Reply {
-    const { won, latencies, ports } = this.#track
+    const { name, won, latencies, ports } = this.#track
     const call = this.#call
     const tookMs = ports.clock.now() - this.#startedMs
     letGo(first)
     call.mayTryAgain()
+    // The first try may still have waited for a connection.
+    call.upstream = name
     call.askedTarget = this.#second?.askedTarget ?? null
     call.upstreamMs = Math.max(call.upstreamMs, tookMs)
     // The first try would have taken longer.
