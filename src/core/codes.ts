@@ -14,6 +14,7 @@ export interface CodeEntry {
 export const codes = {
   // The client's message or conduct.
   'malformed-request': { status: 400, source: 'client', text: 'The request is not valid HTTP.' },
+  'plain-http-on-tls-port': { status: 400, source: 'client', text: 'This port speaks TLS: call it by https.' },
   'unsafe-path': { status: 400, source: 'client', text: 'The path of the request is ambiguous.' },
   'body-not-json': { status: 400, source: 'client', text: 'The request body is not valid JSON.' },
   'body-refused': { status: 400, source: 'client', text: 'The request body is malformed or too complex.' },

@@ -3,13 +3,14 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Peer } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
 import { preface } from '../http2/protocol.ts'
 import { Connection } from './connection.ts'
 import type { EdgeConnection, Gate, TakeOver } from './gate.ts'
 import { Http2Connection } from './http2-connection.ts'
 
 /** What is spoken is known from the handshake with TLS, and without from the first bytes. */
-export function attach(socket: Socket, peer: Peer, gate: Gate): void {
+export function attach(socket: Socket, peer: Peer, gate: Gate): EdgeConnection {
   const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2'
   let connection: EdgeConnection = isHttp2
     ? new Http2Connection(socket, peer, gate)
@@ -41,6 +42,13 @@ export function attach(socket: Socket, peer: Peer, gate: Gate): void {
     leave()
     connection.closed()
   })
+  return connection
+}
+
+/** Answers a client that speaks plain HTTP to a port for TLS, and closes, as soon as that is clear. */
+export function turnBack(socket: Socket, peer: Peer, gate: Gate): void {
+  const connection = attach(socket, peer, gate)
+  if (connection instanceof Connection) connection.refuse(new Failure('plain-http-on-tls-port'))
 }
 
 /** The next reply is the last, and without one the connection soon closes: its certificate was judged by other authorities. */

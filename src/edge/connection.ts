@@ -252,11 +252,11 @@ export class Connection implements Timed, IncomingBodyOwner {
       case Found.incomplete:
         return
       case Found.malformed:
-        return this.#refuse(new Failure('malformed-request', { detail: 'bare CR or LF as line end' }))
+        return this.refuse(new Failure('malformed-request', { detail: heads.problem }))
       case Found.tooLarge: {
         const lineEnd = heads.bytes.indexOf('\r\n', heads.start)
         const lineBytes = (lineEnd === -1 ? heads.end : lineEnd) - heads.start
-        return this.#refuse(
+        return this.refuse(
           new Failure(lineBytes > this.gate.limits.targetBytes ? 'target-too-long' : 'headers-too-large'),
         )
       }
@@ -269,7 +269,7 @@ export class Connection implements Timed, IncomingBodyOwner {
     } catch (thrown) {
       const failure = Failure.from(thrown)
       if (failure.code === 'version-not-supported' && this.#toHttp2(bytes, start, end)) this.#isClosed = true
-      else this.#refuse(failure)
+      else this.refuse(failure)
     }
   }
 
@@ -348,8 +348,8 @@ export class Connection implements Timed, IncomingBodyOwner {
     if (this.#held.length >= heldBytesMax) this.socket.pause()
   }
 
-  /** The request that came is no HTTP, or no HTTP we take: answered and closed. */
-  #refuse(failure: Failure): void {
+  /** For a request that is no HTTP, or no HTTP we take: answered and closed. */
+  refuse(failure: Failure): void {
     const gate = this.gate
     this.keepsAlive = false
     const call = gate.refusedCall(this.peer, this.#headStartedMs || gate.clock.now())
@@ -373,7 +373,7 @@ export class Connection implements Timed, IncomingBodyOwner {
 
   #idleOrHeadDue(): void {
     if (this.#headStartedMs === 0) return void this.socket.destroy()
-    this.#refuse(new Failure('request-timeout', { detail: 'the request head did not come in time' }))
+    this.refuse(new Failure('request-timeout', { detail: 'the request head did not come in time' }))
   }
 
   /** First the call is told, so that its layers can answer; a beat later it is answered here. */

@@ -6,6 +6,7 @@ import type { Clock, Counter, Deadlines, Log } from '../core/ports.ts'
 import type { ProxiedEnds } from '../http/proxy-header.ts'
 import { addressOf, Doorkeeper, type DoorkeeperPorts } from './doorkeeper.ts'
 import type { ListenerSettings } from './listener-settings.ts'
+import { readOpening } from './opening.ts'
 import { Pace } from './pace.ts'
 import { takeProxyHeader } from './proxied.ts'
 import { type TicketMemory, useTicketKeys } from './ticket-keys.ts'
@@ -19,8 +20,11 @@ export interface EntrancePorts extends DoorkeeperPorts {
   readonly tickets: TicketMemory
 }
 
-/** Takes a connection that is through. `ends` is what a PROXY header says of it; null where none does. */
-export type Arrived = (socket: Socket, ends: ProxiedEnds | null) => void
+/**
+ * Takes a connection that is through. `ends` is what a PROXY header says of it; null where none does. `isStray`: plain HTTP is spoken
+ * on it, though the port is for TLS.
+ */
+export type Arrived = (socket: Socket, ends: ProxiedEnds | null, isStray: boolean) => void
 
 /** Turns of the event loop in which the queue of a port that closes is looked at; and a turn without other work, milliseconds. */
 const queueTurnsMax = 400
@@ -34,7 +38,7 @@ export class Entrance {
   readonly #ports: EntrancePorts
   readonly #arrived: Arrived
   readonly #server: Server
-  /** Where handshakes are made; on a listener without PROXY headers it is the server itself. Null without TLS. */
+  /** Where handshakes are made. Null without TLS. */
   readonly #secure: tls.Server | null
   readonly #doorkeeper: Doorkeeper
   /** Null where new connections are served as they come. */
@@ -58,9 +62,9 @@ export class Entrance {
     this.#pace = createPace(settings, ports)
     this.#headerRefusals = isProxy === null ? null : meter.counter('turnpike_proxy_header_refusals', { listener })
     this.#secure = certificates === null ? null : this.#createSecureServer()
-    if (isProxy !== null || this.#pace !== null) this.#server = this.#createOuterServer()
-    else this.#server = this.#secure ?? net.createServer(socketOptions, socket => this.#plainArrives(socket))
-    if (this.#server === this.#secure) this.#server.on('connection', (socket: Socket) => this.#beginsAsClient(socket))
+    const isWaitedFor = isProxy !== null || this.#pace !== null || this.#secure !== null
+    if (isWaitedFor) this.#server = this.#createOuterServer()
+    else this.#server = net.createServer(socketOptions, socket => this.#plainArrives(socket))
   }
 
   get isBound(): boolean {
@@ -130,11 +134,11 @@ export class Entrance {
 
   #plainArrives(socket: Socket): void {
     if (this.#doorkeeper.admit(socket, this.#settings) && this.#isWelcome(socket, addressOf(socket))) {
-      this.#arrived(socket, null)
+      this.#arrived(socket, null, false)
     }
   }
 
-  /** Takes connections before TLS or HTTP do, where they have to wait or bring a PROXY header. */
+  /** Takes connections before HTTP does, where they have to wait, bring a PROXY header, or speak TLS. */
   #createOuterServer(): Server {
     const pauseOnConnect = this.#pace !== null
     return net.createServer({ ...socketOptions, allowHalfOpen: this.#secure === null, pauseOnConnect }, socket => {
@@ -165,13 +169,29 @@ export class Entrance {
     const client = clientOf(socket)
     if (this.#secure === null) {
       this.#underWay.delete(client)
-      return this.#arrived(socket, ends)
+      return this.#arrived(socket, ends, false)
     }
+    readOpening(socket, {
+      ...{ clock: this.#ports.clock, deadlines: this.#ports.deadlines },
+      timeoutMs: this.#settings.blueprint.timeouts.head,
+      http: () => {
+        this.#underWay.delete(client)
+        this.#countFailure('plain-http')
+        socket.allowHalfOpen = true
+        this.#arrived(socket, ends, true)
+      },
+      other: () => this.#beginHandshake(socket, client, ends),
+      lost: reason => this.#countFailure(reason),
+    })
+    if (socket.isPaused()) socket.resume()
+  }
+
+  #beginHandshake(socket: Socket, client: string, ends: ProxiedEnds | null): void {
     if (ends !== null) {
       this.#ends.set(client, ends)
       socket.on('close', () => this.#ends.delete(client))
     }
-    this.#secure.emit('connection', socket)
+    this.#secure?.emit('connection', socket)
   }
 
   #headerRefused(socket: Socket, problem: string): void {
@@ -217,7 +237,7 @@ export class Entrance {
     this.#ends.delete(client)
     socket.allowHalfOpen = true
     // With `optional` the handshake ends well also for a certificate that nobody vouches for.
-    if (isClientGood(socket, this.#ports.clock.wall())) return this.#arrived(socket, ends)
+    if (isClientGood(socket, this.#ports.clock.wall())) return this.#arrived(socket, ends, false)
     this.#handshakeFailed(socket, null)
     socket.destroy()
   }
@@ -225,12 +245,17 @@ export class Entrance {
   /** Counted all; of clients whose certificate is refused the log tells, as it is most likely somebody who should get in. */
   #handshakeFailed(socket: tls.TLSSocket, error: (Error & { readonly code?: string }) | null): void {
     const reason = failureReason(socket, error)
-    const listener = this.#settings.blueprint.name
-    this.#ports.meter.counter('turnpike_tls_handshake_failures', { listener, reason }).add(1)
+    this.#countFailure(reason)
     if (reason !== 'client-certificate' || !this.#mayComplain()) return
+    const listener = this.#settings.blueprint.name
     const problem = error?.code === noCertificate ? 'none was shown' : (refusalOf(socket) ?? 'CERT_HAS_EXPIRED')
     const from = addressOf(socket)
     this.#ports.log.warn({ listener, from, problem }, 'a connection was closed: the client certificate is not accepted')
+  }
+
+  #countFailure(reason: string): void {
+    const listener = this.#settings.blueprint.name
+    this.#ports.meter.counter('turnpike_tls_handshake_failures', { listener, reason }).add(1)
   }
 
   #mayComplain(): boolean {
@@ -248,10 +273,6 @@ export class Entrance {
 
   #isWelcome(socket: Socket, address: string): boolean {
     return this.#doorkeeper.admitClient(socket, address, this.#settings)
-  }
-
-  #beginsAsClient(socket: Socket): void {
-    if (this.#begins(socket)) this.#isWelcome(socket, addressOf(socket))
   }
 
   /** False where it was closed. */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Peer } from '../core/call.ts'
 import type { Gauge, Meter } from '../core/ports.ts'
 import type { ProxiedEnds } from '../http/proxy-header.ts'
-import { attach, letGo } from './attach.ts'
+import { attach, letGo, turnBack } from './attach.ts'
 import { readClientCertificate } from './client-certificate.ts'
 import { Entrance, type EntrancePorts } from './entrance.ts'
 import { plainAddress } from './forwarded.ts'
@@ -14,10 +14,11 @@ import type { ListenerSettings } from './listener-settings.ts'
 
 export interface ListenerPorts extends EdgePorts, EntrancePorts {}
 
-/** A connection that came before `start`. */
-interface Early {
+/** A connection that is through the entrance. */
+interface Arrival {
   readonly socket: Socket
   readonly ends: ProxiedEnds | null
+  readonly isStray: boolean
 }
 
 /** Serves nothing before `start`: connections that come earlier wait. */
@@ -26,14 +27,14 @@ export class Listener {
   readonly #entrance: Entrance
   readonly #gauges: Gauges
   #settings: ListenerSettings
-  #early: Early[] | null = []
+  #early: Arrival[] | null = []
 
   constructor(settings: ListenerSettings, ports: ListenerPorts) {
     this.#settings = settings
     const hitHttp2 = createHttp2Hits(ports.meter, settings.blueprint.name)
     this.gate = new Gate(settings.blueprint, settings.paths, settings.isTrusted, ports, hitHttp2)
     this.#gauges = createGauges(ports.meter, settings)
-    this.#entrance = new Entrance(settings, ports, (socket, ends) => this.#arrived(socket, ends))
+    this.#entrance = new Entrance(settings, ports, (socket, ends, isStray) => this.#arrived({ socket, ends, isStray }))
   }
 
   get isBound(): boolean {
@@ -49,7 +50,7 @@ export class Listener {
   start(): void {
     const early = this.#early ?? []
     this.#early = null
-    for (const { socket, ends } of early) if (!socket.destroyed) this.#serve(socket, ends)
+    for (const each of early) if (!each.socket.destroyed) this.#serve(each)
   }
 
   /** Takes over changed settings of the same socket. */
@@ -98,13 +99,13 @@ export class Listener {
     this.#entrance.cutUnderWay()
   }
 
-  #arrived(socket: Socket, ends: ProxiedEnds | null): void {
-    socket.on('error', ignore)
-    if (this.#early === null) this.#serve(socket, ends)
-    else this.#early.push({ socket, ends })
+  #arrived(arrival: Arrival): void {
+    arrival.socket.on('error', ignore)
+    if (this.#early === null) this.#serve(arrival)
+    else this.#early.push(arrival)
   }
 
-  #serve(socket: Socket, ends: ProxiedEnds | null): void {
+  #serve({ socket, ends, isStray }: Arrival): void {
     const { gate } = this
     const address = ends?.source.address ?? plainAddress(socket.remoteAddress)
     const peer: Peer = {
@@ -115,7 +116,7 @@ export class Listener {
         return ends?.destination ?? { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 }
       },
       isTrusted: gate.isTrusted(address),
-      scheme: this.#settings.certificates === null ? 'http' : 'https',
+      scheme: this.#settings.certificates === null || isStray ? 'http' : 'https',
       certificate: readClientCertificate(
         socket,
         this.#settings.blueprint.tls?.clientCa?.chain === true,
@@ -126,8 +127,9 @@ export class Listener {
         return gate.name
       },
     }
-    attach(socket, peer, gate)
-    // It was stopped behind the PROXY header.
+    if (isStray) turnBack(socket, peer, gate)
+    else attach(socket, peer, gate)
+    // It was stopped behind what was read of it at the entrance.
     if (socket.isPaused()) socket.resume()
   }
 }

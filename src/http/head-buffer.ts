@@ -35,6 +35,11 @@ export class HeadBuffer {
     return this.#filled > 0
   }
 
+  /** Why `take` said `malformed`. */
+  get problem(): string {
+    return isTls(this.bytes[this.start]) ? 'TLS is spoken where plain HTTP was expected' : 'bare CR or LF as line end'
+  }
+
   /** Adds what was received, from `from` on. */
   take(chunk: Buffer, from: number): FoundNumber {
     if (this.#filled > 0) return this.#takePiece(chunk, from)
@@ -77,7 +82,7 @@ export class HeadBuffer {
     this.bytes = filled
     this.start = start
     this.end = filled.length
-    if (hasBareLineEnd(filled, Math.max(0, before - 1))) return Found.malformed
+    if (isTls(filled[start]) || hasBareLineEnd(filled, Math.max(0, before - 1))) return Found.malformed
     return this.#filled - start > this.#bytesMax ? Found.tooLarge : Found.incomplete
   }
 
@@ -92,6 +97,11 @@ export class HeadBuffer {
 }
 
 const none = Buffer.alloc(0)
+
+/** The first byte of a handshake, or of an alert. No head begins with one, and whoever sends it awaits an answer before the empty line. */
+function isTls(octet: number | undefined): boolean {
+  return octet === 0x16 || octet === 0x15
+}
 
 /** Tells early that a head can never become valid: a client that sends bare LF would wait for an answer forever. */
 function hasBareLineEnd(bytes: Buffer, from: number): boolean {

@@ -86,7 +86,7 @@ export const metrics = {
   turnpike_tls_handshake_failures: {
     type: 'counter',
     unit: '',
-    help: 'TLS handshakes with clients that failed: `client-certificate` (bad or missing), `protocol`, `timeout`, or `closed` by the client.',
+    help: 'TLS handshakes with clients that failed: `client-certificate` (bad or missing), `plain-http`, `protocol`, `timeout`, or `closed` by the client.',
     labels: ['listener', 'reason'],
   },
   turnpike_certificate_expiry_timestamp_seconds: {

@@ -146,7 +146,7 @@ export class UpstreamConnection implements Timed {
       const found = heads.take(chunk, from)
       if (found === Found.incomplete) return chunk.length
       if (found !== Found.complete) {
-        const what = found === Found.tooLarge ? 'reply head too large' : 'bare CR or LF as line end'
+        const what = found === Found.tooLarge ? 'reply head too large' : heads.problem
         throw new Failure('upstream-malformed-reply', { detail: `${this.pool.label}: ${what}` })
       }
       // The head may stand in the buffer's own memory: where it ends in `chunk` is counted from the chunk's end.
