@@ -1,15 +1,29 @@
-// What a schema cannot say about breakers, adaptive limits, hedging and deadlines of upstreams.
+// What a schema cannot say about retries, breakers, adaptive limits, hedging and deadlines of upstreams.
 
 import { isOwnField } from '../core/field-name.ts'
 import { isHttpName } from '../core/http-name.ts'
+import { isGrpcReason } from '../core/retry-schema.ts'
 import type { Found } from './found.ts'
-import { headSpan, numberOf, partOf, textOf } from './found-read.ts'
+import { headSpan, numberOf, partOf, partsOf, textOf } from './found-read.ts'
 import type { Finding } from './problem.ts'
 
 export function checkResilience(upstream: Found, findings: Finding[]): void {
+  checkRetry(upstream, findings)
   checkHedge(partOf(upstream, 'hedge'), findings)
   checkAdaptive(partOf(upstream, 'adaptive'), findings)
   checkDeadlineHeader(partOf(upstream, 'deadlineHeader'), findings)
+}
+
+/** gRPC is not spoken over HTTP/1.1, so that no reply has one of its statuses. */
+function checkRetry(upstream: Found, findings: Finding[]): void {
+  if (textOf(partOf(upstream, 'protocol')) !== 'http1') return
+  const reason = partsOf(partOf(partOf(upstream, 'retry'), 'on')).find(one => isGrpcReason(textOf(one) ?? ''))
+  if (reason === undefined) return
+  findings.push({
+    message: `\`${textOf(reason)}\` has no effect with \`protocol: http1\`, which cannot carry gRPC`,
+    hint: 'Write `protocol: http2`, or leave the statuses of gRPC out.',
+    span: reason.span,
+  })
 }
 
 function checkHedge(hedge: Found | null, findings: Finding[]): void {

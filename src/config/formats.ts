@@ -49,7 +49,7 @@ export const formatTexts: Readonly<Record<string, FormatText>> = {
   },
   'retry-reason': {
     noun: 'a reason for a further try',
-    how: `${listOf(retryWords, 'or')}, or a status from 400 on, such as \`503\``,
+    how: `a status from 400 on, such as \`503\`, or one of ${listOf(retryWords)}`,
     pattern: `^(${retryWords.join('|')}|[45][0-9][0-9])$`,
   },
   origin: {
@@ -130,7 +130,7 @@ export const plainFormats: Readonly<Record<string, Format>> = {
   },
   statuses: text => (/^[1-5](xx|[0-9]{2})$/.test(text) ? { value: text } : fault('statuses')),
   'retry-reason': text => {
-    if (/^[45][0-9]{2}$/.test(text) || (retryWords as readonly string[]).includes(text)) return { value: text }
+    if (/^[45][0-9]{2}$/.test(text) || retryWords.includes(text)) return { value: text }
     const meant = nearest(text, retryWords)
     if (meant !== null) return fault('retry-reason', `Did you mean \`${meant}\`?`)
     return fault('retry-reason', /^\d+$/.test(text) ? 'Write a status from 400 to 599.' : undefined)

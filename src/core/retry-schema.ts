@@ -2,11 +2,29 @@
 
 import { Duration, Fields, Maybe, OneOrMany, Percent, Type } from './schema.ts'
 
+/** Statuses of gRPC that may be reasons for a further try, each with its number. */
+export const retriedGrpcStatuses = {
+  'grpc-cancelled': 1,
+  'grpc-deadline-exceeded': 4,
+  'grpc-resource-exhausted': 8,
+  'grpc-aborted': 10,
+  'grpc-internal': 13,
+  'grpc-unavailable': 14,
+} as const
+
+export type GrpcRetryReason = keyof typeof retriedGrpcStatuses
+
 /** What may be a reason for a further try besides the statuses of replies. */
-export const retryWords = ['connect-failure', 'reset', 'timeout'] as const
+const plainWords = ['connect-failure', 'reset', 'timeout'] as const
 
 /** One of the words, or a status from 400 on. */
-export type RetryReason = (typeof retryWords)[number] | `${number}`
+export type RetryReason = (typeof plainWords)[number] | GrpcRetryReason | `${number}`
+
+export const retryWords: readonly string[] = [...plainWords, ...Object.keys(retriedGrpcStatuses)]
+
+export function isGrpcReason(reason: string): reason is GrpcRetryReason {
+  return Object.hasOwn(retriedGrpcStatuses, reason)
+}
 
 /** Written as a word, or as a status with or without quotes; see `retry-reason` of config/formats.ts. */
 function Reason() {
@@ -36,7 +54,7 @@ export const retrySchema = Maybe(
         maximum: 60_000,
         default: '1s',
         description:
-          'How long a further try may wait because the server asks for it (`Retry-After`); a reply that asks for more goes to the client.',
+          'How long a further try may wait because the server asks for it (`Retry-After`, `grpc-retry-pushback-ms`); a reply that asks for more goes to the client.',
       }),
     },
     {

@@ -4,9 +4,9 @@ import type { Call } from '../core/call.ts'
 import type { Failure } from '../core/failure.ts'
 import type { Counter, Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
-import type { RetryReason } from '../core/retry-schema.ts'
+import { isGrpcReason, type RetryReason } from '../core/retry-schema.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
-import { askedWaitMs } from './asked-wait.ts'
+import { pushbackMs, retryAfterMs } from './asked-wait.ts'
 import type { Budget } from './budget.ts'
 import { createConditions } from './conditions.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -35,6 +35,8 @@ export interface Allowance {
   readonly mightFollow: (call: Call, reply: Reply) => boolean
   /** Whether it might follow any reply. */
   readonly isAnyReplyRetried: boolean
+  /** Whether it might follow a reply to a call of gRPC, so that its body is worth keeping. */
+  readonly isGrpcRetried: boolean
 }
 
 export function createAllowance(options: AllowanceOptions): Allowance {
@@ -47,6 +49,7 @@ function createFailover(options: AllowanceOptions): Allowance {
   const counters = createCounters(options, ['connect-failure'])
   return {
     isAnyReplyRetried: false,
+    isGrpcRetried: false,
     mightFollow: () => false,
     allow(call, outcome, tried) {
       const reason = reasonOf(call, outcome)
@@ -63,26 +66,30 @@ function createRetries(options: AllowanceOptions, retry: NonNullable<UpstreamBlu
   const { name, budget, ports } = options
   const { clock, random, meter } = ports
   const { attempts, on, backoff, retryAfterMax } = retry
-  const { reasonOf, isAnyReplyRetried } = createConditions(on)
+  const { reasonOf, isAnyReplyRetried, isGrpcRetried } = createConditions(on)
   const counters = createCounters(options, on)
   const exhausted = meter.counter('turnpike_upstream_retry_budget_exhausted', { upstream: name })
 
   /** Null where the server asks for a longer wait than calls may take. */
-  function waitMsBefore(outcome: Reply | Failure, triedCount: number): number | null {
+  function waitMsBefore(reason: RetryReason, outcome: Reply | Failure, triedCount: number): number | null {
     // Full jitter: anywhere from nothing to the doubled pause, so that calls which failed together part.
     const pauseMs = random() * Math.min(backoffMsMax, backoff * 2 ** (triedCount - 1))
-    const askedMs = outcome instanceof Reply ? askedWaitMs(outcome, clock.wall()) : 0
-    return askedMs > retryAfterMax ? null : Math.max(pauseMs, askedMs)
+    if (!(outcome instanceof Reply)) return pauseMs
+    const pushback = isGrpcReason(reason) ? pushbackMs(outcome) : null
+    const askedMs = pushback ?? retryAfterMs(outcome, clock.wall())
+    if (askedMs > retryAfterMax) return null
+    return pushback ?? Math.max(pauseMs, askedMs)
   }
 
   return {
     isAnyReplyRetried: attempts > 0 && isAnyReplyRetried,
+    isGrpcRetried: attempts > 0 && isGrpcRetried,
     mightFollow: (call, reply) => reasonOf(call, reply) !== null,
     allow(call, outcome, tried) {
       const reason = reasonOf(call, outcome)
       if (reason === null || tried.length > attempts) return null
       const now = clock.now()
-      const waitMs = waitMsBefore(outcome, tried.length)
+      const waitMs = waitMsBefore(reason, outcome, tried.length)
       if (waitMs === null || now + waitMs >= call.deadlineMs) return null
       if (budget !== null && !budget.tryRetry(now)) {
         exhausted.add(1)

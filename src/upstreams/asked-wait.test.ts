@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Reply } from '../core/reply.ts'
-import { askedWaitMs } from './asked-wait.ts'
+import { pushbackMs, retryAfterMs } from './asked-wait.ts'
 
 const nowMs = Date.UTC(1994, 10, 6, 8, 49, 37)
 
 function asked(retryAfter: string | null): number {
   const reply = Reply.empty(503)
   if (retryAfter !== null) reply.headers.add('Retry-After', retryAfter)
-  return askedWaitMs(reply, nowMs)
+  return retryAfterMs(reply, nowMs)
 }
 
 test('Retry-After: seconds, or a date in any of its three forms', () => {
@@ -34,5 +34,24 @@ test('a number beyond all bounds is a long time, not none', () => {
 test('no field, or one that cannot be read, asks for nothing', () => {
   for (const text of [null, '', '-1', '1.5', '3s', 'soon', 'Sun, 31 Feb 1994 08:49:40 GMT']) {
     assert.equal(asked(text), 0, String(text))
+  }
+})
+
+test('grpc-retry-pushback-ms: a number is the wait, anything else forbids a further try', () => {
+  const cases = [
+    [null, null],
+    ['0', 0],
+    ['250', 250],
+    ['-1', Infinity],
+    ['', Infinity],
+    ['1.5', Infinity],
+    ['1e3', Infinity],
+    ['99999999999', Infinity],
+    ['soon', Infinity],
+  ] as const
+  for (const [text, ms] of cases) {
+    const reply = Reply.empty(200)
+    if (text !== null) reply.headers.add('grpc-retry-pushback-ms', text)
+    assert.equal(pushbackMs(reply), ms, String(text))
   }
 })

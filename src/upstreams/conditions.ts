@@ -3,8 +3,9 @@
 import type { Call } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import type { Failure } from '../core/failure.ts'
+import { isGrpc } from '../core/grpc.ts'
 import { Reply } from '../core/reply.ts'
-import type { RetryReason } from '../core/retry-schema.ts'
+import { type GrpcRetryReason, isGrpcReason, retriedGrpcStatuses, type RetryReason } from '../core/retry-schema.ts'
 
 /** What the config calls by one word. A failed TLS handshake is one with a connection that could not be made. */
 const reasonsByCode: Partial<Record<FailureCode, RetryReason>> = {
@@ -28,14 +29,32 @@ export interface Conditions {
   readonly reasonOf: (call: Call, outcome: Reply | Failure) => RetryReason | null
   /** Whether any reply is. */
   readonly isAnyReplyRetried: boolean
+  /** Whether calls of gRPC are, for their status and whatever their method. */
+  readonly isGrpcRetried: boolean
 }
 
 export function createConditions(on: readonly RetryReason[]): Conditions {
   const wanted = new Set(on)
   const statuses = new Set(on.map(Number).filter(status => !Number.isNaN(status)))
 
-  function reasonOfReply(call: Call, { status }: Reply): RetryReason | null {
-    return status >= 400 && statuses.has(status) && isIdempotent(call.method) ? `${status}` : null
+  const grpcReasons = new Map<string, GrpcRetryReason>(
+    on.filter(isGrpcReason).map(reason => [String(retriedGrpcStatuses[reason]), reason]),
+  )
+  const isGrpcRetried = grpcReasons.size > 0
+
+  function reasonOfReply(call: Call, reply: Reply): RetryReason | null {
+    const { status } = reply
+    if (status >= 400) return statuses.has(status) && isIdempotent(call.method) ? `${status}` : null
+    return isGrpcRetried && status === 200 ? reasonOfGrpc(call, reply) : null
+  }
+
+  /**
+   * Only a reply of nothing but a head (Trailers-Only) is not on its way to the client. Every call of gRPC is a POST: that it may be
+   * repeated is what the config says by listing the status.
+   */
+  function reasonOfGrpc(call: Call, { headers, body }: Reply): RetryReason | null {
+    if (!body.isEmpty || !isGrpc(call.headers)) return null
+    return grpcReasons.get(headers.get('grpc-status') ?? '') ?? null
   }
 
   function reasonOfFailure(call: Call, failure: Failure): RetryReason | null {
@@ -51,7 +70,8 @@ export function createConditions(on: readonly RetryReason[]): Conditions {
   return {
     reasonOf: (call, outcome) =>
       outcome instanceof Reply ? reasonOfReply(call, outcome) : reasonOfFailure(call, outcome),
-    isAnyReplyRetried: statuses.size > 0,
+    isAnyReplyRetried: statuses.size > 0 || isGrpcRetried,
+    isGrpcRetried,
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
+import { isGrpc } from '../core/grpc.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
 import { type Allowance, type AllowanceOptions, createAllowance } from './allowance.ts'
@@ -32,7 +33,7 @@ export function createSender(options: SenderOptions): Step {
   const { pick, noEndpoint, callMs, budget, observe, ports } = options
   const allowance = createAllowance(options)
   const recover = createRecovery(options, allowance)
-  const { isAnyReplyRetried, mightFollow } = allowance
+  const { isAnyReplyRetried, isGrpcRetried, mightFollow } = allowance
   const isEachReplyWatched = isAnyReplyRetried || observe !== null
 
   /** A reply ends the matter, unless its status may be tried again. */
@@ -48,7 +49,8 @@ export function createSender(options: SenderOptions): Step {
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
     if (endpoint === null) return settled(noEndpoint(call))
-    const replay = call.body.isEmpty || !isIdempotent(call.method) ? null : record(call)
+    const isRepeatable = isIdempotent(call.method) || (isGrpcRetried && isGrpc(call.headers))
+    const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
     const isWatched = replay !== null || isEachReplyWatched
     return sendTo(endpoint, call, false).then(
       isWatched ? reply => accept(call, endpoint, replay, reply) : undefined,
@@ -95,7 +97,10 @@ function createRecovery(options: SenderOptions, { allow }: Allowance): Recovery 
       }
       const waitMs = canSendAgain(call, replay) ? allow(call, outcome, tried) : null
       if (waitMs === null) break
-      if (outcome instanceof Reply) outcome.body.cancel()
+      if (outcome instanceof Reply) {
+        outcome.body.cancel()
+        if (isGrpc(call.headers)) tellAttempts(call)
+      }
       rewind(call, replay)
       if (waitMs > 0) await pause(call, waitMs, options.startTimer)
       last = call.stopReason === null ? pick(call, tried) : null
@@ -113,7 +118,16 @@ function createRecovery(options: SenderOptions, { allow }: Allowance): Recovery 
   }
 }
 
-/** Lets a body be sent more than once. A body of another method is sent as it is: once. */
+/**
+ * Tells a gRPC server how many tries were answered before (gRFC A6): those of the client, as it says itself, and those of the gateway.
+ * Tries that no server has seen do not count.
+ */
+function tellAttempts({ headers }: Call): void {
+  const before = headers.get('grpc-previous-rpc-attempts') ?? ''
+  headers.set('grpc-previous-rpc-attempts', String((/^\d{1,6}$/.test(before) ? Number(before) : 0) + 1))
+}
+
+/** Lets a body be sent more than once. That of another call is sent as it is: once. */
 function record(call: Call): Replay {
   const replay = new Replay(call.body)
   call.body = replay.body()
