@@ -151,7 +151,10 @@ export const listenerSchema = Fields({
       resets: flood(500, 'Streams that end before their reply was whole, by the client or by its fault.'),
       pings: flood(1_000, 'PING frames.'),
       settings: flood(100, 'SETTINGS frames.'),
-      emptyFrames: flood(1_000, 'DATA frames without data, PRIORITY frames, and frames of unknown types.'),
+      emptyFrames: flood(
+        1_000,
+        'DATA frames without data, PRIORITY, GOAWAY, frames of unknown types, and those without data on streams that are over.',
+      ),
       windowUpdates: flood(
         2_000,
         'WINDOW_UPDATE frames; each DATA frame of 1 kB and more that is sent makes room for ten.',

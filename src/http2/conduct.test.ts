@@ -9,6 +9,7 @@ const { data, headers, priority, resetStream, pushPromise, ping, goAway, windowU
 const { endStream, endHeaders, padded, ack } = Flag
 const post = (id: number, ...lines: string[]) =>
   frame(headers, endHeaders, id, block(':method: POST', ...getLines.slice(1), ...lines))
+const cancel = (id: number) => frame(resetStream, 0, id, '00000008')
 const setting = (...pairs: string[]) => frame(FrameType.settings, 0, 0, pairs.join(''))
 
 /** What ends the connection: a GOAWAY with this code, and nothing behind it. */
@@ -209,17 +210,18 @@ function takeFrames(octets: number, frames: number): Bench {
 
 describe('floods', () => {
   const { enhanceYourCalm } = ErrorCode
+  const over = Buffer.concat([get(1), cancel(1)])
   const cases: [string, string, (i: number) => Buffer][] = [
     ['CVE-2019-9512 PING', 'pings', () => frame(ping, 0, 0, Buffer.alloc(8))],
     ['CVE-2019-9515 SETTINGS', 'settings', () => settings],
     ['CVE-2019-9518 empty DATA', 'emptyFrames', i => (i === 0 ? post(1) : frame(data, 0, 1))],
     ['CVE-2019-9513 PRIORITY', 'emptyFrames', () => frame(priority, 0, 1, Buffer.alloc(5))],
     ['§10.5 frames of unknown types', 'emptyFrames', () => frame(0x77, 0, 0, '00')],
-    [
-      'CVE-2023-44487 rapid reset',
-      'resets',
-      i => Buffer.concat([get(2 * i + 1), frame(resetStream, 0, 2 * i + 1, '00000008')]),
-    ],
+    ['§6.8 GOAWAY', 'emptyFrames', i => (i === 0 ? post(1) : frame(goAway, 0, 0, Buffer.alloc(8)))],
+    ['§5.1 RST_STREAM on a stream that is over', 'emptyFrames', i => (i === 0 ? over : cancel(1))],
+    ['§5.1 HEADERS on a stream that is over', 'emptyFrames', i => (i === 0 ? over : get(1))],
+    ['§5.1 empty DATA on a stream that is over', 'emptyFrames', i => (i === 0 ? over : frame(data, 0, 1))],
+    ['CVE-2023-44487 rapid reset', 'resets', i => Buffer.concat([get(2 * i + 1), cancel(2 * i + 1)])],
     [
       'CVE-2025-8671 made to reset',
       'resets',
@@ -259,6 +261,24 @@ describe('floods', () => {
     const bench = takeFrames(16_384, 1_000)
     for (let i = 0; i < 200 && bench.end === null; i++) bench.receive(frame(windowUpdate, 0, 0, '00000001'))
     assert.deepEqual(bench.hits, ['windowUpdates'])
+  })
+
+  test('§6.8 requests behind our GOAWAY', () => {
+    const bench = Bench.open('server')
+    bench.receive(get(1))
+    bench.session.leave()
+    for (let i = 1; i < 200 && bench.end === null; i++) bench.receive(get(2 * i + 1))
+    assert.deepEqual(bench.hits, ['emptyFrames'])
+  })
+
+  test('§5.1 what was under way when its stream ended is no flood, however many streams end', () => {
+    const bench = Bench.open('server')
+    for (let i = 0; i < 200; i++) {
+      bench.receive(get(2 * i + 1))
+      bench.session.end(bench.requests[i]?.stream ?? assert.fail('there is no request'), null)
+      bench.receive(cancel(2 * i + 1))
+    }
+    assert.deepEqual([bench.requests.length, bench.end], [200, null])
   })
 
   test('CVE-2019-9512 answers that nobody reads', () => {

@@ -20,6 +20,7 @@ export function takeConnectionFrame(
     case FrameType.goAway:
       if (streamId !== 0) return session.protocolError('GOAWAY on a stream')
       if (end - start < 8) return session.frameSizeError('GOAWAY')
+      if (!session.count('emptyFrames')) return
       return session.peerLeaves(bytes.readUInt32BE(start) & 0x7fffffff, bytes.readUInt32BE(start + 4))
     case FrameType.pushPromise:
       // §8.4: clients send none, and we allow servers none.

@@ -8,7 +8,7 @@ export interface FloodBounds {
   readonly resets: number
   readonly pings: number
   readonly settings: number
-  /** DATA without data and end, PRIORITY, and frames of unknown types. */
+  /** DATA without data and end, PRIORITY, GOAWAY, frames of unknown types, and those on streams that are over. */
   readonly emptyFrames: number
   /** WINDOW_UPDATE, of which each DATA frame of a fair size pays for some. */
   readonly windowUpdates: number
@@ -21,6 +21,8 @@ export type Flood = keyof FloodBounds
 const periodMs = 10_000
 /** A receiver with a small window may say so often that it has taken a frame. */
 const updatesPerDataFrame = 10
+/** What an honest peer may have under way when a stream ends: a head, the end of a body, trailers, RST_STREAM. */
+const lateFramesPerStream = 4
 /** A DATA frame of a fair size has as many octets at least. */
 export const fairFrameBytes = 1_024
 
@@ -29,6 +31,7 @@ export class FloodCounts {
   readonly #clock: Clock
   readonly #counts: Record<Flood, number> = createCounts()
   #untilMs = 0
+  #lateFrames = 0
 
   constructor(bounds: FloodBounds, clock: Clock) {
     this.#bounds = bounds
@@ -43,6 +46,17 @@ export class FloodCounts {
       Object.assign(this.#counts, createCounts())
     }
     return ++this.#counts[flood] <= this.#bounds[flood]
+  }
+
+  streamEnded(): void {
+    this.#lateFrames += lateFramesPerStream
+  }
+
+  /** Counts a frame on a stream that is over; false when it is one too many. */
+  countLate(): boolean {
+    if (this.#lateFrames === 0) return this.count('emptyFrames')
+    this.#lateFrames--
+    return true
   }
 
   /** So many DATA frames of a fair size were sent. To be told before the next WINDOW_UPDATE is counted. */

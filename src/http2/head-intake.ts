@@ -65,7 +65,7 @@ export class HeadIntake {
     const stream = session.streams.get(streamId)
     if (stream === undefined) {
       if (session.isServer && streamId > session.lastStreamId) return this.#requestCame(streamId, isEnd)
-      return session.afterClose(streamId)
+      return session.afterClose(streamId, false)
     }
     if (stream.isRemoteEnded) return session.streamError(stream, ErrorCode.streamClosed, 'HEADERS behind the end')
     if (session.isServer || stream.hasHead) this.#trailersCame(stream, isEnd)
@@ -76,7 +76,10 @@ export class HeadIntake {
     const session = this.#session
     if (streamId % 2 === 0) return session.protocolError('a stream of a client with an even number')
     session.lastStreamId = streamId
-    if (session.isLeaving) return session.remember(streamId)
+    if (session.isLeaving) {
+      session.remember(streamId)
+      return session.countLate()
+    }
     if (session.streams.size >= this.#options.streamsMax) {
       session.owner.hit('streams')
       session.remember(streamId)

@@ -44,7 +44,7 @@ export class Inflow {
     const stream = session.streams.get(streamId)
     if (stream === undefined) {
       this.#credit(payloadLength)
-      return session.afterClose(streamId)
+      return session.afterClose(streamId, length > 0)
     }
     this.#stream = stream
     stream.receiveWindow -= payloadLength

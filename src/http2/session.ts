@@ -227,6 +227,11 @@ export class Session implements FrameTaker {
     return false
   }
 
+  /** Counts a frame on a stream that is over: without data it costs the peer next to nothing. */
+  countLate(): void {
+    if (!this.#floods.countLate()) this.calm('emptyFrames')
+  }
+
   /** The peer's settings hold from now on. */
   applySettings(): void {
     const { peer, outbox } = this
@@ -297,8 +302,7 @@ export class Session implements FrameTaker {
     if (end - start !== 4) return this.frameSizeError('RST_STREAM')
     const stream = this.streams.get(streamId)
     if (stream === undefined) {
-      if (this.#isIdle(streamId)) this.protocolError('RST_STREAM on an idle stream')
-      return
+      return this.#isIdle(streamId) ? this.protocolError('RST_STREAM on an idle stream') : this.countLate()
     }
     const code = bytes.readUInt32BE(start)
     this.#broke(stream, code, code === ErrorCode.refusedStream, `reset by the peer: ${errorName(code)}`)
@@ -332,10 +336,10 @@ export class Session implements FrameTaker {
   }
 
   /** A frame on a stream that is over, or never was. */
-  afterClose(streamId: number): void {
+  afterClose(streamId: number, hasData: boolean): void {
     if (this.#isIdle(streamId)) return this.protocolError('a frame on an idle stream')
     // §5.1: what was under way when we reset the stream is ignored.
-    if (this.isLeaving || this.#resets.includes(streamId)) return
+    if (this.isLeaving || this.#resets.includes(streamId)) return hasData ? undefined : this.countLate()
     this.remember(streamId)
     this.outbox.reset(streamId, ErrorCode.streamClosed)
     this.count('resets')
@@ -364,6 +368,7 @@ export class Session implements FrameTaker {
     stream.isClosed = true
     stream.queue = null
     this.streams.delete(stream.id)
+    this.#floods.streamEnded()
     this.owner.streamClosed(stream)
   }
 

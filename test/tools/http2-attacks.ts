@@ -142,6 +142,11 @@ export const attacks: readonly Http2Attack[] = [
     ceiling: 'http2-empty-frames',
     bytes: () => many(20_000, () => frame(priority, 0, 3, Buffer.alloc(5))),
   },
+  {
+    title: 'RST_STREAM of one stream again and again',
+    ceiling: 'http2-empty-frames',
+    bytes: () => Buffer.concat([slow(1), many(20_000, () => frame(resetStream, 0, 1, '00000008'))]),
+  },
   { title: 'unknown frames', ceiling: 'http2-empty-frames', bytes: () => many(20_000, () => frame(0xbe, 0, 0)) },
   {
     title: 'WINDOW_UPDATE',
