@@ -8,21 +8,11 @@ import { Reply } from '../../core/reply.ts'
 import { Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
+import { createKeyReader, keyPlaceOptions } from '../../identity/key-reader.ts'
 import { challengeOf, refuseGuess, refuseUnauthenticated } from '../../identity/refuse.ts'
-import { createKeyReader } from './presented.ts'
-
-const token = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 
 const options = Fields({
-  header: OneOrMany(Type.String({ pattern: token }), {
-    default: ['x-api-key'],
-    description: 'Header fields that may carry the key. In `authorization` it stands behind `Bearer` or `ApiKey`.',
-  }),
-  query: OneOrMany(Type.String({ minLength: 1 }), {
-    default: [],
-    description: 'Query parameters that may carry it.',
-  }),
-  cookie: OneOrMany(Type.String({ pattern: token }), { default: [], description: 'Cookies that may carry it.' }),
+  ...keyPlaceOptions,
   keep: Type.Boolean({ default: false, description: 'Whether the upstream gets to see the key.' }),
   realm: Type.String({
     default: 'api',
@@ -42,7 +32,7 @@ export const apiKey = definePolicy({
   check,
   secrets: ({ query }) => ({ query }),
   build({ header, query, cookie, keep, realm, scopes, forward }, { identities }) {
-    const reader = createKeyReader({ headers: header, query, cookies: cookie })
+    const reader = createKeyReader({ header, query, cookie })
     const challenge = challengeOf('ApiKey', { realm })
     const fields = compileForwardFields(forward)
     return next => {

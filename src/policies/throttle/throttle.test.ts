@@ -8,6 +8,7 @@ import { createGuessReader } from './guess.ts'
 import { throttle } from './throttle.ts'
 
 const place = { route: 'r', key: 'r/policies/0' }
+const usual = { header: ['x-api-key'], query: [] as string[], cookie: [] as string[] }
 
 /** Counts without a window. */
 function countingStore(): LimitStore {
@@ -25,12 +26,13 @@ function countingStore(): LimitStore {
   }
 }
 
-function build(guesses = 100) {
+function build(guesses = 100, places: Partial<typeof usual> = {}) {
   const ports = fakePorts({}, { limits: countingStore })
   const isKnown = { value: false }
   const next = makeNext(() => (isKnown.value ? Reply.empty(200) : Reply.problem('unauthenticated')))
   const rates = { failures: { count: 3, windowMs: 60_000 }, guesses: { count: guesses, windowMs: 60_000 } }
-  const step = throttle.build({ ...rates, header: 'x-api-key', retryAfter: 60_000, callers: 64 }, ports, place)(next)
+  const options = { ...rates, ...usual, ...places, retryAfter: 60_000, callers: 64 }
+  const step = throttle.build(options, ports, place)(next)
   const status = async (options: CallOptions) => (await step(makeCall(options))).status
   return { step, next, isKnown, status }
 }
@@ -56,7 +58,7 @@ for (const [what, answer] of [
       refuseGuess(call, 'Basic', 'the password is wrong')
       return answer()
     })
-    const options = { ...rates, header: 'x-api-key', retryAfter: 60_000, callers: 64 }
+    const options = { ...rates, ...usual, retryAfter: 60_000, callers: 64 }
     const step = throttle.build(options, ports, place)(next)
     const statuses: number[] = []
     for (let i = 0; i < 5; i++) {
@@ -94,6 +96,38 @@ test('guesses at one user or at keys that begin alike are counted over all addre
   }
 })
 
+const everywhere = { header: ['x-api-key', 'authorization'], query: ['key'], cookie: ['key'] }
+const bringing: readonly (readonly [where: string, (key: string) => CallOptions])[] = [
+  ['Bearer', key => ({ headers: { authorization: `Bearer ${key}` } })],
+  ['ApiKey', key => ({ headers: { authorization: `ApiKey ${key}` } })],
+  ['the query', key => ({ target: `/?a=1&key=${key}` })],
+  ['a cookie', key => ({ headers: { cookie: `a=1; key=${key}` } })],
+]
+for (const [where, brought] of bringing) {
+  test(`keys in ${where} are counted by how they begin, and those that begin otherwise are not`, async () => {
+    const { status } = build(2, everywhere)
+    const guess = (key: string, i: number) => status({ clientAddress: `192.0.2.${i}`, ...brought(key) })
+    for (let i = 0; i < 2; i++) assert.equal(await guess(`tpk_abcd${i}`, i), 401)
+    assert.equal(await guess('tpk_abcd9', 9), 429)
+    assert.equal(await guess('tpk_efgh1', 9), 401)
+  })
+}
+
+test('a credential that is made up beside it hides no guess', async () => {
+  for (const [name, before] of [
+    ['x-api-key', ''],
+    ['cookie', 'key='],
+  ] as const) {
+    const { status } = build(2, everywhere)
+    const from = (i: number): CallOptions => ({
+      clientAddress: `192.0.2.${i}`,
+      headers: { authorization: basic(`ada:${i}`), [name]: `${before}${i}-made-up` },
+    })
+    for (let i = 0; i < 2; i++) assert.equal(await status(from(i)), 401)
+    assert.equal(await status(from(3)), 429)
+  }
+})
+
 test('calls that succeed, or bring nothing, cost nothing', async () => {
   const { status, isKnown } = build()
   for (let i = 0; i < 9; i++) assert.equal(await status({}), 401)
@@ -101,11 +135,13 @@ test('calls that succeed, or bring nothing, cost nothing', async () => {
   for (let i = 0; i < 9; i++) assert.equal(await status({ headers: { 'x-api-key': 'good' } }), 200)
 })
 
-test('what is guessed at holds no whole key and no password', () => {
-  const read = createGuessReader('X-Api-Key')
+test('what is guessed at holds no whole key, no password and no token', () => {
+  const read = createGuessReader(everywhere)
   const of = (headers: Record<string, string>) => read(makeCall({ headers }))
-  assert.equal(of({ 'x-api-key': 'tpk_abcdefghijkl' }), 'key tpk_abcd')
-  assert.equal(of({ authorization: `Basic ${Buffer.from('ada:secret').toString('base64')}` }), 'user ada')
-  assert.equal(of({ authorization: 'Bearer abc' }), null)
-  assert.equal(of({}), null)
+  assert.deepEqual(of({ 'x-api-key': 'tpk_abcdefghijkl' }), ['key tpk_abcd'])
+  assert.deepEqual(of({ authorization: `Basic ${Buffer.from('ada:secret').toString('base64')}` }), ['user ada'])
+  assert.deepEqual(of({ authorization: 'Bearer abc', 'x-api-key': 'def' }), ['key def', 'key abc'])
+  assert.deepEqual(of({ authorization: 'Bearer eyJhbGciOiJFUzI1NiJ9.e30.AAAA' }), [])
+  assert.deepEqual(of({}), [])
+  assert.deepEqual(createGuessReader(usual)(makeCall({ headers: { authorization: 'Bearer abc' } })), [])
 })

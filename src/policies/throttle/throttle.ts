@@ -5,8 +5,9 @@ import type { LimitRule, LimitStore } from '../../core/limits.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { refuseForNow } from '../../core/refuse-for-now.ts'
 import type { Reply } from '../../core/reply.ts'
-import { Duration, Fields, Rate, Type } from '../../core/schema.ts'
+import { Duration, Fields, Rate } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
+import { keyPlaceOptions } from '../../identity/key-reader.ts'
 import { wrongSecret } from '../../identity/refuse.ts'
 import { clientOf } from '../../core/client-of.ts'
 import { callersOption } from '../../limits/options.ts'
@@ -22,18 +23,14 @@ export const throttle = definePolicy({
       default: '100/5m',
       description: 'Failures at one user name, or at keys that begin alike, from all addresses together.',
     }),
-    header: Type.String({
-      default: 'x-api-key',
-      minLength: 1,
-      description: 'The header field that carries keys; user names are read from `Authorization`.',
-    }),
+    ...keyPlaceOptions,
     retryAfter: Duration({
       default: '1m',
       description: 'The longest wait that `Retry-After` tells, in whole seconds from 1 on.',
     }),
     callers: callersOption,
   }),
-  build({ failures, guesses, header, retryAfter, callers }, ports, place) {
+  build({ failures, guesses, header, query, cookie, retryAfter, callers }, ports, place) {
     const store = ports.limits({
       ...{ scope: place.key, store: null, mode: 'exact', onFailure: 'open', isDurable: false },
       // Else whoever has many addresses fills it with guesses at nothing, and then guesses without being counted.
@@ -41,15 +38,13 @@ export const throttle = definePolicy({
     })
     const byClient = [ruleOf(failures)]
     const byGuess = [ruleOf(guesses)]
-    const guessOf = createGuessReader(header)
+    const guessOf = createGuessReader({ header, query, cookie })
     const hits = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'throttle', name: place.route })
     const ask = async (call: Call, next: Step): Promise<Reply> => {
       const client = `client ${clientOf(call.clientAddress, 64)}`
-      const guess = guessOf(call)
-      const waitMs = Math.max(
-        await waitOf(store, client, byClient),
-        guess === null ? 0 : await waitOf(store, guess, byGuess),
-      )
+      const guessed = guessOf(call)
+      let waitMs = await waitOf(store, client, byClient)
+      for (const guess of guessed) waitMs = Math.max(waitMs, await waitOf(store, guess, byGuess))
       if (waitMs > 0) {
         hits.add(1)
         call.refusal = 'too many failures to authenticate'
@@ -58,9 +53,9 @@ export const throttle = definePolicy({
       const reply = await next(call)
       // `any-of` may answer otherwise, by another credential of the same call: it was a guess all the same.
       const isGuess = call.facts.get(wrongSecret) === true
-      if (isGuess || (reply.code === 'unauthenticated' && hasCredentials(call, guess))) {
+      if (isGuess || (reply.code === 'unauthenticated' && hasCredentials(call, guessed))) {
         await store.take(client, byClient, 1)
-        if (guess !== null) await store.take(guess, byGuess, 1)
+        for (const guess of guessed) await store.take(guess, byGuess, 1)
       }
       return reply
     }
@@ -82,6 +77,6 @@ async function waitOf(store: LimitStore, key: string, rules: readonly LimitRule[
 }
 
 /** A first call without credentials is how browsers learn that they need some: it is no guess. */
-function hasCredentials({ headers, query }: Call, guess: string | null): boolean {
-  return guess !== null || query !== '' || headers.has('authorization') || headers.has('cookie')
+function hasCredentials({ headers, query }: Call, guessed: readonly string[]): boolean {
+  return guessed.length > 0 || query !== '' || headers.has('authorization') || headers.has('cookie')
 }

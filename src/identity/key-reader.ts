@@ -1,13 +1,28 @@
 // Where a call carries its key: found in headers, query and cookies, and taken away from exactly there.
 
-import type { Call } from '../../core/call.ts'
-import { bare } from '../../core/cookie.ts'
-import { decodeForm } from '../../core/query.ts'
+import type { Call } from '../core/call.ts'
+import { bare } from '../core/cookie.ts'
+import { decodeForm } from '../core/query.ts'
+import { OneOrMany, Type } from '../core/schema.ts'
+
+const token = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+
+export const keyPlaceOptions = {
+  header: OneOrMany(Type.String({ pattern: token }), {
+    default: ['x-api-key'],
+    description: 'Header fields that may carry the key. In `authorization` it stands behind `Bearer` or `ApiKey`.',
+  }),
+  query: OneOrMany(Type.String({ minLength: 1 }), {
+    default: [],
+    description: 'Query parameters that may carry it.',
+  }),
+  cookie: OneOrMany(Type.String({ pattern: token }), { default: [], description: 'Cookies that may carry it.' }),
+}
 
 export interface KeyPlaces {
-  readonly headers: readonly string[]
+  readonly header: readonly string[]
   readonly query: readonly string[]
-  readonly cookies: readonly string[]
+  readonly cookie: readonly string[]
 }
 
 export interface Presented {
@@ -24,9 +39,9 @@ export interface KeyReader {
 }
 
 export function createKeyReader(places: KeyPlaces): KeyReader {
-  const headers = places.headers.map(name => name.toLowerCase())
+  const headers = places.header.map(name => name.toLowerCase())
   const query = new Set(places.query)
-  const cookies = new Set(places.cookies)
+  const cookies = new Set(places.cookie)
   return {
     read(call) {
       const presented = { count: 0, text: '' }
