@@ -62,6 +62,8 @@ export class Session implements FrameTaker {
   isLeaving = false
   /** The peer has said GOAWAY. */
   isPeerLeaving = false
+  /** The number of the next stream of ours. */
+  nextId = 1
   /** The highest stream of the peer that was looked at. */
   lastStreamId = 0
   readonly #options: SessionOptions
@@ -71,7 +73,6 @@ export class Session implements FrameTaker {
   readonly #inflow: Inflow
   readonly #floods: FloodCounts
   readonly #resets: number[] = []
-  #nextId = 1
   /** What the last GOAWAY of ours named. */
   #leftAtId = 0
   #prefaceLeft: number
@@ -114,14 +115,14 @@ export class Session implements FrameTaker {
 
   /** Whether there are numbers left for streams of ours, and the peer takes any. */
   get canOpen(): boolean {
-    return !this.isOver && !this.isPeerLeaving && this.#nextId <= windowMax
+    return !this.isOver && !this.isPeerLeaving && this.nextId <= windowMax
   }
 
   /** Opens a stream; null where the connection can take no more for good. To be followed by a head. */
   open(handler: StreamHandler): Stream | null {
     if (!this.canOpen) return null
-    const stream = new Stream(this.#nextId, this.outbox.streamWindow, this.#options.window)
-    this.#nextId += 2
+    const stream = new Stream(this.nextId, this.outbox.streamWindow, this.#options.window)
+    this.nextId += 2
     stream.handler = handler
     this.streams.set(stream.id, stream)
     return stream
@@ -347,7 +348,7 @@ export class Session implements FrameTaker {
 
   #isIdle(streamId: number): boolean {
     const isOurs = (streamId % 2 === 1) !== this.isServer
-    return isOurs ? streamId >= this.#nextId : streamId > this.lastStreamId
+    return isOurs ? streamId >= this.nextId : streamId > this.lastStreamId
   }
 
   /** The peer broke a rule on one stream. Counted like its own resets: making us reset costs as much (CVE-2025-8671). */

@@ -243,3 +243,18 @@ export class FakeSink implements Sink {
     this.failure = cause
   }
 }
+
+/** Reads some of the body, then fails. */
+export function readThenFail(bytes: number, cause: Failure): Act {
+  return (call: Call) =>
+    new Promise((_, reject) => {
+      const { body } = call
+      const sink = new FakeSink()
+      sink.onWrite = () => {
+        if (sink.text.length < bytes) return
+        body.cancel()
+        reject(cause)
+      }
+      body.pipe(sink)
+    })
+}

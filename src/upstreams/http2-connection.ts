@@ -27,9 +27,12 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
   readonly pool: Http2Pool
   readonly socket: Socket
   readonly session: Session
-  /** Some call was begun on it. */
-  isUsed = false
-  /** When bytes were last read. */
+  /** Which one of its pool, counted from 1. */
+  readonly number: number
+  /** A reply has come on it. */
+  hasAnswered = false
+  /** How often bytes were read, and when last. */
+  reads = 0
   readMs: number
   dueMs: number
   slot = -1
@@ -39,9 +42,10 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
   #isClosed = false
 
   /** The socket is connected. */
-  constructor(pool: Http2Pool, socket: Socket) {
+  constructor(pool: Http2Pool, socket: Socket, number: number) {
     const isPlain = pool.scheme === 'http'
     this.pool = pool
+    this.number = number
     this.socket = socket
     this.readMs = pool.clock.now()
     this.#idleSinceMs = this.readMs
@@ -75,6 +79,11 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
     return Math.max(0, most - session.streams.size)
   }
 
+  /** The socket is gone; the gateway did not end it. */
+  get isLost(): boolean {
+    return this.#isClosed
+  }
+
   get isIdle(): boolean {
     return this.session.streams.size === 0
   }
@@ -84,13 +93,13 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
     const stream = this.session.open(exchange)
     if (stream === null) throw new Error('a connection without room')
     if (this.#exchanges.size === 0) this.pool.idleChanged(-1)
-    this.isUsed = true
     this.dueMs = 0
     this.#exchanges.add(exchange)
     exchange.begin(stream)
   }
 
   received(chunk: Buffer): boolean {
+    this.reads++
     this.readMs = this.pool.clock.now()
     this.session.receive(chunk)
     return true
@@ -165,7 +174,9 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
     this.pool.idleChanged(1)
     this.#idleSinceMs = this.pool.clock.now()
     this.dueMs = this.#idleSinceMs + this.pool.timeouts.keepAlive
-    if (this.session.isPeerLeaving) this.socket.end()
+    if (this.session.isOver) return
+    // The server is leaving, or all numbers are used up: it would be of no use, and take the place of another.
+    if (!this.session.canOpen) this.socket.end()
     else if (this.#isRetired) this.session.fail(ErrorCode.noError, 'no longer needed')
   }
 }

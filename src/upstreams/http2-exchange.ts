@@ -34,6 +34,8 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   #isAnswered = false
   #isOver = false
   #interimReplies = 0
+  /** How often the connection had been read when the call was sent; -1 where it had never brought a reply. */
+  readonly #readsBefore: number
 
   constructor(
     connection: Http2UpstreamConnection,
@@ -47,6 +49,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     this.#reject = reject
     this.sentMs = connection.pool.clock.now()
     this.#movedMs = this.sentMs
+    this.#readsBefore = connection.hasAnswered ? connection.reads : -1
     this.dueMs = this.sentMs + connection.pool.timeouts.response
   }
 
@@ -113,7 +116,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     if (this.#isAnswered) return this.#stop(new Failure('upstream-reply-cut-short', { detail }))
     // RFC 9113 §8.7: what was certainly not looked at can be sent again, whatever it is.
     if (isUnseen) return this.#stop(new Failure('upstream-stale', { detail, retryable: 'yes' }))
-    this.#stop(new Failure('upstream-reset', { detail, retryable: 'if-idempotent' }))
+    this.#stop(new Failure(this.#isStale ? 'upstream-stale' : 'upstream-reset', { detail, retryable: 'if-idempotent' }))
   }
 
   drained(): void {
@@ -179,11 +182,17 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     if (this.#stream !== null) this.#connection.session.reset(this.#stream, ErrorCode.cancel)
   }
 
+  /** A kept connection is gone, and nothing came from it since the call was sent: the server may have closed it before. */
+  get #isStale(): boolean {
+    return this.#connection.isLost && this.#connection.reads === this.#readsBefore
+  }
+
   #answer(reply: Reply): void {
     const { call } = this
     const { clock, timeouts } = this.#connection.pool
     const nowMs = clock.now()
     this.#isAnswered = true
+    this.#connection.hasAnswered = true
     call.upstreamMs += nowMs - this.sentMs
     if (this.#movedMs > this.sentMs) call.sendingMs += this.#movedMs - this.sentMs
     this.dueMs = nowMs + timeouts.idle

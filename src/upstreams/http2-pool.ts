@@ -38,6 +38,8 @@ export class Http2Pool implements Endpoint {
   readonly #connections: Http2UpstreamConnection[] = []
   readonly #waiting: Waiting[] = []
   #exchanges = 0
+  /** Connections so far. */
+  #opened = 0
   #connecting = 0
   #isClosed = false
 
@@ -135,9 +137,9 @@ export class Http2Pool implements Endpoint {
 
   #startWaiting(waiting: Waiting): boolean {
     const { share } = this.#options
-    // Where there can be no further connection, one in use must do.
-    const needsFresh = waiting.needsFresh && share.connections < share.connectionsMax
-    const connection = this.#connections.find(({ room, isUsed }) => room > 0 && !(needsFresh && isUsed))
+    // Where there can be no further connection, one of before must do.
+    const from = share.connections < share.connectionsMax ? waiting.from : 0
+    const connection = this.#connections.find(({ room, number }) => room > 0 && number >= from)
     if (connection === undefined) return false
     this.#leave(waiting)
     this.#start(connection, waiting.call, waiting.resolve, waiting.reject)
@@ -157,7 +159,14 @@ export class Http2Pool implements Endpoint {
     }
     const late = `${this.label}: waited too long for a connection`
     const waiting: Waiting = {
-      ...{ call, needsFresh: isFresh, resolve, reject, slot: -1, dueMs: this.clock.now() + this.timeouts.response },
+      ...{
+        call,
+        from: isFresh ? this.#freshNumber : 0,
+        resolve,
+        reject,
+        slot: -1,
+        dueMs: this.clock.now() + this.timeouts.response,
+      },
       due: () => this.#failWaiting(waiting, new Failure('upstream-busy', { detail: late })),
       abandoned: reason => this.#failWaiting(waiting, reason),
     }
@@ -165,7 +174,14 @@ export class Http2Pool implements Endpoint {
     this.#waiting.push(waiting)
     this.deadlines.add(waiting)
     call.beginTry(waiting)
-    this.#connectForWaiting()
+    // At the ceiling of connections one that is there may have room at once.
+    if (isFresh) this.roomMade()
+    else this.#connectForWaiting()
+  }
+
+  /** Of the connection that no call was sent on yet: one that is being opened, or the next. */
+  get #freshNumber(): number {
+    return this.#connections.find(({ isReady }) => !isReady)?.number ?? this.#opened + 1
   }
 
   #failWaiting(waiting: Waiting, failure: Failure): void {
@@ -204,7 +220,7 @@ export class Http2Pool implements Endpoint {
       connected: () => {
         this.#connecting--
         if (this.scheme === 'https' && agreedProtocol(socket) !== 'h2') return this.#isNotHttp2(socket)
-        connection = new Http2UpstreamConnection(this, socket)
+        connection = new Http2UpstreamConnection(this, socket, ++this.#opened)
         share.opened.add(1)
         share.idle++
         this.#connections.push(connection)
@@ -246,7 +262,8 @@ export class Http2Pool implements Endpoint {
 /** A call waiting for a connection. */
 interface Waiting extends Timed, Abandonable {
   readonly call: Call
-  readonly needsFresh: boolean
+  /** The first connection that will do. A server that leaves does so on all that it has: those of before are no place to go. */
+  readonly from: number
   readonly resolve: (reply: Reply) => void
   readonly reject: (failure: Failure) => void
 }

@@ -22,6 +22,7 @@ function setUp(scripts: readonly Act[][], on: RetryReason[]) {
       retry: { attempts: 2, on, budget: 1, backoff: 0, retryAfterMax: 1000 },
       budget: createBudget(1),
       callMs: null,
+      tellsUnseen: false,
     },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => sick,

@@ -17,7 +17,15 @@ function setUp(acts: readonly Act[], retry: Partial<Retry>) {
   const endpoints = [new FakeEndpoint('a', 1, [...acts]), new FakeEndpoint('b')]
   const budget = createBudget(retry.budget ?? 1)
   const send = createSender({
-    ...{ name: 'catalog', budget, callMs: null, observe: null, ports, startTimer: ports.time.startTimer },
+    ...{
+      name: 'catalog',
+      budget,
+      callMs: null,
+      tellsUnseen: false,
+      observe: null,
+      ports,
+      startTimer: ports.time.startTimer,
+    },
     retry: { attempts: 1, on: ['connect-failure'], budget: 1, backoff: 0, retryAfterMax: 1000, ...retry },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => new Failure('upstream-unresolved'),

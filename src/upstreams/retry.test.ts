@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Body } from '../core/body.ts'
-import type { Call } from '../core/call.ts'
 import type { FailureCode } from '../core/codes.ts'
 import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { createBudget } from './budget.ts'
-import { type Act, createCall, FakeEndpoint, FakePorts, FakeSink, FakeSource, failure, settle } from './fakes.ts'
+import {
+  type Act,
+  createCall,
+  FakeEndpoint,
+  FakePorts,
+  FakeSink,
+  FakeSource,
+  failure,
+  readThenFail,
+  settle,
+} from './fakes.ts'
 import { createSender } from './retry.ts'
 
 type Retry = NonNullable<UpstreamBlueprint['retry']>
@@ -19,7 +28,12 @@ const reset = failure('upstream-reset', 'if-idempotent')
 const timeout = failure('upstream-timeout', 'if-idempotent')
 
 /** A sender over endpoints `a`, `b`, … that play these scripts, each picked in turn. */
-function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, callMs: number | null = null) {
+function setUp(
+  scripts: readonly Act[][],
+  retry: Partial<Retry> | null = null,
+  callMs: number | null = null,
+  tellsUnseen = false,
+) {
   const ports = new FakePorts()
   const endpoints = scripts.map((acts, i) => new FakeEndpoint('abcdefgh'[i] ?? '', 1, [...acts]))
   const send = createSender({
@@ -33,7 +47,7 @@ function setUp(scripts: readonly Act[][], retry: Partial<Retry> | null = null, c
       ...retry,
     },
     budget: retry === null || retry.attempts === 0 ? null : createBudget(retry.budget ?? 1),
-    callMs,
+    ...{ callMs, tellsUnseen },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => failure('upstream-unresolved'),
     observe: null,
@@ -286,21 +300,6 @@ test('budget: retries stop when it is used up, and that is counted', async () =>
   assert.equal(ports.counts['turnpike_upstream_retry_budget_exhausted upstream=catalog'], 90)
 })
 
-/** Reads some of the body, then fails. */
-function readThenFail(bytes: number, cause: Failure): Act {
-  return (call: Call) =>
-    new Promise((_, reject) => {
-      const { body } = call
-      const sink = new FakeSink()
-      sink.onWrite = () => {
-        if (sink.text.length < bytes) return
-        body.cancel()
-        reject(cause)
-      }
-      body.pipe(sink)
-    })
-}
-
 const echo: Act = async call => Reply.text(200, (await call.body.bytes(1000)).toString())
 
 test('a PUT whose body was partly sent is sent again whole', async () => {
@@ -328,6 +327,18 @@ test('a POST whose body was begun is not sent again, even if nobody saw it', asy
   const call = createCall({ method: 'POST', body: Body.of('hello') })
   await assert.rejects(send(call), withCode('upstream-connect-failed'))
   assert.deepEqual(sent(), [1, 0])
+})
+
+test('a POST whose body was begun is sent again whole where the server said that it has not seen it', async () => {
+  const unseen = failure('upstream-stale', 'yes')
+  const { send, endpoints } = setUp([[readThenFail(1, unseen), echo]], null, null, true)
+  assert.equal(await textOf(send(createCall({ method: 'POST', body: Body.of('hello') }))), '200 hello')
+  assert.deepEqual(endpoints[0]?.sent, [false, true])
+  for (const cause of [stale, reset]) {
+    const { send: sendOther, sent } = setUp([[readThenFail(1, cause)], []], {}, null, true)
+    await assert.rejects(sendOther(createCall({ method: 'POST', body: Body.of('hello') })), withCode(cause.code))
+    assert.deepEqual(sent(), [1, 0])
+  }
 })
 
 test('a body too long to keep is not sent again, and its source is told to stop', async () => {

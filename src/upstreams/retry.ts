@@ -15,6 +15,8 @@ import type { TryObserver } from './try-observer.ts'
 export interface SenderOptions extends AllowanceOptions {
   /** The whole exchange, all tries included; null for no bound of its own. */
   readonly callMs: number | null
+  /** Servers say of calls that they have not looked at them (HTTP/2): these can be sent again, whatever their method. */
+  readonly tellsUnseen: boolean
   /** Why there is no endpoint for a call. A Reply is cheaper where many calls may come to this. */
   readonly noEndpoint: (call: Call) => Failure | Reply
   /** Told how each try ended; null where nobody wants to know. */
@@ -30,7 +32,7 @@ const none: readonly Endpoint[] = []
  * Hot path: a call whose first try succeeds costs one promise and one closure more than the try itself.
  */
 export function createSender(options: SenderOptions): Step {
-  const { pick, noEndpoint, callMs, budget, observe, ports } = options
+  const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, ports } = options
   const allowance = createAllowance(options)
   const recover = createRecovery(options, allowance)
   const { isAnyReplyRetried, isGrpcRetried, mightFollow } = allowance
@@ -49,7 +51,7 @@ export function createSender(options: SenderOptions): Step {
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
     if (endpoint === null) return settled(noEndpoint(call))
-    const isRepeatable = isIdempotent(call.method) || (isGrpcRetried && isGrpc(call.headers))
+    const isRepeatable = tellsUnseen || isIdempotent(call.method) || (isGrpcRetried && isGrpc(call.headers))
     const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
     const isWatched = replay !== null || isEachReplyWatched
     return sendTo(endpoint, call, false).then(
@@ -127,7 +129,7 @@ function tellAttempts({ headers }: Call): void {
   headers.set('grpc-previous-rpc-attempts', String((/^\d{1,6}$/.test(before) ? Number(before) : 0) + 1))
 }
 
-/** Lets a body be sent more than once. That of another call is sent as it is: once. */
+/** Lets a body be sent more than once. Where nothing could call for that, it is sent as it is: once. */
 function record(call: Call): Replay {
   const replay = new Replay(call.body)
   call.body = replay.body()

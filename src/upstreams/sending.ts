@@ -34,7 +34,11 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
   const budget = isRetried || hedge !== null ? createBudget(retry?.budget ?? budgetDefault) : null
   const teller = blueprint.deadlineHeader === null ? null : createDeadlineTeller(blueprint.deadlineHeader, ports.clock)
   const pick = tellBefore(parts.pick, teller?.tell)
-  const sender: SenderOptions = { ...parts, ...{ name, retry, budget, callMs: timeouts.call, ports, pick } }
+  const tellsUnseen = blueprint.protocol !== 'http1'
+  const sender: SenderOptions = {
+    ...parts,
+    ...{ name, retry, budget, callMs: timeouts.call, tellsUnseen, ports, pick },
+  }
   const guard = createOwnGuard(name, blueprint, ports, parts.rows)
   // Outermost first. A call that is sent twice takes one place.
   const layers: (Layer | undefined)[] = [
