@@ -19,7 +19,7 @@ type Say = (at: Found, message: string, hint: string) => void
 
 function checkHash(upstream: Found, blueprint: Found, say: Say): void {
   const balance = partOf(upstream, 'balance')
-  if (balance === null || balance.isBroken) return
+  if (balance === null || balance.isBroken || (partOf(upstream, 'affinity')?.value ?? null) !== null) return
   for (const key of ['hashBy', 'boundedLoad']) {
     const part = partOf(upstream, key)
     if (part === null || part.value === null || balance.value === 'hash') continue

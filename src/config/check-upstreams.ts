@@ -2,6 +2,7 @@
 
 import { checkFieldName } from '../core/field-name.ts'
 import { OptionsError } from '../core/policy.ts'
+import { checkAffinity } from './check-affinity.ts'
 import { checkIdleSettings } from './check-idle-settings.ts'
 import { checkResilience } from './check-resilience.ts'
 import type { Found } from './found.ts'
@@ -16,6 +17,7 @@ export function checkUpstreams(blueprint: Found, findings: Finding[]): void {
     checkCertificate(String(name), partOf(upstream, 'tls'), findings)
     checkProtocol(upstream, findings)
     checkIdleSettings(upstream, blueprint, findings)
+    checkAffinity(upstream, findings)
     checkHealth(upstream, findings)
     checkResilience(upstream, findings)
     const connections = partOf(partOf(upstream, 'limits'), 'connections')

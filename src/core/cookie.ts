@@ -1,4 +1,4 @@
-// The cookies that a call brings.
+// The cookies that a call brings, and those that a reply sets (RFC 6265bis).
 
 import type { Headers } from './headers.ts'
 
@@ -23,6 +23,27 @@ export function cookiesOf(headers: Headers, name: string): string {
     }
   }
   return found
+}
+
+/** Ten letters and digits: hardly two clients share a value. Not for secrets. `random` gives numbers from 0 to 1. */
+export function randomValue(random: () => number): string {
+  return random().toString(36).slice(2, 12).padEnd(10, '0')
+}
+
+export interface SetCookie {
+  /** Seconds; 0 removes the cookie. Null: it ends with the browser. */
+  readonly maxAge: number | null
+  readonly path: string
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly isSecure: boolean
+}
+
+const sameSites = { lax: 'Lax', strict: 'Strict', none: 'None' } as const
+
+/** A `Set-Cookie` for a cookie that scripts cannot read. */
+export function setCookieText(name: string, value: string, { maxAge, path, sameSite, isSecure }: SetCookie): string {
+  const age = maxAge === null ? '' : `; Max-Age=${maxAge}`
+  return `${name}=${value}; Path=${path}${age}; HttpOnly; SameSite=${sameSites[sameSite]}${isSecure ? '; Secure' : ''}`
 }
 
 /**

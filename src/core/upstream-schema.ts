@@ -1,5 +1,6 @@
 // What the config can say about an upstream: its targets, and how calls to them are sent.
 
+import { affinitySchema } from './affinity-schema.ts'
 import { ejectionSchema, failoverSchema, healthSchema, slowStartSchema } from './health-schema.ts'
 import { adaptiveSchema, breakerSchema, hedgeSchema } from './resilience-schema.ts'
 import { retrySchema } from './retry-schema.ts'
@@ -44,6 +45,11 @@ export const upstreamSchema = Fields({
         'With `balance: hash`: a target has at most so many times its share of the calls under way, such as 1.25; further ones go to the next.',
     }),
   ),
+  affinity: Maybe({
+    ...affinitySchema,
+    description:
+      'Keeps each client with one target by a cookie, which the gateway gives to those that bring none; `balance` is `hash` then.',
+  }),
   health: Maybe(healthSchema),
   ejection: Maybe(ejectionSchema),
   slowStart: Maybe(slowStartSchema),

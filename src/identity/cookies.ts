@@ -1,6 +1,6 @@
-// Cookies of a call: take some away, write one (RFC 6265bis).
+// Cookies of a call: take some away, write one.
 
-import { bare } from '../core/cookie.ts'
+import { bare, setCookieText } from '../core/cookie.ts'
 import type { Headers } from '../core/headers.ts'
 
 /** Names of all cookies that `isWanted` takes. */
@@ -36,5 +36,5 @@ export interface CookieOptions {
 
 /** A cookie that scripts cannot read and other sites cannot send but by a link. */
 export function sealedCookie(name: string, value: string, { isSecure, maxAge }: CookieOptions): string {
-  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`
+  return setCookieText(name, value, { maxAge, path: '/', sameSite: 'lax', isSecure })
 }

@@ -14,7 +14,7 @@ const plain: UpstreamBlueprint = {
   ],
   protocol: 'http1',
   balance: 'round-robin',
-  ...{ hashBy: null, boundedLoad: null },
+  ...{ hashBy: null, boundedLoad: null, affinity: null },
   ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
   dns: { refresh: 30_000 },
   tls: { verify: true, serverName: null, ca: null, cert: null, key: null },

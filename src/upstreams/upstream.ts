@@ -9,6 +9,7 @@ import type { SharedRows } from '../core/shared-row.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { Upstream } from '../core/upstream.ts'
+import { affinityKey, createAffinity } from './affinity.ts'
 import { type Balancer, createBalancer } from './balance.ts'
 import { Directory } from './directory.ts'
 import type { Endpoint, EndpointAddress } from './endpoint.ts'
@@ -74,9 +75,10 @@ export function createUpstream(
     observe: choice.observe,
     startTimer: parts.startTimer ?? startTimer,
   })
+  const { affinity } = blueprint
   return {
     name,
-    send: sending.send,
+    send: affinity === null ? sending.send : createAffinity(affinity, ports.random)(sending.send),
     report: () => sending.report(),
     ready: () => directory.ready(),
     get unresolved() {
@@ -136,22 +138,27 @@ function chooseUsable(
 }
 
 function createOwnBalancer(blueprint: UpstreamBlueprint, { random }: Ports): Balancer {
-  return createBalancer(blueprint.balance, {
+  return createBalancer(isHashed(blueprint) ? 'hash' : blueprint.balance, {
     random,
-    hashOf: createKey(blueprint.hashBy),
+    hashOf: createKey(blueprint),
     boundedLoad: blueprint.boundedLoad,
   })
 }
 
 /** Where two groups share the calls, hashing sends the same value to the same one of them. */
-function createDraw({ balance, hashBy }: UpstreamBlueprint, { random }: Ports): (call: Call) => number {
-  if (balance !== 'hash') return random
-  const keyOf = createKey(hashBy)
+function createDraw(blueprint: UpstreamBlueprint, { random }: Ports): (call: Call) => number {
+  if (!isHashed(blueprint)) return random
+  const keyOf = createKey(blueprint)
   // Mixed once more: where a key goes inside a group is to say nothing of the group.
   return call => mixHashes(hashString(keyOf(call)), 1) / 2 ** 32
 }
 
-function createKey(hashBy: string | null): (call: Call) => string {
+function isHashed({ balance, affinity }: UpstreamBlueprint): boolean {
+  return balance === 'hash' || affinity !== null
+}
+
+function createKey({ hashBy, affinity }: UpstreamBlueprint): (call: Call) => string {
+  if (affinity !== null) return affinityKey(affinity)
   if (hashBy === null) return call => call.clientAddress
   const template = compileTemplate(hashBy)
   return call => template.render(call)

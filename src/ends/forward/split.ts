@@ -1,6 +1,7 @@
 // A split of calls between upstreams by weight, such as nine in ten to the old version and one to the new.
 
 import type { Call } from '../../core/call.ts'
+import { randomValue } from '../../core/cookie.ts'
 import { halfSipHash } from '../../core/half-sip-hash.ts'
 import { OptionsError } from '../../core/policy.ts'
 import { Fields, type Static, Type } from '../../core/schema.ts'
@@ -59,7 +60,7 @@ export function createSplit(
 
 /** Sends a client without a cookie by the key that its next calls will bring. */
 async function introduce(call: Call, cookie: GivenCookie, choose: Chooser, random: () => number): ReturnType<Step> {
-  const key = random().toString(36).slice(2, 12).padEnd(10, '0')
+  const key = randomValue(random)
   const reply = await choose(key)(call)
   reply.headers.add('set-cookie', stickyCookie(call, cookie, key))
   return reply

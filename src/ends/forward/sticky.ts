@@ -1,7 +1,7 @@
 // How a client stays on its side of a split: what tells it from others, and a cookie where nothing else does.
 
 import type { Call } from '../../core/call.ts'
-import { cookieOf } from '../../core/cookie.ts'
+import { cookieOf, setCookieText } from '../../core/cookie.ts'
 import { checkFieldName } from '../../core/field-name.ts'
 import { isHttpName } from '../../core/http-name.ts'
 import { OptionsError } from '../../core/policy.ts'
@@ -69,6 +69,6 @@ export function givenCookie(sticky: Sticky): GivenCookie | null {
 
 /** The Set-Cookie field of a key that was made for a client. Scripts cannot read it, other sites cannot send it but by a link. */
 export function stickyCookie(call: Call, { name, lifeMs }: GivenCookie, key: string): string {
-  const secure = schemeOf(call) === 'https' ? '; Secure' : ''
-  return `${name}=${key}; Path=/; Max-Age=${Math.floor(lifeMs / 1000)}; HttpOnly; SameSite=Lax${secure}`
+  const isSecure = schemeOf(call) === 'https'
+  return setCookieText(name, key, { maxAge: Math.floor(lifeMs / 1000), path: '/', sameSite: 'lax', isSecure })
 }
