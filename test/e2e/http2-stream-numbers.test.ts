@@ -15,7 +15,7 @@ import { until } from '../tools/until.ts'
 
 const blueprint: UpstreamBlueprint = {
   targets: [],
-  ...{ protocol: 'http2', balance: 'random', hashBy: null, boundedLoad: null, proxyProtocol: null },
+  ...{ protocol: 'http2', balance: 'random', hashBy: null, boundedLoad: null, affinity: null, proxyProtocol: null },
   ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
   dns: { refresh: 30_000 },
   tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
