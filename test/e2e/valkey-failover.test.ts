@@ -1,4 +1,5 @@
-// Sentinels and three gateways under load: a failover is followed, forgets no call that passed, and needs nobody.
+// Sentinels and three gateways under load: a failover is followed, forgets no call that passed, and needs nobody. Meanwhile each
+// onFailure does what it says.
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -10,30 +11,41 @@ import { noServer, RedisServer } from '../tools/redis.ts'
 import { until } from '../tools/until.ts'
 
 const limit = 600
+/** A third of it is a gateway's share. */
+const shareLimit = 30
 const modes = ['exact', 'leased'] as const
+const words = ['closed', 'open', 'local-share'] as const
+const limits = { closed: limit, open: 1_000_000, 'local-share': shareLimit } as const
 
-/** One client of one gateway and mode. */
+/** One client of one gateway and limit. */
 interface Client {
   readonly pool: Pool
   readonly mode: (typeof modes)[number]
+  readonly onFailure: (typeof words)[number]
   passed: number
   refused: number
+  /** Replies that said `x-turnpike-limit-fallback`, by what became of the call. */
+  fallbackPassed: number
+  fallbackRefused: number
   fallback: unknown
 }
 
-const routes = modes.map(mode => {
-  const options = { limit: `${limit}/1000h`, mode, onFailure: 'closed', store: 'shared', by: 'route' }
-  return { name: mode, match: { path: `/${mode}` }, policies: [{ 'rate-limit': options }], reply: { status: 200 } }
+const kinds = modes.flatMap(mode => words.map(onFailure => ({ mode, onFailure })))
+const routes = kinds.map(({ mode, onFailure }) => {
+  const name = `${mode}-${onFailure}`
+  const options = { limit: `${limits[onFailure]}/1000h`, mode, onFailure, store: 'shared', by: 'route' }
+  return { name, match: { path: `/${name}` }, policies: [{ 'rate-limit': options }], reply: { status: 200 } }
 })
 
 async function call(client: Client): Promise<void> {
-  const { statusCode, headers, body } = await client.pool.request({ method: 'GET', path: `/${client.mode}` })
+  const { mode, onFailure, pool } = client
+  const { statusCode, headers, body } = await pool.request({ method: 'GET', path: `/${mode}-${onFailure}` })
   await body.dump()
   client.fallback = headers['x-turnpike-limit-fallback']
-  if (statusCode === 200) {
-    assert.equal(client.fallback, undefined)
-    client.passed++
-  } else if (client.fallback === undefined) client.refused++
+  assert.ok(statusCode === 200 || statusCode === 429)
+  assert.ok(client.fallback === undefined || client.fallback === onFailure)
+  if (client.fallback === undefined) client[statusCode === 200 ? 'passed' : 'refused']++
+  else client[statusCode === 200 ? 'fallbackPassed' : 'fallbackRefused']++
 }
 
 /** A primary with two replicas, watched by one sentinel. */
@@ -58,7 +70,9 @@ async function startServers(owned: AsyncDisposableStack): Promise<[primary: Redi
   return [primary, sentinel]
 }
 
-test('a failover is followed, and with `replicas` no closed limit is exceeded', { skip: noServer }, async t => {
+test('a failover is followed, each onFailure does what it says, and with `replicas` no closed limit is exceeded', {
+  skip: noServer,
+}, async t => {
   await using owned = new AsyncDisposableStack()
   const [primary, sentinel] = await startServers(owned)
   // One that is not there goes before.
@@ -77,14 +91,14 @@ test('a failover is followed, and with `replicas` no closed limit is exceeded', 
     await program.untilTotal('turnpike_store_alive', { store: 'shared' }, 2)
   }
   const clients = started.flatMap(({ url }) =>
-    modes.map((mode): Client => {
+    kinds.map((kind): Client => {
       const pool = new Pool(url, { connections: 2, pipelining: 1 })
       owned.defer(() => pool.destroy())
-      return { pool, mode, passed: 0, refused: 0, fallback: undefined }
+      return { ...kind, pool, passed: 0, refused: 0, fallbackPassed: 0, fallbackRefused: 0, fallback: undefined }
     }),
   )
-  const passedOf = (mode: string) =>
-    clients.filter(each => each.mode === mode).reduce((sum, { passed }) => sum + passed, 0)
+  const of = (onFailure: string) => clients.filter(each => each.onFailure === onFailure)
+  const passedOf = (mode: string) => of('closed').reduce((sum, each) => sum + (each.mode === mode ? each.passed : 0), 0)
   const over = new AbortController()
   owned.defer(() => over.abort())
   const load = Promise.all(
@@ -97,13 +111,15 @@ test('a failover is followed, and with `replicas` no closed limit is exceeded', 
   )
   load.catch(() => {})
   await until(
-    () => clients.every(({ passed }) => passed > 20),
+    () => clients.every(({ passed, refused }) => passed + refused > 20),
     () => 'calls to pass',
   )
+  // So that each gateway was seen alive by the others.
+  await pause(1_200)
   await primary.kill()
   const startMs = performance.now()
   await until(
-    () => clients.every(({ fallback }) => fallback === 'closed'),
+    () => clients.every(({ fallback, onFailure }) => fallback === onFailure),
     () => 'the failure to be noticed',
   )
   await until(
@@ -113,7 +129,7 @@ test('a failover is followed, and with `replicas` no closed limit is exceeded', 
   )
   t.diagnostic(`counts again ${Math.round(performance.now() - startMs)} ms after the primary died`)
   await until(
-    () => clients.every(({ refused }) => refused > 20),
+    () => of('closed').every(({ refused }) => refused > 20),
     () => `the limit to be used up: ${JSON.stringify(modes.map(passedOf))}`,
     20_000,
   )
@@ -124,6 +140,19 @@ test('a failover is followed, and with `replicas` no closed limit is exceeded', 
     assert.ok(passed <= limit, `${mode}: ${passed} passed`)
     // What was on its way when the primary died may be counted though it did not pass.
     assert.ok(passed > limit * 0.8, `${mode}: only ${passed} passed`)
+  }
+  for (const { fallbackPassed } of of('closed')) assert.equal(fallbackPassed, 0)
+  for (const mode of modes) {
+    const counted = of('local-share').filter(each => each.mode === mode)
+    assert.ok(counted.reduce((sum, { passed }) => sum + passed, 0) <= shareLimit)
+  }
+  for (const { refused, fallbackPassed, fallbackRefused } of of('open')) {
+    assert.ok(fallbackPassed > 10, `${fallbackPassed} passed`)
+    assert.deepEqual([refused, fallbackRefused], [0, 0])
+  }
+  for (const { fallbackPassed, fallbackRefused } of of('local-share')) {
+    assert.equal(fallbackPassed, shareLimit / 3)
+    assert.ok(fallbackRefused > 3, `${fallbackRefused} refused`)
   }
   for (const { stderr } of started) assert.doesNotMatch(stderr, /lost its counts|nothing caught|Unhandled/)
 })
