@@ -24,6 +24,22 @@ export const figures: readonly Scenario[] = [
     script: 'sending.ts',
   }),
   scriptScenario({
+    name: 'keys',
+    title: 'Finding whose key it is',
+    note:
+      'One thread, `bench/micro/directory.ts`: a key that is at hand, one that is known to be nobody’s, and whether time tells an ' +
+      'unknown key from a revoked or expired one (50 % tells nothing).',
+    script: 'directory.ts',
+  }),
+  scriptScenario({
+    name: 'credentials',
+    title: 'A million credentials',
+    note:
+      'One thread, `bench/micro/consumers.ts`: look-ups in the file that no cache answers, and the memory of a worker before and ' +
+      'after every key was asked for once.',
+    script: 'consumers.ts',
+  }),
+  scriptScenario({
     name: 'signatures',
     title: 'Verifying tokens for the first time',
     note: 'Signatures per second, `bench/micro/jwt.ts`: in one thread, and spread over the threads of libuv, all on one core.',
