@@ -18,27 +18,57 @@ export interface RunOptions {
 export async function run(config: string, options: RunOptions): Promise<number> {
   const isPretty = options.logFormat === undefined ? process.stderr.isTTY : options.logFormat === 'pretty'
   const log = createLog({ level: options.logLevel, isPretty })
+  const changes = mindChanges()
   let gateway: Gateway
   try {
     gateway = await Gateway.start({ config, extensions: options.extension, log, watch: options.watch })
   } catch (error) {
     return explainStart(error)
   }
-  // Before it says that it is ready: who reads that may send a signal at once, and without a handler it ends the process.
-  process.on('SIGHUP', () => void gateway.reload())
-  process.on('SIGUSR1', () => gateway.reopenLogs())
-  const asked = new Promise<string>(resolve => {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
-  })
+  changes.goTo(gateway)
+  // Before it says that it is ready: who reads that may send a signal at once.
+  const stopped = untilStopped()
   printSummary(gateway, config, log, isPretty)
-  const signal = await asked
+  const signal = await stopped
   log.info({ signal, drainMs: gateway.blueprint.drainMs }, 'draining: no new connections, calls under way are finished')
-  // Who asks twice does not want to wait.
-  process.once('SIGINT', () => process.exit(ExitCode.failed))
   const cut = await gateway.close()
   if (cut > 0) log.warn({ connections: cut }, 'stopped; some connections had to be cut at the end of the drain time')
   else log.info({}, 'stopped')
   return ExitCode.ok
+}
+
+/** Handles SIGHUP and SIGUSR1 from now on, as both end or halt a process without a handler; until there is a gateway they wait. */
+function mindChanges(): { goTo(gateway: Gateway): void } {
+  let gateway: Gateway | null = null
+  let isLate = false
+  process.on('SIGHUP', () => {
+    if (gateway === null) isLate = true
+    else void gateway.reload()
+  })
+  // A gateway opens its logs anew when it starts.
+  process.on('SIGUSR1', () => gateway?.reopenLogs())
+  return {
+    goTo(started) {
+      gateway = started
+      // The start may have read the config before it changed.
+      if (isLate) void started.reload()
+    },
+  }
+}
+
+/** Resolves with the first signal to stop. The handlers stay: without them a further signal would end the process amid its calls. */
+function untilStopped(): Promise<string> {
+  return new Promise(resolve => {
+    let isStopping = false
+    const stop = (name: string) => {
+      // Who presses Ctrl-C again does not want to wait; what stops services may send SIGTERM twice.
+      if (isStopping && name === 'SIGINT') process.exit(ExitCode.failed)
+      isStopping = true
+      resolve(name)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
 }
 
 function explainStart(error: unknown): number {

@@ -12,9 +12,9 @@ import { Program } from '../tools/program.ts'
 import { carry, Listening, startStreamOrigin, Talk } from '../tools/streams.ts'
 import { until } from '../tools/until.ts'
 
-function start(target: string, drain: string): Promise<Program> {
+function start(target: string, drain: string, within: readonly string[] = []): Promise<Program> {
   const config = { workers: 2, drain, upstreams: { all: { targets: [target] } } }
-  return Program.start({ ...config, routes: [{ match: { path: '/**' }, forward: 'all' }] })
+  return Program.start({ ...config, routes: [{ match: { path: '/**' }, forward: 'all' }] }, {}, [], within)
 }
 
 /** Lines of the log with this text. */
@@ -23,7 +23,7 @@ function said(program: Program, text: string): Record<string, unknown>[] {
   return lines.map(line => JSON.parse(line) as Record<string, unknown>)
 }
 
-describe('SIGTERM', { timeout: 60_000 }, () => {
+describe('SIGTERM', { timeout: 180_000 }, () => {
   test('loses no call on a connection that was accepted, tells clients to close, and ends with exit code 0', async t => {
     await using origin = await startStreamOrigin()
     await using program = await start(origin.url, '20s')
@@ -44,14 +44,16 @@ describe('SIGTERM', { timeout: 60_000 }, () => {
         return readiness === 503
       },
       () => `/readyz to say 503; it says ${readiness}`,
-      1_000,
     )
     assert.equal((await program.admin('/healthz')).status, 200)
     await until(
       () => load.lostCount > 20,
       () => 'the port to refuse',
     )
-    const closing = load.keepAlive.closing
+    await until(
+      () => load.keepAlive.closing >= 8,
+      () => `each kept connection to be told to close; ${load.keepAlive.closing} were`,
+    )
     await load.stop()
     assert.equal(await program.exited(), ExitCode.ok)
     const tookMs = performance.now() - sent
@@ -67,9 +69,11 @@ describe('SIGTERM', { timeout: 60_000 }, () => {
       0,
     )
     assert.ok(queued <= 2, `${queued} connections were reset while they waited to be accepted`)
-    assert.ok(closing >= 8, 'each kept connection was told to close')
-    assert.ok(idle.isOver, 'an idle connection is closed')
-    assert.ok(tookMs < 5_000, `it took ${tookMs} ms`)
+    await until(
+      () => idle.isOver,
+      () => 'an idle connection to be closed',
+    )
+    assert.ok(tookMs < 10_000, `it took ${tookMs} ms, half as long as it may`)
     assert.equal(said(program, 'stopped').length, 1)
     assert.equal(said(program, '"level":"error"').length, 0)
   })
@@ -87,7 +91,7 @@ describe('SIGTERM', { timeout: 60_000 }, () => {
     program.signal('SIGTERM')
     assert.equal(await program.exited(), ExitCode.ok)
     const tookMs = performance.now() - sent
-    assert.ok(tookMs >= 650 && tookMs < 3_000, `it took ${tookMs} ms`)
+    assert.ok(tookMs >= 650 && tookMs < 10_000, `it took ${tookMs} ms`)
     await until(
       () => listening.broken !== null && talk.broken !== null,
       () => 'both to notice',
@@ -143,7 +147,44 @@ describe('SIGTERM', { timeout: 60_000 }, () => {
   })
 })
 
-describe('SIGINT', { timeout: 30_000 }, () => {
+describe('a further signal while the gateway drains', { timeout: 90_000 }, () => {
+  const within = ['env', `NODE_OPTIONS=--import=${new URL('../tools/slow-to-say.mjs', import.meta.url).href}`]
+
+  test('SIGTERM: calls under way are finished all the same', async () => {
+    await using origin = await startStreamOrigin()
+    await using program = await start(origin.url, '20s', within)
+    const half = net.connect(program.port, '127.0.0.1')
+    let text = ''
+    half.on('data', chunk => (text += chunk.toString()))
+    half.on('error', () => {})
+    const closed = once(half, 'close')
+    half.write('GET / HTTP/1.1\r\nhost: load')
+    await program.untilTotal('turnpike_downstream_connections', { state: 'active' }, 1)
+    program.signal('SIGTERM')
+    await program.untilSaid(/draining/)
+    program.signal('SIGTERM')
+    await until(
+      async () => !(await accepts(program.port)),
+      () => 'the port to refuse',
+    )
+    program.signal('SIGTERM')
+    half.write('.test\r\n\r\n')
+    await closed
+    assert.match(text, /^HTTP\/1\.1 200 /)
+    assert.equal(await program.exited(), ExitCode.ok)
+  })
+
+  test('SIGINT as soon as it says so: ends it at once', async () => {
+    await using origin = await startStreamOrigin()
+    await using program = await start(origin.url, '20s', within)
+    program.signal('SIGINT')
+    await program.untilSaid(/draining/)
+    program.signal('SIGINT')
+    assert.equal(await program.exited(), ExitCode.failed)
+  })
+})
+
+describe('SIGINT', { timeout: 90_000 }, () => {
   test('drains at first and ends at once when it comes again', async () => {
     await using origin = await startStreamOrigin()
     await using program = await start(origin.url, '20s')
@@ -161,7 +202,7 @@ describe('SIGINT', { timeout: 30_000 }, () => {
     const sent = performance.now()
     program.signal('SIGINT')
     assert.equal(await program.exited(), ExitCode.failed)
-    assert.ok(performance.now() - sent < 1_000)
+    assert.ok(performance.now() - sent < 10_000, 'it took as long as a drain')
     listening.stop()
   })
 })

@@ -61,7 +61,7 @@ async function folderOf(files: Readonly<Record<string, string>>): Promise<string
   return folder
 }
 
-describe('the config is read again', { timeout: 60_000, concurrency: 2 }, () => {
+describe('the config is read again', { timeout: 300_000, concurrency: 2 }, () => {
   test('when its file is written, again and again', async () => {
     await using program = await Program.start(replying('0'))
     for (const text of ['1', '2', '3']) {
@@ -127,6 +127,13 @@ describe('the config is read again', { timeout: 60_000, concurrency: 2 }, () => 
     await untilAnswered(program, '1')
   })
 
+  test('on a SIGHUP that comes while the gateway starts', async () => {
+    const early = path.join(import.meta.dirname, 'extensions', 'early.ts')
+    await using program = await Program.start(replying('0'), {}, ['--no-watch', '--extension', early])
+    await program.untilTotal('turnpike_config_reloads_total', { result: 'unchanged' }, 1)
+    await untilAnswered(program, '0')
+  })
+
   test('on SIGHUP and by the admin API, also where nothing is watched', async () => {
     await using program = await Program.start(replying('0'), {}, ['--no-watch'])
     await program.rewrite(replying('1'))
@@ -146,7 +153,7 @@ describe('the config is read again', { timeout: 60_000, concurrency: 2 }, () => 
   })
 })
 
-describe('a config that cannot be had', { timeout: 180_000 }, () => {
+describe('a config that cannot be had', { timeout: 300_000 }, () => {
   test('changes nothing and is said once; a good one is taken after it', async () => {
     await using program = await Program.start(replying('0'))
     await using load = new Load({ port: program.port, keepAlive: 2, fresh: 1 })
@@ -158,8 +165,8 @@ describe('a config that cannot be had', { timeout: 180_000 }, () => {
       assert.match(problems[0] ?? '', /turnpike\.json:\d+:\d+: .*`?rotues/)
     }
     // The same mistake written anew is the same mistake; another one is said.
-    await program.replace({ ...replying('2'), rotues: [] })
     const refusals = await program.total('turnpike_config_reloads_total', { result: 'refused' })
+    await program.replace({ ...replying('2'), rotues: [] })
     await until(
       async () => (await program.total('turnpike_config_reloads_total', { result: 'refused' })) > refusals,
       () => 'the watch to look again',
@@ -225,7 +232,7 @@ describe('a config that cannot be had', { timeout: 180_000 }, () => {
   })
 
   test('because a port is in use changes nothing, until the port is free', async () => {
-    await using program = await Program.start(replying('0'))
+    await using program = await Program.start(replying('0'), {}, ['--no-watch'])
     const other = net.createServer()
     await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
     const { port } = other.address() as net.AddressInfo

@@ -10,7 +10,7 @@ import { type Exposition, readExposition } from '../../src/telemetry/exposition-
 import { until } from './until.ts'
 
 const root = path.join(import.meta.dirname, '..', '..')
-const startMsMax = 30_000
+const startMsMax = 60_000
 
 export interface Ended {
   readonly code: number | null
@@ -31,6 +31,11 @@ export async function runTurnpike(args: readonly string[], cwd: string = root): 
   return { code, ...output }
 }
 
+export interface Turns {
+  readonly ranMs: number
+  readonly stoodMs: number
+}
+
 /** The labels that a sample must have; it may have more. */
 export type Wanted = Readonly<Record<string, string>>
 
@@ -39,7 +44,9 @@ export class Program implements AsyncDisposable {
   readonly folder: string
   readonly configFile: string
   readonly #child: ChildProcess
-  readonly #output: { stdout: string; stderr: string }
+  readonly #output: Output
+  /** Resolves when the process has ended and all that it wrote was read. */
+  readonly #closed: Promise<unknown>
   #ports: readonly number[] = []
   #adminPort = 0
 
@@ -50,6 +57,7 @@ export class Program implements AsyncDisposable {
     const [command = '', ...rest] = [...within, process.execPath, ...args]
     this.#child = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#output = gather(this.#child)
+    this.#closed = once(this.#child, 'close')
   }
 
   /**
@@ -105,11 +113,12 @@ export class Program implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`
   }
 
+  /** Whole lines of it. */
   get stdout(): string {
     return this.#output.stdout
   }
 
-  /** The program's own log. */
+  /** The program's own log: whole lines of it. */
   get stderr(): string {
     return this.#output.stderr
   }
@@ -148,7 +157,7 @@ export class Program implements AsyncDisposable {
   }
 
   /** Waits until a metric has this value: what threads report comes up to a second late. */
-  async untilTotal(name: string, labels: Wanted, wanted: number): Promise<void> {
+  async untilTotal(name: string, labels: Wanted, wanted: number, withinMs?: number): Promise<void> {
     let seen = NaN
     await until(
       async () => {
@@ -156,6 +165,20 @@ export class Program implements AsyncDisposable {
         return seen === wanted
       },
       () => `${name} ${JSON.stringify(labels)} to be ${wanted}; it is ${seen}`,
+      withinMs,
+    )
+  }
+
+  /** Waits until workers that were replaced are gone: Linux resets what waits at a port of theirs when it closes. */
+  async untilDrained(): Promise<void> {
+    await this.untilTotal('turnpike_workers', { state: 'draining' }, 0)
+  }
+
+  /** Waits until the log says this: a line may come later than what it tells of. */
+  async untilSaid(what: RegExp): Promise<void> {
+    await until(
+      () => what.test(this.stderr),
+      () => `the log to say ${what}; it says ${this.stderr}`,
     )
   }
 
@@ -196,6 +219,19 @@ export class Program implements AsyncDisposable {
     return (user + system) * 10
   }
 
+  /** How long all of its threads ran so far, and how long they stood in line for a processor meanwhile; 0 where nothing tells. */
+  async turns(): Promise<Turns> {
+    const folder = `/proc/${this.pid}/task`
+    const turns = { ranMs: 0, stoodMs: 0 }
+    for (const thread of await readdir(folder).catch(() => [])) {
+      const text = await readFile(path.join(folder, thread, 'schedstat'), 'latin1').catch(() => '0 0')
+      const [ran = 0, stood = 0] = text.split(' ').map(Number)
+      turns.ranMs += ran / 1e6
+      turns.stoodMs += stood / 1e6
+    }
+    return turns
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name)
   }
@@ -205,19 +241,18 @@ export class Program implements AsyncDisposable {
     return this.#child.exitCode !== null || this.#child.signalCode !== null
   }
 
-  /** Resolves with the exit code when the process has ended; null where a signal ended it. */
+  /** Resolves with the exit code when the process has ended and all that it wrote was read; null where a signal ended it. */
   async exited(): Promise<number | null> {
-    if (!this.isOver) await once(this.#child, 'exit')
+    await this.#closed
     return this.#child.exitCode
   }
 
   /** Stops it by SIGTERM; resolves with the exit code. */
   async stop(): Promise<number | null> {
     if (!this.isOver) {
-      const exited = once(this.#child, 'exit')
       this.#child.kill('SIGTERM')
       const timer = setTimeout(() => this.#child.kill('SIGKILL'), startMsMax)
-      await exited
+      await this.#closed
       clearTimeout(timer)
     }
     await rm(this.folder, { recursive: true, force: true })
@@ -235,6 +270,7 @@ export class Program implements AsyncDisposable {
       () => `the gateway to start; it printed ${this.stderr}`,
       startMsMax,
     )
+    if (this.isOver) await this.#closed
     const text = line()
     if (text === undefined) throw new Error(`the gateway ended: ${this.stderr}`)
     const ready = JSON.parse(text) as { listeners: string[]; admin: string | null }
@@ -263,13 +299,23 @@ export function render(config: object): string {
   return JSON.stringify({ ...defaults, ...config }, null, 2)
 }
 
-function gather(child: ChildProcess): { stdout: string; stderr: string } {
+interface Output {
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Keeps what a process writes, line by line: the last line may be on its way still. */
+function gather(child: ChildProcess): Output {
   const output = { stdout: '', stderr: '' }
-  child.stdout?.on('data', (chunk: Buffer) => {
-    output.stdout += chunk.toString('utf8')
-  })
-  child.stderr?.on('data', (chunk: Buffer) => {
-    output.stderr += chunk.toString('utf8')
-  })
+  for (const name of ['stdout', 'stderr'] as const) {
+    let rest = ''
+    child[name]?.setEncoding('utf8')
+    child[name]?.on('data', (text: string) => {
+      const end = text.lastIndexOf('\n') + 1
+      if (end > 0) output[name] += rest + text.slice(0, end)
+      rest = end > 0 ? text.slice(end) : rest + text
+    })
+    child[name]?.on('end', () => (output[name] += rest))
+  }
   return output
 }
