@@ -59,6 +59,9 @@ export interface Address {
   readonly isTls: boolean
 }
 
+/** Longer than workers with much to do take to close a port. */
+const leavingMsMax = 10_000
+
 /** A running gateway. Owns its threads and ports until `close`. */
 export class Gateway {
   readonly #options: GatewayOptions
@@ -83,6 +86,8 @@ export class Gateway {
   #closing: Promise<number> | null = null
   /** Ports that the system chose for `port: 0`, by the name of the listener. */
   readonly #chosenPorts = new Map<string, number>()
+  /** When ports were given up. */
+  readonly #leftMs = new Map<string, number>()
 
   private constructor(options: GatewayOptions, language: Language, extensions: readonly string[]) {
     this.#options = options
@@ -250,6 +255,7 @@ export class Gateway {
     this.#consumers.store.adopt(entries)
     this.#warnOfLateChanges(resolution.blueprint)
     this.#resolved = resolution
+    this.#noteLeft(blueprint.listeners)
     this.#blueprint = blueprint
     this.#loadedMs = Date.now()
     this.#metrics.applied(this.#version)
@@ -294,11 +300,31 @@ export class Gateway {
     for (const listener of blueprint.listeners) {
       const chosen = listener.port === 0 ? this.#chosenPorts.get(listener.name) : undefined
       const wanted = { ...listener, port: chosen ?? listener.port }
-      const port = open.has(portKey(wanted)) ? wanted.port : await probePort(wanted)
+      const port = open.has(portKey(wanted)) ? wanted.port : await this.#probe(wanted)
       if (listener.port === 0) this.#chosenPorts.set(listener.name, port)
       listeners.push({ ...listener, port })
     }
     return { ...blueprint, listeners }
+  }
+
+  /** Workers answer what waits at a port before they close it: one that was just given up may be open still. */
+  async #probe(listener: ListenerBlueprint): Promise<number> {
+    const leftMs = this.#leftMs.get(portKey(listener)) ?? -Infinity
+    for (;;) {
+      try {
+        return await probePort(listener)
+      } catch (error) {
+        if (performance.now() - leftMs > leavingMsMax) throw error
+      }
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  }
+
+  #noteLeft(listeners: readonly ListenerBlueprint[]): void {
+    const nowMs = performance.now()
+    for (const [key, leftMs] of this.#leftMs) if (nowMs - leftMs > leavingMsMax) this.#leftMs.delete(key)
+    const kept = new Set(listeners.map(portKey))
+    for (const key of (this.#blueprint?.listeners ?? []).map(portKey)) if (!kept.has(key)) this.#leftMs.set(key, nowMs)
   }
 
   /** The folder for data stays the one of the start: workers and the store have files open there. */
