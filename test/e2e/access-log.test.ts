@@ -33,7 +33,7 @@ for (let thread = 0; thread < ${threads}; thread++) {
 `
 
 test('three threads write to one slow pipe and every line arrives whole, once and in order', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', starter, program], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -14,7 +14,7 @@ const shareOf = ({ byOutcome, goodMs }: Ends) => goodMs.length / Object.values(b
 
 describe('adaptive limit', () => {
   test('a service whose latency grows with its load: with the limit it goes on answering, without it drowns', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     await using without = await ChildServer.start(drowning)
     await using behind = await ChildServer.start(drowning)
@@ -41,7 +41,7 @@ describe('adaptive limit', () => {
     assert.ok(limit >= 4 && limit < 60, String(limit))
   })
 
-  test('routes of low priority are turned away first', { timeout: 60_000 }, async () => {
+  test('routes of low priority are turned away first', { timeout: 180_000 }, async () => {
     await using behind = await ChildServer.start(drowning)
     await using program = await Program.start({
       upstreams: { a: { targets: [behind.url], adaptive: {} } },

@@ -50,8 +50,8 @@ after(async () => {
   await Promise.all([program, quiet, origin].map(thing => thing[Symbol.asyncDispose]()))
 })
 
-function callHonestly({ port }: Program): Honest {
-  return new Honest({ attacked: port, quiet: quiet.port, path: '/honest' })
+function callHonestly(attacked: Program): Honest {
+  return new Honest({ attacked, quiet, path: '/honest' })
 }
 
 /** All that connections which leave in the same instant cost is done before anything that comes later: some 30 µs each. */
@@ -116,7 +116,7 @@ const attacks = [
 
 describe('an honest client is served, and nothing is left behind, under', { skip }, () => {
   for (const { name, args, path, cuts } of attacks) {
-    test(name, { timeout: 60_000 }, async t => {
+    test(name, { timeout: 180_000 }, async t => {
       const start = await state()
       const honest = callHonestly(program)
       const { bytes, connections, output } = await attack([...args, '-u', `${program.url}${path}`])
@@ -151,7 +151,7 @@ async function objectsOf({ port }: Program): Promise<number> {
 }
 
 test('20,000 connections: honest clients are served while they come, stay and go, and their memory goes back', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async t => {
   const count = Math.min(20_000, mayOpen - 600)
   if (count < 20_000) t.diagnostic(`only ${count} connections, because \`ulimit -Hn\` is ${mayOpen} here`)
@@ -194,7 +194,7 @@ test('20,000 connections: honest clients are served while they come, stay and go
     if (when !== 'going') assertServed(seen, when)
   }
   assert.deepEqual(going.attacked.failed, {})
-  assert.ok(going.attacked.maxMs < Math.max(leavingMsMax, 10 * going.quiet.maxMs), shownSeen(going))
+  assert.ok(going.attacked.maxMs < Math.max(leavingMsMax * going.stretch, 10 * going.quiet.maxMs), shownSeen(going))
   assert.ok(full - start.bytes < count * 20_000, `${mb(full)} MB`)
   await gateway.untilQuiet()
   const goneMs = performance.now()

@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto'
 import http2 from 'node:http2'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ask } from '../tools/ask.ts'
 import { get } from '../tools/http2.ts'
@@ -25,9 +24,12 @@ before(async () => {
 })
 after(() => origin[Symbol.asyncDispose]())
 
+/** What is asked for at `/held` is answered when the test says so. */
+let held = Promise.withResolvers<void>()
+
 async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pathname: path } = new URL(request.url ?? '/', 'http://a')
-  if (path === '/slow') await pause(request.url === '/slow' ? 300 : 1_500)
+  if (path === '/held') await held.promise
   if (path === '/private')
     return void response.writeHead(200, { 'cache-control': 'private' }).end(randomBytes(8).toString('hex'))
   if (path.startsWith('/dying')) return die(path, response)
@@ -73,12 +75,20 @@ describe('one worker', () => {
   })
   after(() => program[Symbol.asyncDispose]())
 
+  /** Has calls answered when all of them have come. */
+  async function together<T>(calls: readonly Promise<T>[]): Promise<T[]> {
+    held = Promise.withResolvers()
+    await program.untilTotal('http_server_active_requests', {}, calls.length)
+    held.resolve()
+    return Promise.all(calls)
+  }
+
   test('64 callers at once are one call of the service', async () => {
-    const answers = await Promise.all(Array.from({ length: 64 }, () => ask(program.port, { path: '/slow' })))
+    const answers = await together(Array.from({ length: 64 }, () => ask(program.port, { path: '/held' })))
     assert.equal(new Set(answers.map(({ text }) => text)).size, 1)
     assert.ok(answers.every(({ status }) => status === 200))
-    assert.equal(asked('/slow'), 1)
-    assert.equal(await program.total('turnpike_cache_calls_total', { http_route: 'all', outcome: 'collapsed' }), 63)
+    assert.equal(asked('/held'), 1)
+    await program.untilTotal('turnpike_cache_calls_total', { http_route: 'all', outcome: 'collapsed' }, 63)
   })
 
   test('a reply that is for one caller alone is fetched for each, and none sees another’s', async () => {
@@ -129,8 +139,8 @@ describe('one worker', () => {
 
     const outcome = { http_route: 'all', outcome: 'collapsed' }
     const before = await program.total('turnpike_cache_calls_total', outcome)
-    const answers = await Promise.all(Array.from({ length: 32 }, () => get(session, '/slow?streams')))
-    assert.deepEqual([new Set(answers.map(({ body }) => body)).size, asked('/slow?streams')], [1, 1])
+    const answers = await together(Array.from({ length: 32 }, () => get(session, '/held?streams')))
+    assert.deepEqual([new Set(answers.map(({ body }) => body)).size, asked('/held?streams')], [1, 1])
     await program.untilTotal('turnpike_cache_calls_total', outcome, before + 31)
     session.destroy()
   })
@@ -151,19 +161,21 @@ describe('one worker', () => {
   }
 
   test('a client that leaves in the middle leaves the others their reply', async () => {
-    const request = http.get({ host: '127.0.0.1', port: program.port, path: '/slow?leaving', agent: false })
+    held = Promise.withResolvers()
+    const request = http.get({ host: '127.0.0.1', port: program.port, path: '/held?leaving', agent: false })
     request.on('error', () => {})
     await until(
-      () => asked('/slow?leaving') === 1,
+      () => asked('/held?leaving') === 1,
       () => 'the service to be asked',
     )
-    const other = ask(program.port, { path: '/slow?leaving' })
-    // Nothing outside shows that it waits; the service takes longer than this to answer.
-    await pause(500)
+    const other = ask(program.port, { path: '/held?leaving' })
+    await program.untilTotal('http_server_active_requests', {}, 2)
     request.destroy()
+    await program.untilTotal('http_server_active_requests', {}, 1)
+    held.resolve()
     const { status, isWhole } = await other
     assert.deepEqual([status, isWhole], [200, true])
-    assert.equal(asked('/slow?leaving'), 1)
+    assert.equal(asked('/held?leaving'), 1)
   })
 })
 
@@ -290,9 +302,15 @@ describe('two workers', () => {
 test('the memory is bounded over all routes', async () => {
   await using program = await Program.start(config({ memory: { replies: '1MB' } }))
   for (let i = 0; i < 40; i++) await ask(program.port, { path: `/page?${i}` })
-  const bytes = await program.total('turnpike_cache_bytes')
-  assert.ok(bytes > 500_000 && bytes <= 1_000_000, `${bytes} bytes`)
-  assert.ok((await program.total('turnpike_cache_evictions_total')) > 0)
+  let bytes = NaN
+  await until(
+    async () => {
+      bytes = await program.total('turnpike_cache_bytes')
+      assert.ok(bytes <= 1_000_000, `${bytes} bytes`)
+      return bytes > 500_000 && (await program.total('turnpike_cache_evictions_total')) > 0
+    },
+    () => `replies to take the place of others; ${bytes} bytes are kept`,
+  )
 })
 
 for (const [title, policies, stored] of [
@@ -307,7 +325,7 @@ for (const [title, policies, stored] of [
         const url = `${program.url}/page`
         assert.equal(await curl('--compressed', '-H', `Accept-Encoding: ${coding}`, url), page)
       }
-      assert.equal(await program.total('turnpike_compressions_total', { coding }), stored)
+      await program.untilTotal('turnpike_compressions_total', { coding }, stored)
     }
     assert.equal(await curl(`${program.url}/page`), page)
     assert.equal(asked('/page') - before, stored === 1 ? 4 : 1)

@@ -23,7 +23,7 @@ test('an address has so many connections over all workers, another has its own, 
     () => crowd.open === 20,
     () => `20 of 50 connections to stay; ${crowd.open} did`,
   )
-  assert.equal(await program.total('turnpike_ceiling_hits_total', { ceiling: 'connections-per-address' }), 30)
+  await program.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'connections-per-address' }, 30)
   await crowd.add(program.port, 20, '', 10, '127.0.0.3')
   await crowd.add(program.port, 50, '', 10, '127.0.0.9')
   await program.untilTotal('turnpike_downstream_connections', {}, 90)
@@ -111,11 +111,11 @@ test('the count of an address stays exact when a worker dies', async () => {
   await crowd.add(program.port, 20, '', 10, '127.0.0.2')
   await program.untilTotal('turnpike_downstream_connections', {}, 20)
   await assert.rejects(ask(program.port, { headers: { 'x-trouble': 'die' } }))
+  // They end one after the other.
   await until(
-    () => crowd.open < 20,
-    () => 'connections to end with their worker',
+    async () => crowd.open < 20 && (await program.total('turnpike_downstream_connections')) === crowd.open,
+    () => `connections to end with their worker, and to be given back; ${crowd.open} are open`,
   )
-  await program.untilTotal('turnpike_downstream_connections', {}, crowd.open)
   await crowd.add(program.port, 40, '', 10, '127.0.0.2')
   await until(
     () => crowd.open === 20,

@@ -53,7 +53,7 @@ before(async () => {
         route('/closed', { context: { shop: 'a' } }),
         route('/body', { body: '100B' }),
         route('/brief', { timeout: '250ms' }),
-        route('/open', { timeout: '250ms', onFailure: 'open' }),
+        route('/open', { timeout: '1500ms', onFailure: 'open' }),
         route('/kept', { send: 'authorization', cache: { key: '{path}', ttl: '1h' } }),
         route('/secure', { url: `grpcs://localhost:${secure.port}` }),
         route('/stranger', { url: `grpcs://127.0.0.1:${secure.port}` }),

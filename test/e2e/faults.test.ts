@@ -162,7 +162,8 @@ before(async () => {
   program = await Program.start({
     telemetry: { accessLog: 'stdout' },
     upstreams: {
-      faulty: { targets: [url], timeouts: { response: '400ms', idle: '400ms' } },
+      // Those that answer have time to.
+      faulty: { targets: [url], timeouts: { response: '1s', idle: '1s' } },
       refusing: { targets: [`http://127.0.0.1:${await freePort()}`] },
     },
     routes: [
@@ -241,12 +242,12 @@ describe('an upstream that', () => {
     assert.equal(await program.total('turnpike_worker_replacements_total'), 0)
   })
 
-  test('is stopped by a signal: 504 while it is, 200 when it goes on', { timeout: 20_000 }, async () => {
+  test('is stopped by a signal: 504 while it is, 200 when it goes on', { timeout: 90_000 }, async () => {
     const script = `require('node:http').createServer((_, r) => r.end('up')).listen(0, '127.0.0.1', function () { console.log(this.address().port) })`
     const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
     const [port] = (await once(child.stdout, 'data')) as [Buffer]
     await using other = await Program.start({
-      upstreams: { a: { targets: [`http://127.0.0.1:${String(port).trim()}`], timeouts: { response: '300ms' } } },
+      upstreams: { a: { targets: [`http://127.0.0.1:${String(port).trim()}`], timeouts: { response: '2s' } } },
       routes: [{ match: {}, forward: 'a' }],
     })
     assert.equal((await ask(other.port)).text, 'up')
@@ -293,7 +294,7 @@ describe('an upstream that answers before the request body ended', () => {
   })
 })
 
-describe('an upstream that closes idle connections at will', { timeout: 60_000 }, () => {
+describe('an upstream that closes idle connections at will', { timeout: 180_000 }, () => {
   let idler: Server
   let other: Program
   /** Calls that reached it, by method. */

@@ -46,7 +46,7 @@ function configOf(i: number, target: string, data: string): object {
   }
 }
 
-test('reloads leave nothing behind', { timeout: 120_000 }, async t => {
+test('reloads leave nothing behind', { timeout: 300_000 }, async t => {
   await using origin = await Origin.start((_, response) => void response.end('up'))
   await using program = await Program.start(configOf(0, origin.url, '{folder}/data'), {}, [
     ...['--no-watch', '--extension', extension],

@@ -32,7 +32,7 @@ export async function testGuide(): Promise<void> {
       ? 'curl is not installed (Debian: apt-get install curl)'
       : 'port 8080 or 9080 is in use on this machine'
   const skip = findTool('curl') === null || (process.env.CI !== 'true' && isTaken) ? reason : false
-  test('guide: protect an API in five minutes', { skip, timeout: 90_000 }, followGuide)
+  test('guide: protect an API in five minutes', { skip, timeout: 180_000 }, followGuide)
 }
 
 async function followGuide(t: TestContext): Promise<void> {

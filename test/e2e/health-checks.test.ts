@@ -34,7 +34,7 @@ async function untilChecked(program: Program, upstream: string, state: string, p
   )
 }
 
-test('over HTTP: asks as it is told, once per process, and survives a reload', { timeout: 60_000 }, async () => {
+test('over HTTP: asks as it is told, once per process, and survives a reload', { timeout: 180_000 }, async () => {
   let status = 200
   const seen: { host: string | undefined; token: unknown; method: string | undefined }[] = []
   await using origin = await Origin.start(({ url, method, headers }, response) => {
@@ -93,12 +93,17 @@ test('over HTTP: asks as it is told, once per process, and survives a reload', {
   await staysSick()
   const workers = (await (await program.admin('/workers')).json()) as { id: number }[]
   assert.equal((await program.admin(`/workers/${workers[0]?.id}/replace`, { method: 'POST' })).status, 200)
+  await program.untilDrained()
   await staysSick()
   status = 200
   await untilChecked(program, 'shop', 'healthy')
   assert.equal((await ask(program.port, { path: '/shop' })).status, 200)
-  const told = program.stderr.split('\n').filter(line => line.includes('"upstream":"shop"'))
-  assert.equal(told.length, 2, told.join('\n'))
+  const told = () => program.stderr.split('\n').filter(line => line.includes('"upstream":"shop"'))
+  await until(
+    () => told().length >= 2,
+    () => `two lines of the log: ${program.stderr}`,
+  )
+  assert.equal(told().length, 2, told().join('\n'))
   assert.match(program.stderr, /upstream shop: http:\/\/127\.0\.0\.1:\d+ is unhealthy: status 500/)
 })
 

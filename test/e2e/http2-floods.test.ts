@@ -44,7 +44,7 @@ before(async () => {
     ],
   }
   ;[program, quiet] = await Promise.all([Program.start(config, {}, extension), Program.start(config, {}, extension)])
-  honest = new Honest({ attacked: program.port, quiet: quiet.port, path: '/honest' })
+  honest = new Honest({ attacked: program, quiet, path: '/honest' })
   // What the first calls cost once is no loss.
   await honest.takeFor(1_000)
   start = await stateOf(program)

@@ -119,7 +119,7 @@ before(async () => {
       listeners: [{ name: 'front', port: 0, host: '127.0.0.1' }],
       upstreams: {
         plain: { protocol: 'http2', targets: [`http://127.0.0.1:${plainPort}`] },
-        hasty: { protocol: 'http2', targets: [`http://127.0.0.1:${plainPort}`], timeouts: { response: '800ms' } },
+        hasty: { protocol: 'http2', targets: [`http://127.0.0.1:${plainPort}`], timeouts: { response: '2s' } },
         secure: { protocol: 'http2', targets: [`https://127.0.0.1:${securePort}`], tls },
         narrow: { protocol: 'http2', targets: [`http://127.0.0.1:${narrowPort}`], limits: { connections: 2 } },
         auto: { protocol: 'auto', targets: [`https://127.0.0.1:${securePort}`], tls },
@@ -253,7 +253,7 @@ describe('connections', () => {
 
   test('one that broke is replaced', async () => {
     for (const session of plain.sessions) session.destroy()
-    await pause(50)
+    await program.untilTotal('turnpike_upstream_connections', { upstream: 'plain' }, 0)
     assert.equal((await get('/plain/')).status, 200)
   })
 
@@ -278,7 +278,7 @@ describe('connections', () => {
       // One connection is worth a hundred calls, and five may wait besides.
       const busy = answers.filter(({ text }) => text.includes('upstream-busy'))
       assert.ok(busy.length >= 45, `${busy.length} were told so`)
-      assert.equal(await alone.total('turnpike_ceiling_hits_total', { ceiling: 'upstream-pending' }), 45)
+      await alone.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'upstream-pending' }, 45)
       assert.equal(answers.filter(({ status }) => status === 200).length, 0)
     } finally {
       silent.close()

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { block, frame } from '../../src/http2/fakes.ts'
 import { ErrorCode, Flag, FrameType } from '../../src/http2/protocol.ts'
+import { ChildServer } from '../tools/child-server.ts'
 import { echo, Origin } from '../tools/origin.ts'
 import { FrameClient } from '../tools/frame-client.ts'
 import { Program } from '../tools/program.ts'
@@ -14,13 +15,15 @@ import { until } from '../tools/until.ts'
 const { headers, windowUpdate } = FrameType
 
 let origin: Origin
+/** In a process of its own: it has so much to send that clients here would stand still for long. */
+let generous: ChildServer
 let program: Program
 before(async () => {
   origin = await Origin.start((request, response, body) => {
     if (request.url === '/large') return response.end(Buffer.alloc(300_000))
-    if (request.url === '/huge') return response.end(Buffer.alloc(3_000_000))
     return echo(request, response, body)
   })
+  generous = await ChildServer.start('(_, response) => response.end(Buffer.alloc(3_000_000))')
   program = await Program.start({
     workers: 1,
     admin: { port: 0 },
@@ -28,12 +31,16 @@ before(async () => {
       { name: 'open', port: 0, host: '127.0.0.1', timeouts: { body: '1s' } },
       { name: 'patient', port: 0, host: '127.0.0.1' },
     ],
-    upstreams: { origin: { targets: [origin.url] } },
-    routes: [{ match: { path: '/**' }, forward: 'origin' }],
+    upstreams: { origin: { targets: [origin.url] }, generous: { targets: [generous.url] } },
+    routes: [
+      { match: { path: '/huge' }, forward: 'generous' },
+      { match: { path: '/**' }, forward: 'origin' },
+    ],
   })
 })
 after(async () => {
   await program[Symbol.asyncDispose]()
+  await generous[Symbol.asyncDispose]()
   await origin[Symbol.asyncDispose]()
 })
 

@@ -52,7 +52,7 @@ before(async () => {
               introspection: {
                 url: `${origin.url}/introspect`,
                 client: { id: 'gateway', secret: '${file:client-secret}' },
-                timeout: '500ms',
+                timeout: '2s',
                 refusedTtl: '1ms',
               },
             },
@@ -88,7 +88,7 @@ test('introspection: active, not active, garbage, and no answer in time', async 
 
 test('a key set at an address that is never asked: 503, and the log says what to write', async () => {
   assert.equal(await statusOf('/metadata', await makeToken()), 503)
-  assert.match(program.stderr, /169\.254\.169\.254 is link-local.*outbound/)
+  await program.untilSaid(/169\.254\.169\.254 is link-local.*outbound/)
 })
 
 test('a token passes; keys may rotate; the old ones outlive their server', async () => {
@@ -241,6 +241,9 @@ test('oidc-provider: JWTs by its key set, opaque tokens by introspection, each u
   assert.equal(await status('/jwt', signed), 401)
 })
 
+/** All but those that are slow have time for their mistakes. */
+const timeoutOf = (name: string) => (name === 'slow' || name === 'dripping' ? '300ms' : '10s')
+
 test('key sets that are slow, garbage, too large, redirected or empty: 503 within the timeout, and the log says why', async () => {
   const keys = JSON.stringify({ keys: [] })
   await using server = await Origin.start((request, response) => {
@@ -272,7 +275,9 @@ test('key sets that are slow, garbage, too large, redirected or empty: 503 withi
     upstreams: { origin: { targets: [origin.url] } },
     routes: Object.keys(reasons).map(name => ({
       match: { path: `/${name}` },
-      policies: [{ jwt: { issuer: 'i', audience: [], keys: { url: `${server.url}/${name}`, timeout: '300ms' } } }],
+      policies: [
+        { jwt: { issuer: 'i', audience: [], keys: { url: `${server.url}/${name}`, timeout: timeoutOf(name) } } },
+      ],
       forward: 'origin',
     })),
   })
@@ -283,7 +288,7 @@ test('key sets that are slow, garbage, too large, redirected or empty: 503 withi
     const startedMs = performance.now()
     const reply = await fetch(`${gateway.url}/${name}`, bearer(token.join('.')))
     assert.equal(reply.status, 503, name)
-    assert.ok(performance.now() - startedMs < 3000, name)
+    assert.ok(performance.now() - startedMs < 8_000, name)
     assert.doesNotMatch(await reply.text(), /127\.0\.0\.1/)
     const line = () => gateway.stderr.split('\n').find(text => text.includes(`/${name}"`) && reason.test(text))
     await until(

@@ -51,7 +51,7 @@ describe('two workers, 64 connections', () => {
         }),
         routeOf('period', { quota: { limit: `${limit}/month`, durable: false, ...byRound } }),
         routeOf('durable', { quota: { limit: `${limit}/month`, ...byRound } }),
-        routeOf('short', { 'rate-limit': { limit: '5/1s', by: 'client' } }),
+        routeOf('short', { 'rate-limit': { limit: '5/3s', by: 'client' } }),
         routeOf('fields', {
           'rate-limit': { limits: ['5/minute', { rate: '100/h', name: 'hourly' }], headers: 'both', by: 'route' },
         }),
@@ -81,8 +81,9 @@ describe('two workers, 64 connections', () => {
   test('a refused call is told when to come back, and then passes', async () => {
     assert.deepEqual(await rush(pool, '/short', ''), [5, connections - 5])
     const refused = await ask(program.port, { path: '/short' })
-    assert.deepEqual([refused.status, codeOf(refused), refused.headers['retry-after']], [429, 'rate-limited', '1'])
-    await new Promise(resolve => setTimeout(resolve, 1_010))
+    assert.deepEqual([refused.status, codeOf(refused)], [429, 'rate-limited'])
+    assert.match(refused.headers['retry-after'] ?? '', /^[1-3]$/)
+    await new Promise(resolve => setTimeout(resolve, 3_010))
     assert.deepEqual(await rush(pool, '/short', ''), [5, connections - 5])
   })
 

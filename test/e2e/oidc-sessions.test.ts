@@ -8,7 +8,7 @@ import { Browser } from '../tools/browser.ts'
 import { LoginWorld, quickMs } from '../tools/login-world.ts'
 import { until } from '../tools/until.ts'
 
-const policies = { shop: {}, quick: {}, idle: { idle: '1500ms' }, brief: { lifetime: '3s' } }
+const policies = { shop: {}, quick: {}, idle: { idle: '3s' }, brief: { lifetime: '5s' } }
 type Name = keyof typeof policies
 const names = Object.keys(policies) as Name[]
 
@@ -45,13 +45,13 @@ describe('sessions', { concurrency: true }, () => {
     const browser = await world.login(new Browser(), 'idle')
     const first = browser.cookies(world.gateway)
     for (let i = 0; i < 5; i++) {
-      await pause(500)
+      await pause(1_000)
       assert.equal(await world.statusOf(browser, 'idle'), 200)
     }
     const copy = new Browser()
     copy.setCookies(world.gateway, first)
     assert.equal(await world.statusOf(copy, 'idle'), 401)
-    await pause(1_700)
+    await pause(3_200)
     assert.equal(await world.statusOf(browser, 'idle'), 401)
     assert.equal((await browser.ask(world.urlOf('idle'))).status, 302)
   })
@@ -64,7 +64,7 @@ describe('sessions', { concurrency: true }, () => {
     let lastMs = 0
     while ((await world.statusOf(keeping, 'brief')) === 200) {
       lastMs = performance.now() - startedMs
-      assert.ok(lastMs < 8_000)
+      assert.ok(lastMs < 12_000)
       await pause(200)
     }
     assert.ok(lastMs > 1_500, String(lastMs))
@@ -119,7 +119,7 @@ describe('sessions', { concurrency: true }, () => {
       async () => (await world.statusOf(browser, 'quick')) === 401,
       () => 'the session to be over',
     )
-    assert.match(world.program.stderr, /invalid_grant.*a session could not be refreshed/)
+    await world.program.untilSaid(/invalid_grant.*a session could not be refreshed/)
     // The provider still knows who it is, and asks nothing.
     await world.login(browser, 'quick')
   })

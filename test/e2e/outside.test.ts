@@ -265,7 +265,7 @@ describe('rpc', () => {
     await assert.rejects(client.rpc(rpc('Large')), { kind: 'too-large' })
     const startedMs = performance.now()
     await assert.rejects(client.rpc(rpc('Silent', { timeoutMs: 150 })), { kind: 'timeout' })
-    assert.ok(performance.now() - startedMs < 1500)
+    assert.ok(performance.now() - startedMs < 8_000)
     assert.equal((await client.rpc(rpc('Echo'))).length, 5)
     assert.equal(deadlines.size, 0)
   })
@@ -355,7 +355,7 @@ test('a reload of `outbound` counts at once: addresses and authorities', async (
     return reply.status
   }
   for (const path of ['/plain', '/secure']) assert.equal(await status(path), 503, path)
-  assert.match(program.stderr, /0\.0\.0\.0 is link-local, multicast or reserved.*0\.0\.0\.0\/32/)
+  await program.untilSaid(/0\.0\.0\.0 is link-local, multicast or reserved.*0\.0\.0\.0\/32/)
   await program.rewrite({ routes, outbound: { allow: ['0.0.0.0/32'], ca: 'ca.pem' } })
   for (const path of ['/plain', '/secure']) {
     await until(

@@ -75,11 +75,8 @@ test('memory: new calls are refused while it is short, calls under way and the a
   t.diagnostic(
     `${mb(idleBytes)} MB idle, ${mb(fullBytes)} MB when full, ${mb(nowBytes)} MB and well again after ${Math.round(performance.now() - startedMs)} ms`,
   )
-  assert.match(program.stderr, /"reason":"memory","level":[123].*calls of these priorities are refused/)
-  await until(
-    () => /the overload is over/.test(program.stderr),
-    () => `the log to say that it is over: ${program.stderr}`,
-  )
+  await program.untilSaid(/"reason":"memory","level":[123].*calls of these priorities are refused/)
+  await program.untilSaid(/the overload is over/)
 })
 
 test('delay: when the event loop is late for long, calls are refused, those that matter more later', async t => {

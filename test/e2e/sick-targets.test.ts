@@ -106,7 +106,7 @@ describe('one of three targets', () => {
     tell(context, `found after ${foundMs.toFixed(0)} ms, ${failuresOf(before)} of ${before.calls} lost until then`)
     tell(context, `then ${failuresOf(after)} of ${after.calls}`)
     assert.deepEqual(after.failed, {})
-    assert.equal(await program.total('turnpike_upstream_ejections_total', { upstream: 'ejecting' }), 1)
+    await program.untilTotal('turnpike_upstream_ejections_total', { upstream: 'ejecting' }, 1)
   })
 
   test('with a second one: no more than the share is ejected', async () => {

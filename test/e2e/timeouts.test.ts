@@ -52,7 +52,8 @@ before(async () => {
       { name: 'main', port: 0, host: '127.0.0.1', timeouts: { body: '1s' } },
     ],
     upstreams: {
-      origin: { targets: [origin.url], timeouts: { response: '400ms', idle: '10s' } },
+      origin: { targets: [origin.url], timeouts: { idle: '10s' } },
+      hasty: { targets: [origin.url], timeouts: { response: '400ms', idle: '10s' } },
       patient: { targets: [origin.url], timeouts: { call: '500ms' } },
       slow: { targets: [origin.url], limits: { connections: 2048 } },
       small: { targets: [origin.url], limits: { connections: 2, pending: 2 } },
@@ -62,6 +63,8 @@ before(async () => {
       budgeted: { targets: [origin.url], retry: { attempts: 5, on: ['503'], budget: '10%', backoff: '1ms' } },
     },
     routes: [
+      { match: { path: '/wait/upstream' }, forward: 'hasty' },
+      { match: { path: '/patience' }, forward: 'hasty' },
       { match: { path: '/wait/patient' }, forward: 'patient' },
       { match: { path: '/wait/policy' }, policies: [{ timeout: '300ms' }], forward: 'slow' },
       { match: { path: '/drip' }, policies: [{ timeout: '300ms' }], forward: 'slow' },
@@ -118,7 +121,7 @@ describe('a client that is too slow', () => {
     client.send('GET / HTTP/1.1\r\nHost: a')
     const { ms } = await timed(client.closed())
     assert.match(client.text, /^HTTP\/1\.1 408 [^]*"request-timeout"/)
-    assert.ok(ms > 300 && ms < 3000, `${ms} ms`)
+    assert.ok(ms > 300 && ms < 5000, `${ms} ms`)
   })
 
   test('408 for a body that stops', async () => {
@@ -126,7 +129,7 @@ describe('a client that is too slow', () => {
     client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nsome')
     const { ms } = await timed(client.closed())
     assert.match(client.text, /^HTTP\/1\.1 408 [^]*"request-timeout"/)
-    assert.ok(ms > 300 && ms < 3000, `${ms} ms`)
+    assert.ok(ms > 300 && ms < 5000, `${ms} ms`)
   })
 
   test('408 also where the upstream would have run out of patience first: it is not to blame', async () => {
@@ -137,10 +140,11 @@ describe('a client that is too slow', () => {
   })
 
   test('a body that moves, however slowly, is not cut', async () => {
-    const client = await Peer.connect(program.port)
+    const client = await Peer.connect(main())
     client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 8\r\n\r\n')
     let sent = 0
-    const drip = setInterval(() => ++sent <= 8 && client.send('x'), 150)
+    // Twice as long as a body may stand still.
+    const drip = setInterval(() => ++sent <= 8 && client.send('x'), 250)
     await client.until(/^HTTP\/1\.1 200 [^]*ok/).finally(() => clearInterval(drip))
     client.socket.destroy()
   })
@@ -148,9 +152,8 @@ describe('a client that is too slow', () => {
   test('an idle connection is closed without a word', async () => {
     const client = await Peer.connect(program.port)
     client.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n')
-    await client.until('ok')
-    const { ms } = await timed(client.closed())
-    assert.ok(ms > 300 && ms < 3000, `${ms} ms`)
+    const { ms } = await timed(client.until('ok').then(() => client.closed()))
+    assert.ok(ms > 400 && ms < 5000, `${ms} ms`)
     assert.match(client.text, /ok\r\n0\r\n\r\n$|ok$/)
   })
 })
@@ -159,7 +162,7 @@ describe('an upstream that is too slow', () => {
   test('504 upstream-timeout when no reply comes in time', async () => {
     const { result, ms } = await timed(ask(main(), { path: '/wait/upstream' }))
     assert.equal(outcome(result), '504 upstream-timeout')
-    assert.ok(ms > 350 && ms < 3000, `${ms} ms`)
+    assert.ok(ms > 350 && ms < 5000, `${ms} ms`)
   })
 
   test('504 call-timeout by `timeouts.call` of the upstream', async () => {
@@ -169,7 +172,7 @@ describe('an upstream that is too slow', () => {
   test('504 call-timeout by the policy `timeout`', async () => {
     const { result, ms } = await timed(ask(main(), { path: '/wait/policy' }))
     assert.equal(outcome(result), '504 call-timeout')
-    assert.ok(ms > 250 && ms < 2000, `${ms} ms`)
+    assert.ok(ms > 250 && ms < 4000, `${ms} ms`)
   })
 
   test('a reply under way is cut by the policy `timeout`', async () => {
@@ -178,7 +181,7 @@ describe('an upstream that is too slow', () => {
     assert.equal(got.isWhole, false)
   })
 
-  test('504 upstream-connect-timeout when a connection cannot be made in time', { timeout: 20_000 }, async t => {
+  test('504 upstream-connect-timeout when a connection cannot be made in time', { timeout: 90_000 }, async t => {
     const fillers: Socket[] = []
     const script = `require('node:net').createServer(() => {}).listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () { console.log(this.address().port) })`
     const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -188,16 +191,18 @@ describe('an upstream that is too slow', () => {
     })
     const port = Number(String(((await once(child.stdout, 'data')) as [Buffer])[0]))
     child.kill('SIGSTOP')
-    // Connections until one does not come to be: the backlog is full then.
-    for (let connected = true; connected; ) {
+    // Connections until three do not come to be, which a moment in which this thread stands still is not: the backlog is full then.
+    let missing = 0
+    while (missing < 3) {
       const socket = net.connect({ port, host: '127.0.0.1' })
       socket.on('error', () => {})
       fillers.push(socket)
       const signal = AbortSignal.timeout(300)
-      connected = await once(socket, 'connect', { signal }).then(
+      const isConnected = await once(socket, 'connect', { signal }).then(
         () => true,
         () => false,
       )
+      if (!isConnected) missing++
     }
     await using other = await Program.start({
       upstreams: { a: { targets: [`http://127.0.0.1:${port}`], timeouts: { connect: '300ms' } } },
@@ -205,8 +210,8 @@ describe('an upstream that is too slow', () => {
     })
     const { result, ms } = await timed(ask(other.port))
     assert.equal(outcome(result), '504 upstream-connect-timeout')
-    assert.ok(ms > 250 && ms < 2000, `${ms} ms`)
-    assert.equal(await other.total('turnpike_upstream_connect_failures_total'), 1)
+    assert.ok(ms > 250 && ms < 4000, `${ms} ms`)
+    await other.untilTotal('turnpike_upstream_connect_failures_total', {}, 1)
   })
 })
 
@@ -214,24 +219,19 @@ describe('ceilings', () => {
   test('upstream: two connections, two calls that wait, and 503 at once for more', async () => {
     // Each of the two workers has half of it: clients on one connection each spread over both.
     const calls = Array.from({ length: 40 }, () => timed(ask(main(), { path: '/wait/small' })))
-    const refused: Promise<number>[] = calls.map(call =>
-      call.then(({ result, ms }) => (result.status === 503 ? ms : -1)),
-    )
+    let refused = 0
+    for (const call of calls) void call.then(({ result }) => (refused += result.status === 503 ? 1 : 0))
+    // Nothing else is answered until the test says so.
     await until(
-      () => busy.now === 2,
-      () => `two calls at the upstream; ${busy.now} are there`,
+      () => busy.now === 2 && refused >= 30,
+      () => `two calls at the upstream and thirty refusals; there are ${busy.now} and ${refused}`,
     )
-    const first = await Promise.race(refused)
-    assert.ok(first >= 0 && first < 1000)
-    assert.ok(busy.now <= 2)
     const results = await whileReleasing(Promise.all(calls))
     const counts = tally(results.map(({ result }) => outcome(result)))
     assert.equal((counts['200 waited'] ?? 0) + (counts['503 upstream-busy'] ?? 0), 40)
     assert.ok((counts['503 upstream-busy'] ?? 0) >= 30, JSON.stringify(counts))
-    assert.equal(
-      await program.total('turnpike_ceiling_hits_total', { ceiling: 'upstream-pending', name: 'small' }),
-      counts['503 upstream-busy'],
-    )
+    const hits = { ceiling: 'upstream-pending', name: 'small' }
+    await program.untilTotal('turnpike_ceiling_hits_total', hits, counts['503 upstream-busy'] ?? 0)
   })
 
   test('listener: ten connections over both workers, the eleventh is closed at once', async () => {
@@ -243,7 +243,7 @@ describe('ceilings', () => {
     await Promise.all(more.map(client => client.closed()))
     assert.ok(more.every(({ text }) => text === ''))
     assert.ok(clients.every(({ isClosed }) => !isClosed))
-    assert.equal(await program.total('turnpike_ceiling_hits_total', { ceiling: 'connections', name: 'narrow' }), 5)
+    await program.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'connections', name: 'narrow' }, 5)
     clients[0]?.socket.destroy()
     await until(
       async () => (await ask(port).catch(() => null))?.status === 200,
@@ -294,7 +294,7 @@ describe('retries', () => {
     failuresLeft.set('/retried/get', 2)
     assert.equal(outcome(await ask(main(), { path: '/retried/get' })), '200 ok')
     assert.equal(origin.targets.get('/retried/get'), 3)
-    assert.equal(await program.total('turnpike_upstream_retries_total', { upstream: 'retried', reason: '503' }), 2)
+    await program.untilTotal('turnpike_upstream_retries_total', { upstream: 'retried', reason: '503' }, 2)
   })
 
   test('with its body', async () => {
@@ -322,11 +322,14 @@ describe('retries', () => {
     const calls = 1000
     failuresLeft.set('/budgeted', Infinity)
     const agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
-    await Promise.all(Array.from({ length: calls }, () => ask(main(), { path: '/budgeted', agent })))
+    const { ms } = await timed(
+      Promise.all(Array.from({ length: calls }, () => ask(main(), { path: '/budgeted', agent }))),
+    )
     agent.destroy()
     const tries = origin.targets.get('/budgeted') ?? 0
-    // A tenth, and the few per second and worker that are always allowed.
-    assert.ok(tries > calls && tries < calls * 1.1 + 60, `${tries} tries for ${calls} calls`)
+    // A tenth, and the three per second and worker that are always allowed.
+    const most = calls * 1.1 + 6 * (Math.ceil(ms / 1000) + 1)
+    assert.ok(tries > calls && tries <= most, `${tries} tries for ${calls} calls in ${ms} ms`)
     assert.ok((await program.total('turnpike_upstream_retry_budget_exhausted_total', { upstream: 'budgeted' })) > 0)
   })
 })

@@ -118,7 +118,7 @@ async function upload(bytes: number, headers: http.OutgoingHttpHeaders): Promise
   return text
 }
 
-describe('a gigabyte in flat memory', { timeout: 120_000 }, () => {
+describe('a gigabyte in flat memory', { timeout: 300_000 }, () => {
   // The first bodies of a process make its heap and buffers as large as they stay.
   before(async () => {
     await download(`/down?bytes=${100 * MB}`)

@@ -130,7 +130,7 @@ test('a renewed pair on disk is shown on new connections; a broken one is refuse
     () => program.stderr.includes('cannot be used: '),
     () => 'a line about the pair that does not fit',
   )
-  assert.match(program.stderr, /good\.pem with the key .*good\.key cannot be used: .*key values mismatch/)
+  await program.untilSaid(/good\.pem with the key .*good\.key cannot be used: .*key values mismatch/)
   assert.equal((await ask(program.port, { path: target })).status, 200)
   await writeFile(program.file('good.key'), renewed.key)
   await until(

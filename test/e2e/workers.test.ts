@@ -47,7 +47,7 @@ async function untilReplaced(program: Program, before: readonly WorkerSeen[], st
   )
 }
 
-describe('a worker', { timeout: 90_000 }, () => {
+describe('a worker', { timeout: 300_000 }, () => {
   test('that is replaced by hand loses no call that it was given', async t => {
     await using origin = await Origin.start((_, response) => response.end('hello'))
     await using program = await start(origin.url)
@@ -102,7 +102,9 @@ describe('a worker', { timeout: 90_000 }, () => {
   test('that dies takes its own calls along, but no port and no other call; another soon serves', async t => {
     await using origin = await Origin.start((_, response) => response.end('hello'))
     process.env['NODE_OPTIONS'] = '--max-old-space-size=64'
+    const startedMs = performance.now()
     await using program = await start(origin.url)
+    const startMs = performance.now() - startedMs
     delete process.env['NODE_OPTIONS']
     await using load = new Load({ port: program.port, keepAlive: 6, fresh: 4 })
     for (const wish of ['die', 'die', 'hoard']) {
@@ -118,8 +120,11 @@ describe('a worker', { timeout: 90_000 }, () => {
       const died = performance.now()
       await untilReplaced(program, before, 1)
       const goneMs = performance.now() - died
-      // Half a second on a machine with nothing else to do; a busy one is given time to load a worker.
-      assert.ok(goneMs < 6_000, `another worker serves after ${goneMs} ms`)
+      // A worker is loaded in less time than the whole gateway, which had as busy a machine.
+      assert.ok(
+        goneMs < 2_000 + 2 * startMs,
+        `another worker serves after ${goneMs} ms, the gateway did after ${startMs}`,
+      )
       const lost = load.lostCount - lostBefore
       // Each client has at most one call under way, and may meet the dying port once more.
       assert.ok(lost <= 2 * 10, `${lost} calls lost`)

@@ -6,6 +6,7 @@ import http2, { type ClientHttp2Session } from 'node:http2'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads'
 import { Line } from './load.ts'
+import type { Program, Turns } from './program.ts'
 
 export interface Waits {
   readonly calls: number
@@ -20,6 +21,14 @@ export interface Waits {
 export interface Seen {
   readonly attacked: Waits
   readonly quiet: Waits
+  /** How many times as long as it ran the gateway that is attacked took, because others had the processors. */
+  readonly stretch: number
+}
+
+interface Gateways {
+  readonly attacked: Program
+  readonly quiet: Program
+  readonly path: string
 }
 
 interface Places {
@@ -34,20 +43,29 @@ const everyMs = 20
 
 /**
  * Machine and processors are shared with the attack, with the tests, and with whatever else runs there; that is why the clients
- * call a second gateway as well. What they wait there is the doing of the machine, what they wait longer is that of the gateway.
+ * call a second gateway as well. What they wait there is the doing of the machine, what they wait longer is that of the gateway,
+ * or of those who take its turns: it has more to do than the other one, so that it loses more by them.
  */
 export class Honest {
   readonly #thread: Worker
+  readonly #attacked: Program
+  #turns: Promise<Turns>
 
-  constructor(places: Places) {
-    this.#thread = new Worker(import.meta.filename, { workerData: places })
+  constructor({ attacked, quiet, path }: Gateways) {
+    const places = { attacked: attacked.port, quiet: quiet.port, path }
+    this.#thread = new Worker(import.meta.filename, { workerData: places satisfies Places })
+    this.#attacked = attacked
+    this.#turns = attacked.turns()
   }
 
   /** What was seen since the last look, when all calls that were begun until now are over. */
   async take(): Promise<Seen> {
     this.#thread.postMessage('take')
-    const [seen] = (await once(this.#thread, 'message')) as [Seen]
-    return seen
+    const [seen] = (await once(this.#thread, 'message')) as [Omit<Seen, 'stretch'>]
+    const before = await this.#turns
+    this.#turns = this.#attacked.turns()
+    const { ranMs, stoodMs } = await this.#turns
+    return { ...seen, stretch: 1 + (stoodMs - before.stoodMs) / Math.max(1, ranMs - before.ranMs) }
   }
 
   /** What is seen in so long; what was seen before does not count. */
@@ -62,17 +80,20 @@ export class Honest {
   }
 }
 
-/** How long 99 of 100 calls may wait at most at a gateway that is attacked: ten times what they wait at one that is not. */
-export function p99MsMax({ quiet }: Seen): number {
-  return Math.max(500, 10 * quiet.p99Ms)
+/**
+ * How long 99 of 100 calls may wait at most at a gateway that is attacked: half a second of its own time, or ten times what they
+ * wait at one that is not.
+ */
+export function p99MsMax({ quiet, stretch }: Seen): number {
+  return Math.max(500 * stretch, 10 * quiet.p99Ms)
 }
 
 const ms = (value: number) => value.toFixed(1)
 const shownOne = ({ calls, medianMs, p99Ms, maxMs }: Waits) =>
   `${calls} calls, median ${ms(medianMs)}, p99 ${ms(p99Ms)}, max ${ms(maxMs)} ms`
 
-export function shownSeen({ attacked, quiet }: Seen): string {
-  return `${shownOne(attacked)}; not attacked: ${shownOne(quiet)}`
+export function shownSeen({ attacked, quiet, stretch }: Seen): string {
+  return `${shownOne(attacked)}; not attacked: ${shownOne(quiet)}; stretched ${stretch.toFixed(1)} times`
 }
 
 /** Makes one call; rejects with how it failed. */
@@ -166,7 +187,7 @@ function start(port: MessagePort, { attacked, quiet, path }: Places): void {
   const callers = [new Caller(attacked, path), new Caller(quiet, path)] as const
   port.on('message', () => {
     void Promise.all([callers[0].take(), callers[1].take()]).then(([at, beside]) => {
-      port.postMessage({ attacked: at, quiet: beside } satisfies Seen)
+      port.postMessage({ attacked: at, quiet: beside } satisfies Omit<Seen, 'stretch'>)
     })
   })
   setInterval(() => {

@@ -40,6 +40,8 @@ const { data, headers, priority, resetStream, ping, windowUpdate, continuation, 
 const atOnce = 6
 /** How long a connection lasts at most: longer than a reply may stand still that the client does not take. */
 const connectionMs = 1_500
+/** The same where that is all there is to see: replies have to come first. */
+const stallMs = 4_000
 
 const many = (count: number, make: (i: number) => Buffer) =>
   Buffer.concat(Array.from({ length: count }, (_, i) => make(i)))
@@ -124,12 +126,14 @@ export const attacks: readonly Http2Attack[] = [
   {
     title: 'CVE-2019-9517 replies that nobody reads',
     ceiling: 'http2-stalls',
+    connectionMs: stallMs,
     isDeaf: true,
     bytes: () => Buffer.concat([setWindow('7fffffff'), frame(windowUpdate, 0, 0, '7fff0000'), ids(100, large)]),
   },
   {
     title: 'windows that stay shut',
     ceiling: 'http2-stalls',
+    connectionMs: stallMs,
     bytes: () => Buffer.concat([setWindow('00000001'), ids(100, large)]),
   },
   {

@@ -9,7 +9,7 @@ import { Program } from './program.ts'
 
 const secret = 'shop-secret-shop-secret-shop-secret'
 /** How long access tokens of the client `quick` live; they are refreshed after half of that. */
-export const quickMs = 3_000
+export const quickMs = 6_000
 
 /** Each name is a client of the provider, and a policy on paths of its own, with cookies of its own. */
 export class LoginWorld<Name extends string> implements AsyncDisposable {

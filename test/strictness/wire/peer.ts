@@ -3,6 +3,9 @@
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 
+/** For what a machine with other work takes long to do. */
+const waitMsMax = 15_000
+
 export class Peer {
   readonly socket: Socket
   /** Everything received, latin1. */
@@ -51,7 +54,7 @@ export class Peer {
   #watch(isThere: () => boolean, what: string): Promise<void> {
     if (isThere()) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => done(() => reject(new Error(`waited in vain for ${what}`))), 5_000)
+      const timer = setTimeout(() => done(() => reject(new Error(`waited in vain for ${what}`))), waitMsMax)
       const look = () => {
         if (isThere()) done(resolve)
       }
