@@ -31,7 +31,9 @@ export function checkRoutes(
 ): void {
   const globalPolicies = partsOf(partOf(config, 'policies'))
   const listeners = listenerNames(blueprint)
-  const upstreams = [...(partOf(blueprint, 'upstreams')?.children?.keys() ?? [])].map(String)
+  const upstreams = new Map(
+    [...(partOf(blueprint, 'upstreams')?.children ?? [])].map(([name, upstream]) => [String(name), upstream]),
+  )
   const given = new Set<string>()
   checkFacts(globalPolicies, language, given, findings)
   checkGates([], globalPolicies, language, findings)

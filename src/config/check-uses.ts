@@ -3,6 +3,7 @@
 import type { Fact } from '../core/facts.ts'
 import { OptionsError, type PolicyDefinition } from '../core/policy.ts'
 import { principal } from '../core/principal.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import type { Found } from './found.ts'
 import { headSpan, partAt, partOf, partsOf } from './found-read.ts'
 import type { Language } from './language.ts'
@@ -75,21 +76,26 @@ function innerUses(found: Found): Found[] {
 export function checkEnd(
   end: Found,
   language: Language,
-  upstreams: readonly string[],
+  upstreams: ReadonlyMap<string, Found>,
   given: ReadonlySet<string>,
   findings: Finding[],
 ): void {
   const definition = language.ends.find(({ name }) => name === partOf(end, 'end')?.value)
   const options = partOf(end, 'options')
   if (definition === undefined || options === null || options.isBroken) return
-  asked(options, findings, () => definition.check?.(options.value))
+  const blueprintOf = (name: string) => {
+    const found = upstreams.get(name)
+    // The border: what is not broken was walked along the schema of upstreams.
+    return found === undefined || found.isBroken ? undefined : (found.value as UpstreamBlueprint)
+  }
+  asked(options, findings, () => definition.check?.(options.value, blueprintOf))
   asked(options, findings, () => {
     for (const name of definition.upstreams?.(options.value) ?? []) {
-      if (upstreams.includes(name)) continue
+      if (upstreams.has(name)) continue
       const hint =
-        upstreams.length === 0
+        upstreams.size === 0
           ? `Define it: \`upstreams: { ${name}: { targets: ["http://…"] } }\`.`
-          : suggest(name, upstreams, 'Known upstreams')
+          : suggest(name, [...upstreams.keys()], 'Known upstreams')
       const place = textWithin(options, name) ?? options
       findings.push({ message: `there is no upstream \`${name}\``, hint, span: place.span })
     }

@@ -5,6 +5,7 @@ import { Facts } from './facts.ts'
 import type { Failure } from './failure.ts'
 import type { Headers } from './headers.ts'
 import type { PathPattern } from './pattern.ts'
+import type { RouteRetry } from './retry-schema.ts'
 
 /** Told when a call is given up before its reply was sent whole: the client left, or its time ran out. */
 export interface Abandonable {
@@ -110,6 +111,8 @@ export class Call {
   upstream = ''
   /** Which target of it; null while none was. */
   askedTarget: AskedTarget | null = null
+  /** What its route says of further tries; null where that is the upstream's matter. */
+  retry: RouteRetry | null = null
   /** How often the call was sent to an upstream. */
   tries = 0
   /** The status of gRPC that the client was told; -1 where it was none, and for other calls. */
@@ -167,6 +170,7 @@ export class Call {
     copy.protocol = this.protocol
     copy.acceptsTrailers = this.acceptsTrailers
     copy.deadlineMs = this.deadlineMs
+    copy.retry = this.retry
     copy.pattern = this.pattern
     copy.epoch = this.epoch
     copy.route = this.route

@@ -10,6 +10,7 @@ import type { Purges } from './purges.ts'
 import type { Priority } from './priority.ts'
 import type { PolicyPart, Static, TSchema } from './schema.ts'
 import type { Layer, Step } from './step.ts'
+import type { UpstreamBlueprint } from './upstream-schema.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Where in the config a definition is being built; names things in metrics, logs and shared counters. */
@@ -109,7 +110,8 @@ export interface EndDefinition<S extends TSchema = TSchema> {
   readonly name: string
   readonly summary: string
   readonly options: S
-  check?(options: Static<S>): void
+  /** As that of policies. `upstream` gives what the config says of an upstream; undefined where it is broken, or there is none. */
+  check?(options: Static<S>, upstream?: (name: string) => UpstreamBlueprint | undefined): void
   /** Facts that a policy must have left on the call, with these options. */
   needsFor?(options: Static<S>): readonly Fact<unknown>[]
   /** Names of the upstreams it uses, for the check that they exist. */

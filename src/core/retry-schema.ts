@@ -36,10 +36,12 @@ function Reason() {
   })
 }
 
+const attemptsBounds = { minimum: 0, maximum: 10, description: 'Further tries after the first.' } as const
+
 export const retrySchema = Maybe(
   Fields(
     {
-      attempts: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further tries after the first.' }),
+      attempts: Type.Integer({ ...attemptsBounds, default: 1 }),
       on: OneOrMany(Reason(), {
         minItems: 1,
         default: ['connect-failure', 'reset'],
@@ -63,3 +65,26 @@ export const retrySchema = Maybe(
     },
   ),
 )
+
+/** What a route says of further tries of its calls. */
+export const routeRetrySchema = Maybe(
+  Type.Union(
+    [
+      Type.Literal(false),
+      Fields({
+        attempts: Maybe(Type.Integer(attemptsBounds)),
+        on: Maybe(OneOrMany(Reason(), { minItems: 1, description: 'What is tried again.' })),
+      }),
+    ],
+    {
+      description:
+        'In place of what `retry` of the upstream says: `false` for no further try, or other `attempts`, or another `on`.',
+    },
+  ),
+)
+
+/** The same as the gateway reads it: what is null stays as the upstream says. */
+export interface RouteRetry {
+  readonly attempts: number | null
+  readonly on: readonly RetryReason[] | null
+}

@@ -4,7 +4,7 @@ import type { Call } from '../core/call.ts'
 import type { Failure } from '../core/failure.ts'
 import type { Counter, Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
-import { isGrpcReason, type RetryReason } from '../core/retry-schema.ts'
+import { isGrpcReason, type RetryReason, type RouteRetry } from '../core/retry-schema.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { pushbackMs, retryAfterMs } from './asked-wait.ts'
 import type { Budget } from './budget.ts'
@@ -35,13 +35,30 @@ export interface Allowance {
   readonly mightFollow: (call: Call, reply: Reply) => boolean
   /** Whether it might follow any reply. */
   readonly isAnyReplyRetried: boolean
-  /** Whether it might follow a reply to a call of gRPC, so that its body is worth keeping. */
-  readonly isGrpcRetried: boolean
 }
 
-export function createAllowance(options: AllowanceOptions): Allowance {
+/** The allowance of each call: that of the upstream, or what its route has made of it. */
+export function createAllowances(options: AllowanceOptions): (call: Call) => Allowance {
   const { retry } = options
-  return retry === null ? createFailover(options) : createRetries(options, retry)
+  const own = retry === null ? createFailover(options) : createRetries(options, retry)
+  // Upstreams outlive the routes of a config.
+  const ofRoutes = new WeakMap<RouteRetry, Allowance>()
+  const allowanceOf = (rule: RouteRetry): Allowance => {
+    const { attempts, on } = rule
+    const known = ofRoutes.get(rule)
+    if (known !== undefined) return known
+    const other = retry && { ...retry, attempts: attempts ?? retry.attempts, on: [...(on ?? retry.on)] }
+    const made = attempts === 0 ? noAllowance : other === null ? own : createRetries(options, other)
+    ofRoutes.set(rule, made)
+    return made
+  }
+  return call => (call.retry === null ? own : allowanceOf(call.retry))
+}
+
+const noAllowance: Allowance = {
+  allow: () => null,
+  mightFollow: () => false,
+  isAnyReplyRetried: false,
 }
 
 function createFailover(options: AllowanceOptions): Allowance {
@@ -49,7 +66,6 @@ function createFailover(options: AllowanceOptions): Allowance {
   const counters = createCounters(options, ['connect-failure'])
   return {
     isAnyReplyRetried: false,
-    isGrpcRetried: false,
     mightFollow: () => false,
     allow(call, outcome, tried) {
       const reason = reasonOf(call, outcome)
@@ -66,7 +82,7 @@ function createRetries(options: AllowanceOptions, retry: NonNullable<UpstreamBlu
   const { name, budget, ports } = options
   const { clock, random, meter } = ports
   const { attempts, on, backoff, retryAfterMax } = retry
-  const { reasonOf, isAnyReplyRetried, isGrpcRetried } = createConditions(on)
+  const { reasonOf, isAnyReplyRetried } = createConditions(on)
   const counters = createCounters(options, on)
   const exhausted = meter.counter('turnpike_upstream_retry_budget_exhausted', { upstream: name })
 
@@ -83,7 +99,6 @@ function createRetries(options: AllowanceOptions, retry: NonNullable<UpstreamBlu
 
   return {
     isAnyReplyRetried: attempts > 0 && isAnyReplyRetried,
-    isGrpcRetried: attempts > 0 && isGrpcRetried,
     mightFollow: (call, reply) => reasonOf(call, reply) !== null,
     allow(call, outcome, tried) {
       const reason = reasonOf(call, outcome)

@@ -29,8 +29,6 @@ export interface Conditions {
   readonly reasonOf: (call: Call, outcome: Reply | Failure) => RetryReason | null
   /** Whether any reply is. */
   readonly isAnyReplyRetried: boolean
-  /** Whether calls of gRPC are, for their status and whatever their method. */
-  readonly isGrpcRetried: boolean
 }
 
 export function createConditions(on: readonly RetryReason[]): Conditions {
@@ -71,7 +69,6 @@ export function createConditions(on: readonly RetryReason[]): Conditions {
     reasonOf: (call, outcome) =>
       outcome instanceof Reply ? reasonOfReply(call, outcome) : reasonOfFailure(call, outcome),
     isAnyReplyRetried: statuses.size > 0 || isGrpcRetried,
-    isGrpcRetried,
   }
 }
 

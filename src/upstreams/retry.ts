@@ -5,7 +5,7 @@ import { Failure } from '../core/failure.ts'
 import { isGrpc } from '../core/grpc.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
-import { type Allowance, type AllowanceOptions, createAllowance } from './allowance.ts'
+import { type Allowance, type AllowanceOptions, createAllowances } from './allowance.ts'
 import { isIdempotent, isStaleAndSafe } from './conditions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
@@ -33,14 +33,13 @@ const none: readonly Endpoint[] = []
  */
 export function createSender(options: SenderOptions): Step {
   const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, ports } = options
-  const allowance = createAllowance(options)
-  const recover = createRecovery(options, allowance)
-  const { isAnyReplyRetried, isGrpcRetried, mightFollow } = allowance
-  const isEachReplyWatched = isAnyReplyRetried || observe !== null
+  const allowanceOf = createAllowances(options)
+  const recover = createRecovery(options, allowanceOf)
 
   /** A reply ends the matter, unless its status may be tried again. */
   function accept(call: Call, endpoint: Endpoint, replay: Replay | null, reply: Reply): Reply | Promise<Reply> {
     observe?.(call, endpoint, reply)
+    const { isAnyReplyRetried, mightFollow } = allowanceOf(call)
     if (isAnyReplyRetried && mightFollow(call, reply)) return recover(call, endpoint, replay, reply)
     replay?.settle()
     return reply
@@ -51,9 +50,10 @@ export function createSender(options: SenderOptions): Step {
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
     if (endpoint === null) return settled(noEndpoint(call))
-    const isRepeatable = tellsUnseen || isIdempotent(call.method) || (isGrpcRetried && isGrpc(call.headers))
+    const { isAnyReplyRetried } = allowanceOf(call)
+    const isRepeatable = tellsUnseen || isIdempotent(call.method)
     const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
-    const isWatched = replay !== null || isEachReplyWatched
+    const isWatched = replay !== null || isAnyReplyRetried || observe !== null
     return sendTo(endpoint, call, false).then(
       isWatched ? reply => accept(call, endpoint, replay, reply) : undefined,
       thrown => {
@@ -78,7 +78,7 @@ function settled(outcome: Reply | Failure): Promise<Reply> {
 type Recovery = (call: Call, endpoint: Endpoint, replay: Replay | null, outcome: Reply | Failure) => Promise<Reply>
 
 /** Makes the function that takes the outcome of a first try and ends with the last outcome there is. */
-function createRecovery(options: SenderOptions, { allow }: Allowance): Recovery {
+function createRecovery(options: SenderOptions, allowanceOf: (call: Call) => Allowance): Recovery {
   const { pick, noEndpoint, observe } = options
 
   /** One try, with its failure as a value. */
@@ -89,6 +89,7 @@ function createRecovery(options: SenderOptions, { allow }: Allowance): Recovery 
   }
 
   return async function recover(call, endpoint, replay, first) {
+    const { allow } = allowanceOf(call)
     const tried = [endpoint]
     let last: Endpoint | null = endpoint
     let outcome = first

@@ -30,8 +30,8 @@ const budgetDefault = 0.2
 
 export function composeSending(name: string, blueprint: UpstreamBlueprint, ports: Ports, parts: SendingParts): Sending {
   const { retry, timeouts, hedge } = blueprint
-  const isRetried = retry !== null && retry.attempts > 0
-  const budget = isRetried || hedge !== null ? createBudget(retry?.budget ?? budgetDefault) : null
+  // A route may have its calls tried again also where the upstream has `attempts: 0`.
+  const budget = retry !== null || hedge !== null ? createBudget(retry?.budget ?? budgetDefault) : null
   const teller = blueprint.deadlineHeader === null ? null : createDeadlineTeller(blueprint.deadlineHeader, ports.clock)
   const pick = tellBefore(parts.pick, teller?.tell)
   const tellsUnseen = blueprint.protocol !== 'http1'

@@ -34,8 +34,14 @@ before(async () => {
       patient: { targets: [origin.url], retry: { on, budget: '100%', backoff: '1ms', retryAfterMax: '3s' } },
       hasty: { targets: [origin.url], retry: { on, budget: '100%', backoff: '1ms' } },
       timed: { targets: [origin.url], retry: { on, budget: '100%', backoff: '1ms' }, timeouts: { call: '800ms' } },
+      asked: { targets: [origin.url], retry: { on, attempts: 0, budget: '100%', backoff: '1ms' } },
     },
-    routes: ['patient', 'hasty', 'timed'].map(forward => ({ match: { hosts: [`${forward}.test`] }, forward })),
+    routes: [
+      ...['patient', 'hasty', 'timed', 'asked'].map(forward => ({ match: { hosts: [`${forward}.test`] }, forward })),
+      { match: { hosts: ['never.test'] }, forward: { to: 'hasty', retry: false } },
+      { match: { hosts: ['other.test'] }, forward: { to: 'hasty', retry: { on: 404 } } },
+      { match: { hosts: ['opted.test'] }, forward: { to: 'asked', retry: { attempts: 1 } } },
+    ],
   })
 })
 after(async () => {
@@ -47,6 +53,12 @@ async function answerOf(upstream: string, path: string, options: { method?: stri
   const got = await ask(program.port, { path, headers: { host: `${upstream}.test` }, ...options })
   const times = arrivals.get(path) ?? []
   return { ...got, tries: times.length, waitMs: (times[1] ?? 0) - (times[0] ?? 0) }
+}
+
+/** What becomes of a call that is answered 429 first, and of one that is answered 404 first: status and tries of both. */
+async function outcomes(host: string): Promise<number[]> {
+  const [late, unknown] = [await answerOf(host, `/429/-/${host}`), await answerOf(host, `/404/-/${host}`)]
+  return [late.status, late.tries, unknown.status, unknown.tries]
 }
 
 describe('statuses below 500', () => {
@@ -81,12 +93,31 @@ describe('Retry-After', () => {
     const startMs = performance.now()
     const got = await answerOf('hasty', '/503/2/long')
     assert.deepEqual([got.status, got.text, got.headers['retry-after'], got.tries], [503, 'later', '2', 1])
-    assert.ok(performance.now() - startMs < 900)
+    assert.ok(performance.now() - startMs < 1_900)
   })
 
   test('beyond the deadline of the call: likewise', async () => {
     const got = await answerOf('timed', '/429/1/late')
     assert.deepEqual([got.status, got.text, got.headers['retry-after'], got.tries], [429, 'later', '1', 1])
+  })
+})
+
+describe('a route may say', () => {
+  test('that its calls are not tried again', async () => {
+    assert.deepEqual(await outcomes('never'), [429, 1, 404, 1])
+  })
+
+  test('on what they are', async () => {
+    assert.deepEqual(await outcomes('other'), [429, 1, 200, 2])
+  })
+
+  test('how often they are, also where other routes have none', async () => {
+    assert.deepEqual(await outcomes('opted'), [200, 2, 404, 1])
+    assert.deepEqual(await outcomes('asked'), [429, 1, 404, 1])
+  })
+
+  test('and other calls of the same upstream are not touched', async () => {
+    assert.deepEqual(await outcomes('hasty'), [200, 2, 404, 1])
   })
 })
 

@@ -16,6 +16,7 @@ const plain = {
   path: null,
   host: null,
   mirror: [],
+  retry: null,
   priority: 'normal',
 } as const
 
@@ -113,6 +114,30 @@ test('a priority goes along as a fact, the normal one as none', async () => {
   assert.deepEqual(
     upstream.calls.map(call => call.facts.get(priority)),
     ['high', undefined, 'low'],
+  )
+})
+
+test('what it says of further tries goes along with its calls, and with no copy for a mirror', async () => {
+  const [upstream, shadow] = [makeNext(() => Reply.empty(200)), makeNext(() => Reply.empty(200))]
+  const ports = fakePorts({ catalog: upstream, shadow })
+  const mirror = [{ to: 'shadow', share: 1, host: null, remove: [], timeout: 1000, limits: { body: 1000, calls: 10 } }]
+  const sides = { to: null, split: [{ to: 'catalog', weight: 1 }] }
+  for (const changes of [
+    {},
+    { retry: false },
+    { retry: { attempts: 2, on: null } },
+    { ...sides, retry: false },
+  ] as const) {
+    await forward.build({ ...plain, mirror, ...changes }, ports, place)(makeCall())
+  }
+  const none = { attempts: 0, on: null }
+  assert.deepEqual(
+    upstream.calls.map(call => call.retry),
+    [null, none, { attempts: 2, on: null }, none],
+  )
+  assert.deepEqual(
+    shadow.calls.map(call => call.retry),
+    [null, null, null, null],
   )
 })
 

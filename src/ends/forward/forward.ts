@@ -7,8 +7,10 @@ import { priority } from '../../core/priority.ts'
 import type { Reply } from '../../core/reply.ts'
 import { Choice, Fields, Maybe, OneOrMany, Shorthand, type Static, TemplateText, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
+import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { checkMirror, createMirror, mirrorOption } from './mirror.ts'
 import { checkRewrite, compileRewrite } from './rewrite.ts'
+import { checkRetry, retryOption, routeRetryOf } from './route-retry.ts'
 import { checkSplit, createSplit, sideOption } from './split.ts'
 import { checkSticky, stickyOption } from './sticky.ts'
 
@@ -36,6 +38,7 @@ const options = Shorthand(
       default: [],
       description: 'Upstreams that get copies of the calls; their answers are thrown away.',
     }),
+    retry: retryOption,
     priority: Choice(['high', 'normal', 'low'], {
       default: 'normal',
       description:
@@ -77,15 +80,23 @@ export const forward = defineEnd({
   },
 })
 
-function createSend({ to, split, sticky }: Options, ports: EndPorts): Step {
+function createSend({ to, split, sticky, retry }: Options, ports: EndPorts): Step {
+  const rule = routeRetryOf(retry)
   const stepOf = (name: string): Step => {
     const upstream = ports.upstream(name)
-    return call => upstream.send(call)
+    if (rule === null) return call => upstream.send(call)
+    return call => {
+      call.retry = rule
+      return upstream.send(call)
+    }
   }
   return split === null ? stepOf(to ?? '') : createSplit(split, sticky, stepOf, ports.random)
 }
 
-function check({ to, split, sticky, path, host, mirror }: Options): void {
+function check(
+  { to, split, sticky, path, host, mirror, retry }: Options,
+  upstreamOf: UpstreamOf = () => undefined,
+): void {
   if ((to === null) === (split === null)) {
     const what = to === null ? 'names no upstream' : 'has both `to` and `split`'
     throw new OptionsError(`\`forward\` ${what}`, split === null ? [] : ['split'], 'Write either `to` or `split`.')
@@ -101,4 +112,16 @@ function check({ to, split, sticky, path, host, mirror }: Options): void {
   if (sticky !== null) checkSticky(sticky)
   checkRewrite({ path, host })
   for (const [index, one] of mirror.entries()) checkMirror(one, ['mirror', index])
+  checkRetry(retry, knownOf(split === null ? [to ?? ''] : split.map(side => side.to), upstreamOf))
+}
+
+type UpstreamOf = (name: string) => UpstreamBlueprint | undefined
+
+function knownOf(names: readonly string[], upstreamOf: UpstreamOf): ReadonlyMap<string, UpstreamBlueprint> {
+  const known = new Map<string, UpstreamBlueprint>()
+  for (const name of names) {
+    const upstream = upstreamOf(name)
+    if (upstream !== undefined) known.set(name, upstream)
+  }
+  return known
 }
