@@ -84,16 +84,17 @@ function readRarer(asked: Asked, key: string, value: string): void {
       asked.isIdentified = true
       return
     case 'if-none-match':
-      asked.ifNoneMatch = asked.ifNoneMatch === '' ? value : `${asked.ifNoneMatch}, ${value}`
+      asked.ifNoneMatch = joined(asked.ifNoneMatch, value)
       break
     case 'if-modified-since':
       asked.ifModifiedSince = value
       break
     case 'range':
-      asked.range = value
+      // Lines of one field are one list (RFC 9110 §5.3); several ranges, or nonsense, are for the reader of it to see.
+      asked.range = joined(asked.range, value)
       break
     case 'if-range':
-      asked.ifRange = value
+      asked.ifRange = joined(asked.ifRange, value)
       break
     case 'if-match':
     case 'if-unmodified-since':
@@ -104,6 +105,10 @@ function readRarer(asked: Asked, key: string, value: string): void {
       asked.isBypass = true
   }
   asked.isPlain = false
+}
+
+function joined(before: string, value: string): string {
+  return before === '' ? value : `${before}, ${value}`
 }
 
 /** Also with underscores, which CGI and its kin take for dashes (docs/security.md). */

@@ -32,22 +32,30 @@ export function rangeIn(
   asked: Asked,
   headers: Headers,
   length: number,
+  receivedWallMs: number,
 ): readonly [number, number] | 'unsatisfiable' | null {
-  if (asked.ifRange !== '' && !isUnchanged(asked.ifRange, headers)) return null
+  if (asked.ifRange !== '' && !isUnchanged(asked.ifRange, headers, receivedWallMs)) return null
   // Several ranges at once may be ignored (RFC 9110 §14.2): the whole is an answer to them, too.
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/i.exec(asked.range.trim()) ?? []
   if (first === '' && last === '') return null
   if (first === '') {
     const suffix = Number(last)
-    return suffix === 0 || length === 0 ? 'unsatisfiable' : [Math.max(0, length - suffix), length]
+    if (suffix === 0) return 'unsatisfiable'
+    // §14.1.2: the last bytes of nothing are the whole of it, which no Content-Range can say.
+    return length === 0 ? null : [Math.max(0, length - suffix), length]
   }
-  if (last !== '' && Number(last) < Number(first)) return null
+  // Numbers may have any number of digits.
+  if (last !== '' && BigInt(last) < BigInt(first)) return null
   if (Number(first) >= length) return 'unsatisfiable'
   return [Number(first), last === '' ? length : Math.min(length, Number(last) + 1)]
 }
 
-/** RFC 9110 §13.1.5: by the strong comparison, or by exactly the date. */
-function isUnchanged(ifRange: string, headers: Headers): boolean {
+/** RFC 9110 §13.1.5: by the strong comparison, or by exactly the date where that is a strong validator. */
+function isUnchanged(ifRange: string, headers: Headers, receivedWallMs: number): boolean {
   if (ifRange.startsWith('"')) return headers.get('etag') === ifRange
-  return !ifRange.startsWith('W/') && headers.get('last-modified') === ifRange
+  if (ifRange.startsWith('W/') || headers.get('last-modified') !== ifRange) return false
+  // §8.8.2.2: a reply that was made within the same second may have changed in it once more.
+  const changedMs = dateIn(headers, 'last-modified', receivedWallMs)
+  const madeMs = dateIn(headers, 'date', receivedWallMs)
+  return changedMs !== null && madeMs !== null && madeMs - changedMs >= 1000
 }

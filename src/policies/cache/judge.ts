@@ -157,6 +157,7 @@ const contentFields: ReadonlySet<string> = new Set([
   'content-encoding',
   'content-range',
   'content-md5',
+  'content-digest',
 ])
 
 function keptFields(headers: Headers, { droppedFields }: ReplyRules, wallMs: number): Headers {

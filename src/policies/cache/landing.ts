@@ -12,7 +12,7 @@ import { Fill } from './fill.ts'
 import type { Flight, Outcome, Party } from './flight.ts'
 import { type Judgement, judge, type Keepable, mayStay, type Refusal, refresh, type Times } from './judge.ts'
 import type { Question } from './question.ts'
-import { notModified, serve } from './serve.ts'
+import { notModified, pieceBytes, serve } from './serve.ts'
 import { type Stored, withVariant } from './stored.ts'
 
 export interface LandingPorts extends CachingPorts {
@@ -129,6 +129,7 @@ function fill(arrival: Arrival, kept: Keepable, ports: LandingPorts): void {
     },
     complete(body) {
       const stored = { ...kept, body, mark, lease: { readers: 0 } }
+      offerRanges(stored)
       settle(keep(arrival, stored, ports) ? { kind: 'stored', stored } : { kind: 'alone' })
     },
     gaveUp: () => settle({ kind: 'alone' }),
@@ -139,6 +140,11 @@ function fill(arrival: Arrival, kept: Keepable, ports: LandingPorts): void {
   const { length } = reply.body
   filling.begin()
   reply.body = new Body(length, filling)
+}
+
+/** Of long replies alone: nobody resumes short ones, and each field costs something with each hit. */
+function offerRanges({ status, headers, body }: Stored): void {
+  if (status === 200 && body.length > pieceBytes && !headers.has('accept-ranges')) headers.add('Accept-Ranges', 'bytes')
 }
 
 /** False where something changed while the reply was on its way. */

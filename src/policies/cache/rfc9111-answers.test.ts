@@ -171,6 +171,106 @@ describe('RFC 9110 §14 Range requests', () => {
       tag => ({ expect: 'cached', headers: { range: 'bytes=0-4', 'if-range': tag }, status: 200 }) as const,
     ),
   ])
+  sentence('§13.1.5: a date is no strong validator where the reply was made within a second of it (§8.8.2.2)', [
+    {
+      expect: 'asked',
+      service: { headers: { ...fresh, date: date(-10), 'last-modified': date(-10) }, body: 'abcdef' },
+    },
+    { expect: 'cached', headers: { range: 'bytes=0-1', 'if-range': date(-10) }, status: 200, reply: 'abcdef' },
+    { expect: 'cached', headers: { range: 'bytes=0-1' }, status: 206, reply: 'ab' },
+  ])
+  sentence('§13.1.5: a date as validator, a second before the reply was made', [
+    { expect: 'asked', service: { headers: { ...fresh, date: date(-9), 'last-modified': date(-10) }, body: 'abcdef' } },
+    { expect: 'cached', headers: { range: 'bytes=0-1', 'if-range': date(-10) }, status: 206, reply: 'ab' },
+  ])
+  sentence('§13.1.5: a weak tag is compared by no strong comparison, not even to itself', [
+    { expect: 'asked', service: { headers: { ...fresh, etag: 'W/"1"' }, body: 'abcdef' } },
+    ...['W/"1"', '"1"'].map(
+      tag => ({ expect: 'cached', headers: { range: 'bytes=0-1', 'if-range': tag }, status: 200 }) as const,
+    ),
+  ])
+  sentence('§13.1.5: If-Range that does not hold lets no range be unsatisfiable', [
+    stored,
+    { expect: 'cached', headers: { range: 'bytes=99-', 'if-range': '"2"' }, status: 200, reply: '0123456789' },
+  ])
+  sentence('§13.2.2: what the client has already goes before the range, what it has not does not hinder it', [
+    stored,
+    { expect: 'cached', headers: { range: 'bytes=0-4', 'if-none-match': '"1"' }, status: 304, reply: '' },
+    { expect: 'cached', headers: { range: 'bytes=99-', 'if-none-match': 'W/"1"' }, status: 304 },
+    { expect: 'cached', headers: { range: 'bytes=0-4', 'if-modified-since': date(-100) }, status: 304 },
+    { expect: 'cached', headers: { range: 'bytes=0-4', 'if-none-match': '"2"' }, status: 206, reply: '01234' },
+    { expect: 'cached', headers: { range: 'bytes=0-4', 'if-modified-since': date(-101) }, status: 206 },
+    { expect: 'cached', headers: { range: 'bytes=99-', 'if-none-match': '"2"' }, status: 416 },
+  ])
+  sentence('§5.3: lines of Range are one list, and so several ranges', [
+    stored,
+    {
+      expect: 'cached',
+      headers: [
+        ['range', 'bytes=0-1'],
+        ['range', 'bytes=3-4'],
+      ],
+      status: 200,
+    },
+    {
+      expect: 'cached',
+      headers: [
+        ['range', 'bytes=0-1'],
+        ['if-range', '"2"'],
+        ['if-range', '"1"'],
+      ],
+      status: 200,
+    },
+  ])
+  sentence('§14.1.2: a body of nothing: its last bytes are the whole, and it has no first one', [
+    { expect: 'asked', service: { headers: fresh, body: '' } },
+    { expect: 'cached', headers: { range: 'bytes=-5' }, status: 200, reply: '' },
+    { expect: 'cached', headers: { range: 'bytes=0-' }, status: 416, fields: { 'content-range': 'bytes */0' } },
+  ])
+  sentence('§14.2: only a 200 has parts', [
+    { expect: 'asked', service: { status: 404, headers: fresh, body: 'not here' } },
+    { expect: 'cached', headers: { range: 'bytes=0-1' }, status: 404, reply: 'not here' },
+  ])
+  sentence('§15.3.7: a part has the fields of the whole, but no digest of its content (RFC 9530 §2)', [
+    {
+      expect: 'asked',
+      service: {
+        headers: {
+          ...fresh,
+          ...{ etag: '"1"', 'content-type': 'text/plain', 'content-encoding': 'gzip', vary: 'accept-encoding' },
+          ...{ 'content-digest': 'sha-256=:AA==:', 'content-md5': 'AA==', 'repr-digest': 'sha-256=:AA==:' },
+        },
+      },
+    },
+    {
+      ...{ expect: 'cached', headers: { range: 'bytes=0-1' }, status: 206, reply: 'he' },
+      fields: {
+        ...{ etag: '"1"', 'content-type': 'text/plain', 'content-encoding': 'gzip', vary: 'accept-encoding' },
+        ...{ 'content-digest': undefined, 'content-md5': undefined, 'repr-digest': 'sha-256=:AA==:' },
+      },
+    },
+    { expect: 'cached', fields: { 'content-digest': 'sha-256=:AA==:', 'content-md5': 'AA==' } },
+  ])
+  sentence('§14.3: long replies say that parts of them can be had, where the service says nothing of it', [
+    { expect: 'asked', target: '/long', service: { headers: fresh, body: 'x'.repeat(65_537) } },
+    { expect: 'cached', target: '/long', fields: { 'accept-ranges': 'bytes' } },
+    { expect: 'cached', target: '/long', method: 'HEAD', fields: { 'accept-ranges': 'bytes' } },
+    { expect: 'asked', target: '/short', service: { headers: fresh, body: 'x' } },
+    { expect: 'cached', target: '/short', fields: { 'accept-ranges': undefined } },
+    {
+      ...{ expect: 'asked', target: '/none' },
+      service: { headers: { ...fresh, 'accept-ranges': 'none' }, body: 'x'.repeat(65_537) },
+    },
+    { expect: 'cached', target: '/none', fields: { 'accept-ranges': 'none' } },
+  ])
+  sentence('RFC 9111 §4.3.4: a part of what was validated', [
+    { expect: 'asked', service: { headers: { ...fresh, etag: '"1"' }, body: '0123456789' } },
+    {
+      ...{ expect: 'validated', after: 61, headers: { range: 'bytes=2-3' }, sent: { range: undefined } },
+      service: { status: 304, headers: { ...fresh, etag: '"1"' } },
+      ...{ status: 206, reply: '23', fields: { 'content-range': 'bytes 2-3/10' } },
+    },
+  ])
   sentence('§14.2: HEAD knows no ranges', [
     stored,
     { expect: 'cached', method: 'HEAD', headers: { range: 'bytes=0-4' }, status: 200 },

@@ -44,7 +44,7 @@ export function notModified(headers: Headers): Reply {
 
 function servePart(stored: Stored, asked: Asked, headers: Headers, lender: Lender): Reply | null {
   const { body } = stored
-  const range = rangeIn(asked, headers, body.length)
+  const range = rangeIn(asked, headers, body.length, stored.storedWallMs)
   if (range === null) return null
   if (range === 'unsatisfiable') {
     const reply = Reply.empty(416)
@@ -52,6 +52,9 @@ function servePart(stored: Stored, asked: Asked, headers: Headers, lender: Lende
     return reply
   }
   const [from, to] = range
+  // Digests of the content are those of the whole (RFC 9530 §2); Repr-Digest is meant to be.
+  headers.delete('content-digest')
+  headers.delete('content-md5')
   headers.set('content-range', `bytes ${from}-${to - 1}/${body.length}`)
   return new Reply(206, headers, bodyOf(body.subarray(from, to), stored, lender))
 }
