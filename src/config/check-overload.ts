@@ -1,4 +1,4 @@
-// What a schema cannot say about overload: bounds that do not rise with the priority.
+// What a schema cannot say about overload: bounds that do not rise with the priority, and such as bound nothing.
 
 import type { Found } from './found.ts'
 import { headSpan, numberOf, partOf } from './found-read.ts'
@@ -14,6 +14,7 @@ export function checkOverload(blueprint: Found, findings: Finding[]): void {
   const overload = partOf(blueprint, 'overload')
   for (const guard of ['memory', 'delay']) {
     const bounds = partOf(overload, guard)
+    checkIdle(bounds, findings)
     checkResume(bounds, findings)
     for (const [before, after] of steps) {
       const [lower, upper] = [partOf(bounds, before), partOf(bounds, after)]
@@ -26,6 +27,15 @@ export function checkOverload(blueprint: Found, findings: Finding[]): void {
         span: headSpan(lower.keySpan === null ? upper : lower),
       })
     }
+  }
+}
+
+function checkIdle(bounds: Found | null, findings: Finding[]): void {
+  if (partOf(bounds, 'enabled')?.value !== false) return
+  for (const [key, part] of bounds?.children ?? []) {
+    if (key === 'enabled' || part.keySpan === null) continue
+    const message = `\`${key}\` has no effect with \`enabled: false\``
+    findings.push({ message, hint: 'Leave one of them out.', span: part.keySpan })
   }
 }
 

@@ -3,6 +3,7 @@
 import { Duration, Fields, Maybe, Percent, Size, type Static, Type } from './schema.ts'
 
 const memorySchema = Fields({
+  enabled: Type.Boolean({ default: true, description: 'Whether calls are refused for want of memory at all.' }),
   limit: Maybe(
     Size({
       description:

@@ -4,7 +4,7 @@ import type { OverloadBlueprint } from '../core/overload-schema.ts'
 import type { Labels, Log, Meter } from '../core/ports.ts'
 import { OverloadGuard } from './overload-guard.ts'
 
-const memory = { limit: 1000, low: 0.7, normal: 0.8, high: 0.9, resume: 0.9 }
+const memory = { enabled: true, limit: 1000, low: 0.7, normal: 0.8, high: 0.9, resume: 0.9 }
 const settings: OverloadBlueprint = { memory, delay: null, descriptors: { reserve: null }, retryAfter: 1_500 }
 
 const series = (name: string, labels: Labels) => [name, ...Object.values(labels)].join(' ')
@@ -103,6 +103,24 @@ test('heap: the same bounds hold for the heap of the thread', () => {
 })
 
 const delay = { low: 250, normal: 500, high: 1000, resume: 0.5 }
+
+test('memory: refuses nothing and collects nothing once it is switched off, and again when it is switched on', () => {
+  const { guard, used, beat, values, collections } = start()
+  used.resident = 950
+  used.heap = 99
+  beat(1000)
+  assert.equal(guard.level, 3)
+  const before = collections()
+  guard.adopt({ ...settings, memory: { ...memory, enabled: false } })
+  beat(3000, 3000)
+  assert.deepEqual([guard.level, collections() - before], [0, 0])
+  assert.equal(values.get('turnpike_overload_level memory'), 0)
+  assert.equal(values.get('turnpike_overload_level heap'), 0)
+  assert.equal(values.get('turnpike_overload_memory_limit_bytes'), Infinity)
+  guard.adopt(settings)
+  beat(1000)
+  assert.equal(guard.level, 3)
+})
 
 test('delay: of five beats the second largest counts', () => {
   const { guard, beat } = start({ delay })

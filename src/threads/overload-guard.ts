@@ -63,10 +63,10 @@ export class OverloadGuard implements Overload {
     }
     const { memory, delay } = settings
     this.#memoryMax = memory.limit ?? memoryBytes
-    this.#watches.memory.adopt(boundsOf(memory, this.#memoryMax))
-    this.#watches.heap.adopt(boundsOf(memory, this.#ports.resources.heap().limitBytes))
+    this.#watches.memory.adopt(memory.enabled ? boundsOf(memory, this.#memoryMax) : null)
+    this.#watches.heap.adopt(memory.enabled ? boundsOf(memory, this.#ports.resources.heap().limitBytes) : null)
     this.#watches.delay.adopt(delay === null ? null : boundsOf(delay, 1))
-    this.#ports.meter.gauge('turnpike_overload_memory_limit_bytes', {}).set(this.#memoryMax)
+    this.#ports.meter.gauge('turnpike_overload_memory_limit_bytes', {}).set(memory.enabled ? this.#memoryMax : Infinity)
   }
 
   /** To be called on every beat of the worker. */
