@@ -292,15 +292,15 @@ describe('connections', () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-nghttpd-'))
     await writeFile(path.join(folder, 'page.html'), 'a page')
     const port = await freePort()
-    const child = spawn('nghttpd', ['--no-tls', '-d', folder, '--trailer=x-end: yes', String(port)], {
-      stdio: 'ignore',
-    })
     const gateway = await Program.start({
       admin: { port: 0 },
       upstreams: {
         stood: { protocol: 'http2', targets: [`http://127.0.0.1:${port}`], timeouts: { response: '1s' } },
       },
       routes: [{ match: { path: '/**' }, forward: 'stood' }],
+    })
+    const child = spawn('nghttpd', ['--no-tls', '-d', folder, '--trailer=x-end: yes', String(port)], {
+      stdio: 'ignore',
     })
     try {
       await until(

@@ -144,6 +144,12 @@ describe('clients that others wrote', () => {
     }
   })
 
+  test('curl is told trailers', { skip: needs('curl') }, async () => {
+    const url = `http://127.0.0.1:${program.port}/trailers`
+    const { stdout } = await run('curl', ['-s', '--http2-prior-knowledge', '-D', '-', '-d', 'body', url])
+    assert.match(stdout, /\r\n\r\nbodyx-sum: none\s*$/)
+  })
+
   test('curl sends and gets eight megabytes', { skip: needs('curl') }, async () => {
     const url = `http://127.0.0.1:${program.port}`
     const args = ['-s', '--http2-prior-knowledge']

@@ -14,17 +14,23 @@ export interface Outsider {
   stop(): Promise<void>
 }
 
-/** HAProxy in one mode, with these sections. Resolves when it answers on all ports. */
+/** HAProxy in one mode, with these sections and files beside its config. Resolves when it answers on all ports. */
 export async function haproxy(
   mode: 'tcp' | 'http',
   sections: readonly string[],
   ports: readonly number[],
+  files: Readonly<Record<string, string>> = {},
 ): Promise<Outsider> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'turnpike-haproxy-'))
   const file = path.join(folder, 'haproxy.cfg')
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text)
   const timeouts = 'timeout connect 5s\n  timeout client 30s\n  timeout server 30s'
   await writeFile(file, `global\n  nbthread 1\ndefaults\n  mode ${mode}\n  ${timeouts}\n${sections.join('\n')}\n`)
-  return started(spawn('haproxy', ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] }), folder, ports)
+  return started(
+    spawn('haproxy', ['-db', '-f', file], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] }),
+    folder,
+    ports,
+  )
 }
 
 const streamModules = ['/usr/lib/nginx/modules/ngx_stream_module.so', '/usr/lib64/nginx/modules/ngx_stream_module.so']
