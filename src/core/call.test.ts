@@ -15,6 +15,7 @@ test('a copy is the same call, with fields, facts and an end of its own', () => 
   call.route = 'users'
   call.epoch = 3
   call.deadlineMs = 500
+  call.retry = { attempts: 0, on: null }
   call.upgrade = 'websocket'
   call.facts.set(colour, 'red')
   const copy = call.copy(call.headers.clone(), Body.of('x'))
