@@ -71,6 +71,11 @@ function readHeaders({ headers: { list } }: Call, keys: readonly string[], prese
   }
 }
 
+/** A JWT: its header is JSON in base64url. It is no guess at a key. */
+export function isJwtText(text: string): boolean {
+  return text.startsWith('eyJ') && text.includes('.')
+}
+
 /** `Authorization` holds a scheme before the key (RFC 9110 §11.4). One of another scheme is a key that leads nowhere. */
 function afterScheme(value: string): string {
   return /^(?:bearer|apikey) +([^ ]+)$/i.exec(value)?.[1] ?? ''

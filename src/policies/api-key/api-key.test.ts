@@ -7,6 +7,7 @@ import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
 import { stacked } from '../../../test/tools/stacked.ts'
+import { wrongSecret } from '../../identity/refuse.ts'
 import { apiKey } from './api-key.ts'
 
 const place = { route: 'r', key: 'r/policies/0' }
@@ -160,4 +161,18 @@ test('whatever comes in its place, nothing but a valid key passes', async () => 
       assert.equal((await step(call)).status, 401)
     }),
   )
+})
+
+test('what stands in Authorization for another policy is no guess at a key, and a wrong key is one', async () => {
+  const { step } = build({ header: ['authorization'] })
+  for (const [authorization, isGuess] of [
+    ['Basic YWRhOng=', false],
+    ['Bearer eyJhbGciOiJFUzI1NiJ9.e30.AAAA', false],
+    ['Bearer wrong', true],
+    ['ApiKey wrong', true],
+  ] as const) {
+    const call = makeCall({ headers: { authorization } })
+    assert.equal((await step(call)).status, 401)
+    assert.equal(call.facts.get(wrongSecret) === true, isGuess, authorization)
+  }
 })

@@ -8,7 +8,7 @@ import { Reply } from '../../core/reply.ts'
 import { Fields, OneOrMany, type Static, Type } from '../../core/schema.ts'
 import { compileForwardFields, forwardOption, ownedFields } from '../../identity/forward-fields.ts'
 import { principalOf } from '../../identity/consumer-principal.ts'
-import { createKeyReader, keyPlaceOptions } from '../../identity/key-reader.ts'
+import { createKeyReader, isJwtText, keyPlaceOptions } from '../../identity/key-reader.ts'
 import { challengeOf, refuseGuess, refuseUnauthenticated } from '../../identity/refuse.ts'
 
 const options = Fields({
@@ -38,7 +38,9 @@ export const apiKey = definePolicy({
     return next => {
       const proceed = (call: Call, text: string, identity: Identity | null): Promise<Reply> => {
         if (identity === null) {
-          return Promise.resolve(refuseGuess(call, challenge, `the key is ${identities.why('key', text)}`))
+          // What stands in `Authorization` for another policy is no guess: `any-of` may let the call pass by it.
+          const refuse = text === '' || isJwtText(text) ? refuseUnauthenticated : refuseGuess
+          return Promise.resolve(refuse(call, challenge, `the key is ${identities.why('key', text)}`))
         }
         if (!scopes.every(scope => identity.credential.scopes.includes(scope))) {
           call.refusal = 'the key lacks a scope'

@@ -1,7 +1,7 @@
 // What a call guesses at: a user name, and keys that begin alike.
 
 import type { Call } from '../../core/call.ts'
-import { createKeyReader, type KeyPlaces } from '../../identity/key-reader.ts'
+import { createKeyReader, isJwtText, type KeyPlaces } from '../../identity/key-reader.ts'
 
 /** Of a key in our form the four characters behind its prefix, of another its first eight: nobody's whole key is a key here. */
 const prefixCharacters = 8
@@ -19,7 +19,7 @@ export function createGuessReader(places: KeyPlaces): (call: Call) => readonly s
     for (const reader of readers) {
       const { text } = reader.read(call)
       // Tokens of one issuer all begin alike: they are counted by address alone.
-      if (text === '' || isToken(text)) continue
+      if (text === '' || isJwtText(text)) continue
       guesses = [...guesses, `key ${text.slice(0, prefixCharacters)}`]
     }
     const user = userOf(call.headers.get('authorization') ?? '')
@@ -35,11 +35,6 @@ function placesApart({ header, query, cookie }: KeyPlaces): KeyPlaces[] {
     ...query.map(name => ({ ...nowhere, query: [name] })),
     ...cookie.map(name => ({ ...nowhere, cookie: [name] })),
   ]
-}
-
-/** A JWT: its header is JSON in base64url. */
-function isToken(text: string): boolean {
-  return text.startsWith('eyJ') && text.includes('.')
 }
 
 function userOf(field: string): string | null {
