@@ -22,6 +22,21 @@ test('a field goes in every spelling, from the head and from the trailers', () =
   assert.deepEqual([...(sink.trailers ?? [])].flat(), ['X-Checksum', '7'])
 })
 
+test('over HTTP/2 a body whose length is known may have trailers', () => {
+  const { body, source } = ManualSource.body(2)
+  const call = makeCall()
+  call.protocol = 'HTTP/2'
+  call.body = body
+  drop(call)
+  assert.equal(call.body.length, 2)
+  const sink = new RecordingSink()
+  call.body.pipe(sink)
+  source.push('ab')
+  source.sink?.end(Headers.of({ 'X-Consumer': 'admin', 'X-Checksum': '7' }))
+  assert.equal(sink.text, 'ab')
+  assert.deepEqual([...(sink.trailers ?? [])].flat(), ['X-Checksum', '7'])
+})
+
 test('trailers that are all dropped are none', () => {
   const { body, source } = ManualSource.body()
   const call = makeCall()

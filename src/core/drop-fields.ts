@@ -20,8 +20,9 @@ export function compileDrop(names: readonly string[]): (call: Call) => void {
   return call => {
     drop(call.headers)
     const { body } = call
-    // A body whose length is known has no trailers.
-    if (body.length < 0 && !body.isUsed) call.body = transformBody(body, dropOfTrailers)
+    // A body whose length is known has no trailers over HTTP/1.1, but may have some over HTTP/2 (RFC 9113 §8.1).
+    const mayHaveTrailers = body.length < 0 || (call.protocol === 'HTTP/2' && !body.isEmpty)
+    if (mayHaveTrailers && !body.isUsed) call.body = transformBody(body, dropOfTrailers)
   }
 }
 
