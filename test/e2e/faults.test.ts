@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { Pool } from 'undici'
 import { Peer } from '../strictness/wire/peer.ts'
 import { ask, codeOf } from '../tools/ask.ts'
-import { freePort } from '../tools/free-port.ts'
+import { refusingPort } from '../tools/free-port.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
 
@@ -164,7 +164,7 @@ before(async () => {
     upstreams: {
       // Those that answer have time to.
       faulty: { targets: [url], timeouts: { response: '1s', idle: '1s' } },
-      refusing: { targets: [`http://127.0.0.1:${await freePort()}`] },
+      refusing: { targets: [`http://127.0.0.1:${await refusingPort()}`] },
     },
     routes: [
       { match: { path: '/refused' }, forward: 'refusing' },

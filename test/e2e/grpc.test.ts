@@ -25,7 +25,7 @@ import {
 } from '@grpc/grpc-js'
 import { selfSigned } from '../../examples/tls/certificate.ts'
 import { talk, type Text } from '../../examples/grpc/talk.ts'
-import { freePort } from '../tools/free-port.ts'
+import { refusingPort } from '../tools/free-port.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
 
@@ -100,7 +100,7 @@ before(async () => {
       error === null ? resolve(bound) : reject(error),
     ),
   )
-  const nobody = await freePort()
+  const nobody = await refusingPort()
   program = await Program.start(
     {
       workers: 1,

@@ -13,7 +13,7 @@ import { findTool } from '../../scripts/tools.ts'
 import { writeProxyHeader } from '../../src/http/proxy-header.ts'
 import { Peer } from '../strictness/wire/peer.ts'
 import { ask } from '../tools/ask.ts'
-import { freePort } from '../tools/free-port.ts'
+import { freePort, refusingPort } from '../tools/free-port.ts'
 import { haproxy, nginx, nginxHasStream, type Outsider } from '../tools/outsiders.ts'
 import { echo, type Echoed, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
@@ -256,7 +256,7 @@ describe('out', { skip: !hasReceivers && 'haproxy or nginx is not installed (Deb
   let closedPort: number
   before(async () => {
     const [viaHaproxy, viaNginx, secureNginx] = [await freePort(), await freePort(), await freePort()]
-    closedPort = await freePort()
+    closedPort = await refusingPort()
     receivers.push(
       await haproxy(
         'http',

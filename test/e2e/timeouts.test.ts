@@ -4,11 +4,12 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import { Peer } from '../strictness/wire/peer.ts'
 import { type Answer, ask, codeOf } from '../tools/ask.ts'
+import { refusingPort } from '../tools/free-port.ts'
 import { type Handler, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -57,7 +58,7 @@ before(async () => {
       patient: { targets: [origin.url], timeouts: { call: '500ms' } },
       slow: { targets: [origin.url], limits: { connections: 2048 } },
       small: { targets: [origin.url], limits: { connections: 2, pending: 2 } },
-      half: { targets: [origin.url, await closedTarget()], balance: 'round-robin' },
+      half: { targets: [origin.url, `http://127.0.0.1:${await refusingPort()}`], balance: 'round-robin' },
       retried: { targets: [origin.url], retry: { attempts: 2, on: ['503'], budget: '100%', backoff: '1ms' } },
       stubborn: { targets: [origin.url], retry: { attempts: 2, on: ['503'], budget: '100%', backoff: '1ms' } },
       budgeted: { targets: [origin.url], retry: { attempts: 5, on: ['503'], budget: '10%', backoff: '1ms' } },
@@ -82,15 +83,6 @@ after(async () => {
   await program[Symbol.asyncDispose]()
   await origin[Symbol.asyncDispose]()
 })
-
-async function closedTarget(): Promise<string> {
-  const holder = net.createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const { port } = holder.address() as AddressInfo
-  holder.close()
-  await once(holder, 'close')
-  return `http://127.0.0.1:${port}`
-}
 
 const main = () => program.portOf(2)
 const outcome = (got: Answer) => `${got.status} ${got.status === 200 ? got.text : codeOf(got)}`
