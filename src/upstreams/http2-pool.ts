@@ -67,7 +67,7 @@ export class Http2Pool implements Endpoint {
       if (call.stopReason !== null) return reject(call.stopReason)
       // What asks for an upgrade takes the place of a GET (RFC 8441 §5); other calls go on without it (RFC 9110 §7.8).
       if (call.upgrade !== '' && call.method !== 'GET') call.upgrade = ''
-      const connection = isFresh || this.#waiting.length > 0 ? undefined : this.#roomiest()
+      const connection = isFresh || this.#isQueued ? undefined : this.#withRoom()
       if (connection === undefined) this.#wait(call, isFresh, resolve, reject)
       else this.#start(connection, call, resolve, reject)
     })
@@ -115,7 +115,12 @@ export class Http2Pool implements Endpoint {
     this.#options.share.http2Hit.add(1)
   }
 
-  #roomiest(): Http2UpstreamConnection | undefined {
+  /** Calls that any connection would do for wait already. */
+  get #isQueued(): boolean {
+    return this.#waiting.some(({ from }) => from === 0)
+  }
+
+  #withRoom(): Http2UpstreamConnection | undefined {
     return this.#connections.find(({ room }) => room > 0)
   }
 

@@ -24,6 +24,7 @@ const names = [
   'kept',
   'dying',
   'fewer',
+  'beside',
 ] as const
 const lone = ['one', 'fewer']
 
@@ -151,6 +152,21 @@ describe('RST_STREAM', () => {
       assert.match(said(await to('one', question)), /^200 0\//)
     }
     assert.equal(peer.calls, 6)
+  })
+
+  test('a call that waits for a newer connection keeps no others from one that has room', async () => {
+    const peer = server('beside')
+    await to('beside')
+    peer.isMute = true
+    peer.acts.push(refuse)
+    const refused = to('beside')
+    await until(
+      () => peer.connections.length === 2,
+      () => 'a second connection',
+    )
+    assert.equal(said(await to('beside')), '200 0/5')
+    peer.at(1).begin()
+    assert.equal(said(await refused), '200 1/1')
   })
 
   test('§8.7: of a body too long to be kept nothing is sent again', async () => {

@@ -19,6 +19,8 @@ export class FrameServer implements AsyncDisposable {
   readonly acts: Act[] = []
   /** What each connection begins with, as identifiers and values of SETTINGS in turn. */
   settings: readonly number[] = []
+  /** New connections read and say nothing until `begin`. */
+  isMute = false
   readonly #server: Server
 
   private constructor(server: Server) {
@@ -84,7 +86,13 @@ export class FrameConnection {
     socket.on('error', () => {})
     socket.on('close', () => (this.isClosed = true))
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
-    this.settings(...server.settings)
+    if (server.isMute) socket.pause()
+    else this.begin()
+  }
+
+  begin(): void {
+    this.socket.resume()
+    this.settings(...this.#server.settings)
     // Bodies are never held back: what is tested here is how things end.
     this.send(frame(FrameType.windowUpdate, 0, 0, numbers(windowMax - 65_535)))
   }
