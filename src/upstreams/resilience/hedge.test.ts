@@ -119,6 +119,12 @@ const first = () => named(500, 'first')
 const second = () => named(502, 'second')
 const broken = () => failure('upstream-reset')
 
+/** Says where the tries of a call have gone. */
+function targets(one: Try | undefined, other: Try | undefined): void {
+  if (one !== undefined) one.call.askedTarget = { id: 'one' }
+  if (other !== undefined) other.call.askedTarget = { id: 'other' }
+}
+
 test('where no try ends well, an answer goes before a failure, the last before the first', async () => {
   for (const [one, other, wanted] of [
     [first, broken, '500 first'],
@@ -127,8 +133,10 @@ test('where no try ends well, an answer goes before a failure, the last before t
     [() => failure('upstream-timeout'), broken, 'upstream-timeout'],
   ] as const) {
     const { ports, step, firsts, seconds, count } = setUp()
-    const reply = outcomeOf(step(createCall()))
+    const call = createCall()
+    const reply = outcomeOf(step(call))
     await ports.time.pass(100)
+    targets(firsts[0], seconds[0])
     for (const [tries, make] of [[firsts, one] as const, [seconds, other] as const]) {
       const outcome = make()
       if (outcome instanceof Reply) tries[0]?.answer(outcome)
@@ -136,6 +144,7 @@ test('where no try ends well, an answer goes before a failure, the last before t
       await settle()
     }
     assert.equal(await reply, wanted)
+    assert.equal(call.askedTarget?.id, wanted === '502 second' ? 'other' : 'one', 'the target whose outcome it is')
     assert.equal(count('failed'), 1)
   }
 })

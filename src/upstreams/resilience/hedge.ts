@@ -121,10 +121,10 @@ class Race implements Abandonable, Waiting {
     const { budget, ports, exhausted, again } = this.#track
     const call = this.#call
     if (this.#isFirstOver || call.abandonReason !== null) return
-    const { isEmpty } = call.body
-    if (!isEmpty && this.#body === null) return
+    const body = call.body.isEmpty ? Body.empty : this.#body && Body.of(this.#body)
+    if (body === null) return
     if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
-    const second = call.copy(call.headers, isEmpty ? Body.empty : Body.of(this.#body as Buffer))
+    const second = call.copy(call.headers, body)
     if (call.askedTarget !== null) second.facts.set(rival, call.askedTarget as Endpoint)
     this.#second = second
     this.#secondEnd = again(second).then(
@@ -168,14 +168,12 @@ class Race implements Abandonable, Waiting {
   }
 
   #won(first: Outcome, reply: Reply): Reply {
-    const { name, won, latencies, ports } = this.#track
+    const { won, latencies, ports } = this.#track
     const call = this.#call
     const tookMs = ports.clock.now() - this.#startedMs
     letGo(first)
     call.mayTryAgain()
-    // The first try may still have waited for a connection.
-    call.upstream = name
-    call.askedTarget = this.#second?.askedTarget ?? null
+    this.#endsAsSecond()
     call.upstreamMs = Math.max(call.upstreamMs, tookMs)
     // The first try would have taken longer.
     if (latencies?.isCurious === true) latencies.add(tookMs)
@@ -195,8 +193,15 @@ class Race implements Abandonable, Waiting {
     this.#count(this.#track.failed)
     const settled = later instanceof Reply ? later : earlier
     if (settled !== earlier) letGo(earlier)
+    if (settled === this.#secondOutcome) this.#endsAsSecond()
     if (settled instanceof Reply) return settled
     throw settled
+  }
+
+  /** The call ends as its second try did. The first may still have waited for a connection. */
+  #endsAsSecond(): void {
+    this.#call.upstream = this.#track.name
+    this.#call.askedTarget = this.#second?.askedTarget ?? null
   }
 
   /** Where the client left, nobody waited for either. */
