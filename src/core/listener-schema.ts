@@ -175,7 +175,7 @@ export const listenerSchema = Fields({
   trustedProxies: Type.Array(Type.String({ format: 'cidr' }), {
     default: [],
     description:
-      'Addresses or CIDRs whose X-Forwarded-* and Forwarded fields are believed; from others they are dropped.',
+      'Addresses or CIDRs whose X-Forwarded-* fields are believed, and whose Forwarded and Via are continued; from others they are dropped.',
   }),
 })
 
