@@ -72,7 +72,10 @@ const [key, limit, admit] = compile([
 
 function compile(policies: readonly object[]): Layer[] {
   const language: readonly PolicyDefinition[] = [apiKey, rateLimit, acl]
-  const config = { routes: [{ name: 'r', match: { path: '/**' }, policies, reply: { status: 204 } }] }
+  const config = {
+    data: 'data',
+    routes: [{ name: 'r', match: { path: '/**' }, policies, reply: { status: 204 } }],
+  }
   const text = JSON.stringify(config)
   const resolution = resolve({
     sources: [{ path: '/config.json', label: 'config.json', text }],

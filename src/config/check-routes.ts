@@ -7,6 +7,7 @@ import { listenerNames } from './check-listeners.ts'
 import {
   checkClientCa,
   checkCounts,
+  checkCredentials,
   checkData,
   checkEnd,
   checkFacts,
@@ -76,6 +77,7 @@ function checkPart(policy: Found, { hasData, blueprint, language, file }: Around
   checkCounts(policy, language, hasData, findings)
   checkData(policy, language, hasData, findings)
   checkClientCa(policy, language, blueprint, findings)
+  checkCredentials(policy, language, { hasData, consumers: partOf(blueprint, 'consumers') }, findings)
 }
 
 function checkNames(routes: Found | null, findings: Finding[]): void {

@@ -1,5 +1,6 @@
 // What a schema cannot say about the policies and the end of a route: options that cannot work, facts out of order.
 
+import type { CredentialKind } from '../core/consumers.ts'
 import type { Fact } from '../core/facts.ts'
 import { OptionsError, type PolicyDefinition } from '../core/policy.ts'
 import { principal } from '../core/principal.ts'
@@ -60,6 +61,42 @@ export function checkClientCa(use: Found, language: Language, blueprint: Found, 
     hint: 'Write `clientCa` under `tls` of a listener, such as `clientCa: partners-ca.pem`.',
     span: partOf(use, 'policy')?.span ?? headSpan(use),
   })
+}
+
+/** Reports a policy whose callers need a credential that no consumer has and none can get. */
+export function checkCredentials(use: Found, language: Language, around: CredentialPlaces, findings: Finding[]): void {
+  const options = partOf(use, 'options')
+  for (const inner of options === null ? [] : innerUses(options)) checkCredentials(inner, language, around, findings)
+  const definition = language.policies.find(({ name }) => name === partOf(use, 'policy')?.value)
+  if (around.hasData || definition?.credentialFor === undefined || options === null || options.isBroken) return
+  const kind = definition.credentialFor(options.value)
+  if (kind === null || partsOf(around.consumers).some(consumer => mayHave(consumer, kind))) return
+  const [what, example] = credentialTexts[kind]
+  findings.push({
+    message: `\`${definition.name}\` lets nobody pass: no consumer of the config has ${what}, and none can be made without \`data\``,
+    hint: `Write \`consumers: [{ name: acme, credentials: [{ ${example} }] }]\`, or name a folder for those made at run time, such as \`data: ./data\`.`,
+    span: partOf(use, 'policy')?.span ?? headSpan(use),
+  })
+}
+
+interface CredentialPlaces {
+  readonly hasData: boolean
+  /** Those of the config; null where there are none. */
+  readonly consumers: Found | null
+}
+
+const credentialTexts: Readonly<Record<CredentialKind, readonly [what: string, example: string]>> = {
+  key: ['a key', `key: "\${env:ACME_KEY}"`],
+  basic: ['a user name with a password', `basic: { user: acme, password: "\${env:ACME_PASSWORD}" }`],
+  signature: ['a key of signatures', 'signature: { keyId: acme, publicKey: acme.pem }'],
+  certificate: ['a certificate', 'certificate: "dns:client.acme.test"'],
+}
+
+/** What is broken is reported elsewhere, and may be meant as one. */
+function mayHave(consumer: Found, kind: CredentialKind): boolean {
+  const credentials = partOf(consumer, 'credentials')
+  if (consumer.isBroken || credentials?.isBroken === true) return true
+  return partsOf(credentials).some(credential => partOf(credential, 'kind')?.value === kind)
 }
 
 /** The policies that stand inside the options of another one. */

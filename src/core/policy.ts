@@ -1,6 +1,6 @@
 // How a policy and an end of a route are declared.
 
-import type { Denials, Identities } from './consumers.ts'
+import type { CredentialKind, Denials, Identities } from './consumers.ts'
 import type { Fact } from './facts.ts'
 import type { LimitStore, LimitStoreOptions } from './limits.ts'
 import type { Marks } from './marks.ts'
@@ -54,6 +54,11 @@ export interface PolicyDefinition<S extends TSchema = TSchema> {
   readonly isWatch?: boolean
   /** It asks what only the `clientCa` of a listener finds out. */
   readonly needsClientCa?: boolean
+  /**
+   * The kind of credential that callers prove themselves with, with these options: nobody can pass where no consumer can have one.
+   * Null where others may pass too.
+   */
+  credentialFor?(options: Static<S>): CredentialKind | null
   /** It looks at lists that are kept in the folder `data`. */
   readonly needsData?: boolean
   /** It decides who may pass, as each policy that gives the principal does. */

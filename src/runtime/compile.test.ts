@@ -34,6 +34,7 @@ function compile(used: readonly object[], around: readonly object[] = []) {
   const tls = { certificates: [{ cert: '/own.pem', key: '/own.pem' }], clientCa: '/own.pem' }
   const config = {
     listeners: [{ port: 8443, tls }],
+    data: 'data',
     policies: around,
     routes: [{ match: { path: '/**' }, policies: used, seen: {} }],
   }

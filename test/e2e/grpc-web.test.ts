@@ -83,6 +83,7 @@ before(async () => {
   program = await Program.start({
     workers: 1,
     admin: { port: 0 },
+    data: 'state',
     upstreams: { talk: { protocol: 'http2', targets: [`http://127.0.0.1:${port}`] } },
     routes: [
       {

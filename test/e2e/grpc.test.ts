@@ -105,6 +105,7 @@ before(async () => {
     {
       workers: 1,
       admin: { port: 0 },
+      data: 'state',
       telemetry: { accessLog: '{folder}/access.log' },
       listeners: [
         { name: 'plain', port: 0, host: '127.0.0.1', timeouts: { body: '1s' } },

@@ -37,7 +37,7 @@ test('whoever has many addresses cannot fill the throttle, and then guess uncoun
   const throttle = { failures: '5/1000h', guesses: '10/1000h', callers: 12 }
   const routes = [{ match: { path: '/' }, policies: [{ throttle }, { basic: {} }], reply }]
   const listeners = [{ port: 0, host: '127.0.0.1', trustedProxies: ['127.0.0.1'] }]
-  await using program = await Program.start({ workers: 2, listeners, consumers, routes }, files)
+  await using program = await Program.start({ data: 'state', workers: 2, listeners, consumers, routes }, files)
   let subnet = 0
   const guess = (user: string, from = `2001:db8:0:${(subnet++).toString(16)}::1`) => {
     const authorization = `Basic ${btoa(`${user}:wrong`)}`

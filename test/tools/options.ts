@@ -13,6 +13,7 @@ export function resolveOptions<S extends TSchema>(
 ): Static<S> {
   const pem = 'listener.pem'
   const config = {
+    data: 'data',
     listeners: [{ port: 8443, tls: { certificates: [{ cert: pem, key: pem }], clientCa: pem } }],
     routes: [{ match: { path: '/**' }, policies: [{ [definition.name]: written }], reply: { status: 204 } }],
   }

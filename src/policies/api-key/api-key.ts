@@ -28,6 +28,7 @@ export const apiKey = definePolicy({
   summary: 'Lets calls pass that present a valid API key.',
   options,
   gives: [principal],
+  credentialFor: () => 'key',
   owns: ownedFields,
   check,
   secrets: ({ query }) => ({ query }),

@@ -50,6 +50,7 @@ export const basic = definePolicy({
   summary: 'Lets calls pass that present a user name and its password.',
   options,
   gives: [principal],
+  credentialFor: () => 'basic',
   owns: ownedFields,
   check: ({ forward }) => void compileForwardFields(forward),
   build({ realm, keep, remember, remembered, checks: atOnce, waiting, forward }, ports) {

@@ -39,6 +39,7 @@ export const clientCertificate = definePolicy({
     forward: forwardOption,
   }),
   gives: [principal],
+  credentialFor: ({ unknown }) => (unknown === 'refuse' ? 'certificate' : null),
   owns: ({ forward }) => [...Object.keys(forward), 'Client-Cert', 'Client-Cert-Chain'],
   check: ({ forward }) => void compileForwardFields(forward),
   build({ unknown, issuers, names, clientCertHeader, realm, forward }, { identities, clock }) {

@@ -17,6 +17,7 @@ export const hmac = definePolicy({
   summary: 'Lets calls pass that are signed: HTTP message signatures (RFC 9421), with a digest of the body.',
   options: hmacOptions,
   gives: [principal],
+  credentialFor: () => 'signature',
   owns: ownedFields,
   check: checkHmac,
   counts: ({ replay, store }) => ({ store: replay === 'none' ? null : store, isDurable: false }),
