@@ -252,15 +252,18 @@ test('a body that comes with the head is kept, and given on whole', async () => 
   assert.equal(world.calls.length, 1)
 })
 
-test('the log hears of the upstream that was asked', async () => {
+test('the log hears of the upstream that was asked, of its target, and how often', async () => {
   const world = makeWorld({}, (call: Call) => {
     call.upstream = 'stock'
+    call.askedTarget = { id: 'http://stock.test' }
+    call.tries = 2
     call.upstreamMs = 7
     return replyOf({ headers: fresh })
   })
   const [first, second] = [makeCall(), makeCall()]
   await world.step(first)
   await world.step(second)
-  assert.deepEqual([first.upstream, first.upstreamMs], ['stock', 7])
-  assert.deepEqual([second.upstream, second.upstreamMs], ['', 0])
+  const heard = ({ upstream, askedTarget, tries, upstreamMs }: Call) => [upstream, askedTarget?.id, tries, upstreamMs]
+  assert.deepEqual(heard(first), ['stock', 'http://stock.test', 2, 7])
+  assert.deepEqual(heard(second), ['', undefined, 0, 0])
 })

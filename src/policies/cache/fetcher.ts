@@ -76,6 +76,8 @@ export function createFetcher(given: Omit<LandingPorts, 'pass'>): Fetcher {
 /** What the log, the metrics and the deadline of the call go by. */
 function follow(call: Call, flown: Call): void {
   call.upstream = flown.upstream
+  call.askedTarget = flown.askedTarget
+  call.tries += flown.tries
   call.upstreamMs += flown.upstreamMs
   call.deadlineMs = Math.min(call.deadlineMs, flown.deadlineMs)
   if (call.refusal === '') call.refusal = flown.refusal
