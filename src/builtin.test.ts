@@ -62,7 +62,7 @@ test('short forms and defaults are written out', () => {
       { after: 5000 },
     ],
   )
-  const alone = { split: null, sticky: null, mirror: [], priority: 'normal' }
+  const alone = { split: null, sticky: null, mirror: [], retry: null, priority: 'normal' }
   assert.deepEqual(small?.end.options, { to: 'catalog', ...alone, path: null, host: null })
   const redirect = { to: 'https://new.acme.test/{rest}', scheme: null, host: null, port: null, path: null, status: 302 }
   assert.deepEqual(to?.end.options, redirect)
