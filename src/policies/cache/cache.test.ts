@@ -252,6 +252,8 @@ test('a body that comes with the head is kept, and given on whole', async () => 
   assert.equal(world.calls.length, 1)
 })
 
+const heard = ({ upstream, askedTarget, tries, upstreamMs }: Call) => [upstream, askedTarget?.id, tries, upstreamMs]
+
 test('the log hears of the upstream that was asked, of its target, and how often', async () => {
   const world = makeWorld({}, (call: Call) => {
     call.upstream = 'stock'
@@ -263,7 +265,6 @@ test('the log hears of the upstream that was asked, of its target, and how often
   const [first, second] = [makeCall(), makeCall()]
   await world.step(first)
   await world.step(second)
-  const heard = ({ upstream, askedTarget, tries, upstreamMs }: Call) => [upstream, askedTarget?.id, tries, upstreamMs]
   assert.deepEqual(heard(first), ['stock', 'http://stock.test', 2, 7])
   assert.deepEqual(heard(second), ['', undefined, 0, 0])
 })
