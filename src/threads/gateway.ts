@@ -314,7 +314,7 @@ export class Gateway {
       try {
         return await probePort(listener)
       } catch (error) {
-        if (performance.now() - leftMs > leavingMsMax) throw error
+        if (this.#closing !== null || performance.now() - leftMs > leavingMsMax) throw error
       }
       await new Promise(resolve => setTimeout(resolve, 20))
     }
