@@ -19,6 +19,7 @@ export async function run(config: string, options: RunOptions): Promise<number> 
   const isPretty = options.logFormat === undefined ? process.stderr.isTTY : options.logFormat === 'pretty'
   const log = createLog({ level: options.logLevel, isPretty })
   const changes = mindChanges()
+  const stopEnding = endWhileStarting()
   let gateway: Gateway
   try {
     gateway = await Gateway.start({ config, extensions: options.extension, log, watch: options.watch })
@@ -28,6 +29,7 @@ export async function run(config: string, options: RunOptions): Promise<number> 
   changes.goTo(gateway)
   // Before it says that it is ready: who reads that may send a signal at once.
   const stopped = untilStopped()
+  stopEnding()
   printSummary(gateway, config, log, isPretty)
   const signal = await stopped
   log.info({ signal, drainMs: gateway.blueprint.drainMs }, 'draining: no new connections, calls under way are finished')
@@ -56,6 +58,24 @@ function mindChanges(): { goTo(gateway: Gateway): void } {
   }
 }
 
+const stopSignals = ['SIGTERM', 'SIGINT'] as const
+
+/**
+ * Until the function that it gives is called, a signal to stop ends the process, for there is nothing to finish. Without a handler it
+ * would do that by itself, but not to the first process of a container.
+ */
+function endWhileStarting(): () => void {
+  for (const name of stopSignals) process.on(name, endBy)
+  return () => {
+    for (const name of stopSignals) process.off(name, endBy)
+  }
+}
+
+/** The exit code is the one by which a shell tells of a signal. */
+function endBy(_: string, number: number): void {
+  process.exit(128 + number)
+}
+
 /** Resolves with the first signal to stop. The handlers stay: without them a further signal would end the process amid its calls. */
 function untilStopped(): Promise<string> {
   return new Promise(resolve => {
@@ -66,8 +86,7 @@ function untilStopped(): Promise<string> {
       isStopping = true
       resolve(name)
     }
-    process.on('SIGTERM', stop)
-    process.on('SIGINT', stop)
+    for (const name of stopSignals) process.on(name, stop)
   })
 }
 

@@ -4,11 +4,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
+import path from 'node:path'
 import { describe, test } from 'node:test'
 import { ExitCode } from '../../src/cli/exit-codes.ts'
 import { ask } from '../tools/ask.ts'
 import { Line, Load } from '../tools/load.ts'
-import { Program } from '../tools/program.ts'
+import { Program, runTurnpike } from '../tools/program.ts'
 import { carry, Listening, startStreamOrigin, Talk } from '../tools/streams.ts'
 import { until } from '../tools/until.ts'
 
@@ -24,6 +25,12 @@ function said(program: Program, text: string): Record<string, unknown>[] {
 }
 
 describe('SIGTERM', { timeout: 180_000 }, () => {
+  test('while the process starts ends it by a handler: the first process of a container has no other end', async () => {
+    const extension = path.join(import.meta.dirname, 'extensions', 'stopped-early.ts')
+    const { code } = await runTurnpike(['run', path.join(import.meta.dirname, 'none.yaml'), '--extension', extension])
+    assert.equal(code, 143)
+  })
+
   test('loses no call on a connection that was accepted, tells clients to close, and ends with exit code 0', async t => {
     await using origin = await startStreamOrigin()
     await using program = await start(origin.url, '20s')
