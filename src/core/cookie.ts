@@ -25,11 +25,6 @@ export function cookiesOf(headers: Headers, name: string): string {
   return found
 }
 
-/** Ten letters and digits: hardly two clients share a value. Not for secrets. `random` gives numbers from 0 to 1. */
-export function randomValue(random: () => number): string {
-  return random().toString(36).slice(2, 12).padEnd(10, '0')
-}
-
 export interface SetCookie {
   /** Seconds; 0 removes the cookie. Null: it ends with the browser. */
   readonly maxAge: number | null

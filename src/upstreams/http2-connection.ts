@@ -79,7 +79,7 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
     return Math.max(0, most - session.streams.size)
   }
 
-  /** The socket is gone; the gateway did not end it. */
+  /** The socket is gone. */
   get isLost(): boolean {
     return this.#isClosed
   }

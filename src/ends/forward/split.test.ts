@@ -162,6 +162,23 @@ test('a cookie keeps the client on its side; it is set where there is none, and 
   assert.match(behindProxy.headers.get('set-cookie') ?? '', /; Secure$/)
 })
 
+async function replyTo(reply: Reply): Promise<Reply['headers']> {
+  const split = createSplit(half, { cookie: 'lane', set: 1000 }, () => async () => reply, Math.random)
+  return (await split(makeCall())).headers
+}
+
+test('the cookie is for one client: caches are told so, and what came from no target sets none', async () => {
+  const kept = await replyTo(Reply.empty(200))
+  assert.deepEqual([kept.has('set-cookie'), kept.get('cache-control')], [true, 'no-cache="set-cookie"'])
+  const own = Reply.empty(200)
+  own.headers.add('set-cookie', 'session=1')
+  assert.equal((await replyTo(own)).get('cache-control'), 'private')
+  for (const reply of [Reply.problem('breaker-open'), Reply.empty(304)]) {
+    const headers = await replyTo(reply)
+    assert.deepEqual([headers.has('set-cookie'), headers.get('cache-control') === 'private'], [false, false])
+  }
+})
+
 test('a cookie that the gateway does not set is the business of others', async () => {
   const { split } = build(half, { cookie: 'lane', set: null })
   assert.equal((await split(makeCall())).headers.has('set-cookie'), false)

@@ -1,12 +1,11 @@
 // A split of calls between upstreams by weight, such as nine in ten to the old version and one to the new.
 
-import type { Call } from '../../core/call.ts'
-import { randomValue } from '../../core/cookie.ts'
+import { introduce } from '../../core/given-cookie.ts'
 import { halfSipHash } from '../../core/half-sip-hash.ts'
 import { OptionsError } from '../../core/policy.ts'
 import { Fields, type Static, Type } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
-import { compileStickyKey, type GivenCookie, givenCookie, type Sticky, stickyCookie } from './sticky.ts'
+import { compileStickyKey, givenCookie, type Sticky } from './sticky.ts'
 
 export const sideOption = Fields({
   to: Type.String({ description: 'Name of the upstream.', examples: ['catalog-next'] }),
@@ -54,16 +53,8 @@ export function createSplit(
   return function split(call) {
     const key = keyOf(call)
     if (key !== undefined && key !== '') return choose(key)(call)
-    return cookie === null ? draw()(call) : introduce(call, cookie, choose, random)
+    return cookie === null ? draw()(call) : introduce(call, cookie, random, value => choose(value)(call))
   }
-}
-
-/** Sends a client without a cookie by the key that its next calls will bring. */
-async function introduce(call: Call, cookie: GivenCookie, choose: Chooser, random: () => number): ReturnType<Step> {
-  const key = randomValue(random)
-  const reply = await choose(key)(call)
-  reply.headers.add('set-cookie', stickyCookie(call, cookie, key))
-  return reply
 }
 
 function createDraw(sides: readonly Side[], stepOf: (upstream: string) => Step, random: () => number): () => Step {

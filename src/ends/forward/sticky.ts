@@ -1,13 +1,13 @@
 // How a client stays on its side of a split: what tells it from others, and a cookie where nothing else does.
 
 import type { Call } from '../../core/call.ts'
-import { cookieOf, setCookieText } from '../../core/cookie.ts'
+import { cookieOf } from '../../core/cookie.ts'
 import { checkFieldName } from '../../core/field-name.ts'
+import type { GivenCookie } from '../../core/given-cookie.ts'
 import { isHttpName } from '../../core/http-name.ts'
 import { OptionsError } from '../../core/policy.ts'
 import { principal } from '../../core/principal.ts'
 import { Choice, Duration, Fields, Maybe, type Static, Type } from '../../core/schema.ts'
-import { schemeOf } from '../../core/scheme-of.ts'
 
 export const stickyOption = Maybe(
   Type.Union(
@@ -55,20 +55,8 @@ export function compileStickyKey(sticky: Sticky): (call: Call) => string | undef
   return call => cookieOf(call.headers, sticky.cookie)
 }
 
-/** A cookie that the gateway gives to clients that bring none. */
-export interface GivenCookie {
-  readonly name: string
-  readonly lifeMs: number
-}
-
-/** Null where clients get none. */
+/** The cookie that clients without one are given. Null where they get none. */
 export function givenCookie(sticky: Sticky): GivenCookie | null {
   if (typeof sticky === 'string' || !('cookie' in sticky) || sticky.set === null) return null
-  return { name: sticky.cookie, lifeMs: sticky.set }
-}
-
-/** The Set-Cookie field of a key that was made for a client. Scripts cannot read it, other sites cannot send it but by a link. */
-export function stickyCookie(call: Call, { name, lifeMs }: GivenCookie, key: string): string {
-  const isSecure = schemeOf(call) === 'https'
-  return setCookieText(name, key, { maxAge: Math.floor(lifeMs / 1000), path: '/', sameSite: 'lax', isSecure })
+  return { name: sticky.cookie, lifeMs: sticky.set, path: '/', sameSite: 'lax', isSecure: null }
 }
