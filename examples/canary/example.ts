@@ -30,7 +30,7 @@ export const example: Example = {
     },
     {
       title: 'A browser gets a cookie that keeps it on its side.',
-      command: 'curl -si http://localhost:8080/page | grep -i set-cookie',
+      command: 'curl -si http://localhost:8080/page | grep -i ^set-cookie',
       expect: /^set-cookie: lane=[0-9a-z]{10}; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Lax\r\n$/,
     },
     { title: 'Who asks for it.', command: `${hello} -H 'x-preview: yes'`, expect: /^\{"release":"1\.5"\}\n$/ },

@@ -135,6 +135,8 @@ test('labels and parameters that stand twice, and fields that do not fit togethe
     text => text.replace('=:', '=: '),
     () => '',
     () => 'sig=::',
+    text => `${text};a`,
+    text => `${text};alg="none"`,
   ]
   for (const [index, signature] of signatures.entries()) {
     assert.equal(await statusOf(changed(text => text, signature)), 401, `signature ${index}`)

@@ -60,6 +60,8 @@ export function readSigned({ headers }: Call, tag: string | null, rules: SignedR
     if (signature === undefined || isInnerList(signature) || signature.bare.type !== 'bytes' || !isInnerList(member)) {
       return malformed('the signature fields do not fit together')
     }
+    // They say nothing, and nobody signed them.
+    if (signature.parameters.size > 0) return malformed('a signature has parameters')
     if (member.items.length > rules.componentsMax) {
       return { kind: 'many', reason: 'a signature covers too many components' }
     }
