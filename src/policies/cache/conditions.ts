@@ -44,10 +44,15 @@ export function rangeIn(
     // §14.1.2: the last bytes of nothing are the whole of it, which no Content-Range can say.
     return length === 0 ? null : [Math.max(0, length - suffix), length]
   }
-  // Numbers may have any number of digits.
-  if (last !== '' && BigInt(last) < BigInt(first)) return null
+  if (last !== '' && isLess(last, first)) return null
   if (Number(first) >= length) return 'unsatisfiable'
   return [Number(first), last === '' ? length : Math.min(length, Number(last) + 1)]
+}
+
+/** Of whole numbers, which may have any number of digits: a `BigInt` of a whole head of them would take a millisecond to make. */
+function isLess(one: string, other: string): boolean {
+  const [left, right] = [one.replace(/^0+/, ''), other.replace(/^0+/, '')]
+  return left.length === right.length ? left < right : left.length < right.length
 }
 
 /** RFC 9110 §13.1.5: by the strong comparison, or by exactly the date where that is a strong validator. */
