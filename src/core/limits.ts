@@ -19,6 +19,9 @@ export interface LimitRule {
   readonly startMs: number
 }
 
+/** What decides while a store fails: calls pass, are refused, or are counted by an even share of the limit. */
+export type LimitFallback = 'open' | 'closed' | 'local-share'
+
 /** How one rule stands after a call. */
 export interface LimitStanding {
   /** Units left now. */
@@ -34,7 +37,7 @@ export interface LimitOutcome {
   /** In the order of the rules. */
   readonly standings: readonly LimitStanding[]
   /** Set where the store failed and something else decided. */
-  readonly fallback: 'open' | 'closed' | 'local-share' | null
+  readonly fallback: LimitFallback | null
   /** When it was decided, by the clock of the store, milliseconds. Only to be handed to `correct`. */
   readonly atMs: number
 }
@@ -69,7 +72,7 @@ export interface LimitStoreOptions {
   /** `exact`: the store is asked on each call. `leased`: permits are taken in blocks, and no call waits for the store. */
   readonly mode: 'exact' | 'leased'
   /** What happens while the store fails. */
-  readonly onFailure: 'open' | 'closed' | 'local-share'
+  readonly onFailure: LimitFallback
   /** How many keys are counted at once in the memory of this gateway. */
   readonly callers: number
   /** Whether counts must survive a restart and a crash; without a `store` they are then kept on disk. */

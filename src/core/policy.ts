@@ -5,6 +5,7 @@ import type { Fact } from './facts.ts'
 import type { LimitStore, LimitStoreOptions } from './limits.ts'
 import type { Marks } from './marks.ts'
 import type { Outside } from './outside.ts'
+import type { PermitStore, PermitStoreOptions } from './permits.ts'
 import type { Ports } from './ports.ts'
 import type { Purges } from './purges.ts'
 import type { Priority } from './priority.ts'
@@ -84,6 +85,8 @@ export interface PolicyPorts extends Ports {
   readonly workers: number
   /** What counts calls for a limit. @throws Error where it cannot be had, such as a store that the config does not name. */
   limits(options: LimitStoreOptions): LimitStore
+  /** What counts calls under way together with other gateways. @throws Error for a store that the config does not name. */
+  permits(options: PermitStoreOptions): PermitStore
   /** Builds a policy that stands inside the options of another one; see `Policies` of schema.ts. `place` is that other's. */
   policy(part: PolicyPart, index: number, place: Place): Layer
   /** The text of a file that the options name (`format: 'file'`), by the path in the resolved options. */

@@ -1,7 +1,7 @@
 // What replies say about limits: RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11), and X-RateLimit-*.
 
 import type { Headers } from '../core/headers.ts'
-import type { LimitOutcome, LimitRule } from '../core/limits.ts'
+import type { LimitFallback, LimitOutcome, LimitRule } from '../core/limits.ts'
 
 export type FieldStyle = 'draft' | 'legacy' | 'both' | 'none'
 
@@ -49,6 +49,11 @@ export function writeFields(headers: Headers, named: NamedRules, outcome: LimitO
     headers.list.push('RateLimit-Policy', 'ratelimit-policy', named.policy, 'RateLimit', 'ratelimit', state)
   }
   if (style !== 'draft') writeLegacy(headers, named, outcome)
+}
+
+/** Says that the store failed, and what decided in its place. */
+export function writeFallback(headers: Headers, fallback: LimitFallback | null): void {
+  if (fallback !== null) headers.set('x-turnpike-limit-fallback', fallback)
 }
 
 /** There is room for one rule: the one with the smallest share left. */

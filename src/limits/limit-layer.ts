@@ -10,7 +10,7 @@ import { refuseForNow } from '../core/refuse-for-now.ts'
 import type { Reply } from '../core/reply.ts'
 import type { Static } from '../core/schema.ts'
 import type { Layer, Step } from '../core/step.ts'
-import { type FieldStyle, type NamedRules, waitOf, writeFields } from './fields.ts'
+import { type FieldStyle, type NamedRules, waitOf, writeFallback, writeFields } from './fields.ts'
 import type { costOption } from './options.ts'
 
 export interface LimitLayerOptions {
@@ -43,7 +43,7 @@ export function limitLayer(options: LimitLayerOptions): Layer {
     hits.add(1)
     const reply = refuseForNow(code, waitOf(outcome))
     writeFields(reply.headers, named, outcome, style)
-    writeFallback(reply, outcome)
+    writeFallback(reply.headers, outcome.fallback)
     return Promise.resolve(reply)
   }
 
@@ -66,7 +66,7 @@ export function limitLayer(options: LimitLayerOptions): Layer {
     }
     settle(taken, reply.status, reply.headers)
     writeFields(reply.headers, taken.named, taken.outcome, style)
-    writeFallback(reply, taken.outcome)
+    writeFallback(reply.headers, taken.outcome.fallback)
     return reply
   }
 
@@ -86,11 +86,6 @@ export function limitLayer(options: LimitLayerOptions): Layer {
         ? outcome.then(settled => proceed({ key, named, cost, outcome: settled }, call, next))
         : proceed({ key, named, cost, outcome }, call, next)
     }
-}
-
-/** Says that the store failed, and what decided in its place. */
-function writeFallback(reply: Reply, { fallback }: LimitOutcome): void {
-  if (fallback !== null) reply.headers.set('x-turnpike-limit-fallback', fallback)
 }
 
 /** What is taken before the call: where the reply says the cost, one. */

@@ -52,6 +52,7 @@ function compile(used: readonly object[], around: readonly object[] = []) {
       ports,
       policyPorts: ports,
       limits: options => ports.limits(options),
+      permits: options => ports.permits(options),
       files,
       identify: null,
       challenges: null,

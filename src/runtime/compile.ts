@@ -5,6 +5,7 @@ import type { Call } from '../core/call.ts'
 import type { Closable, EndDefinition, EndPorts, Place, PolicyDefinition, PolicyPorts } from '../core/policy.ts'
 import { Failure } from '../core/failure.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
+import type { PermitStore, PermitStoreOptions } from '../core/permits.ts'
 import { type Overload, rankOf } from '../core/overload.ts'
 import type { Ports } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
@@ -28,6 +29,7 @@ export interface Kit {
   /** What policies may use besides. */
   readonly policyPorts: Pick<PolicyPorts, 'identities' | 'denials' | 'outside' | 'purges' | 'marks'>
   limits(options: LimitStoreOptions, keep: PolicyPorts['keep']): LimitStore
+  permits(options: PermitStoreOptions, keep: PolicyPorts['keep']): PermitStore
   /** Upstreams kept over reloads. */
   readonly upstreams: Kept<KeptUpstream>
   /** What policies keep over reloads. */
@@ -170,6 +172,7 @@ function createPolicyCompiler(blueprint: Blueprint, kit: Kit, things: Map<string
     workers: kit.share.workers,
     replyBytes: Math.floor(blueprint.memory.replies / kit.share.workers),
     limits: options => kit.limits(options, keep),
+    permits: options => kit.permits(options, keep),
     file(path) {
       const text = kit.files[path]
       if (text === undefined) throw new Error(`the file ${path} was not read with the config`)

@@ -3,7 +3,8 @@
 import type { StoreBlueprint } from '../core/blueprint.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
 import type { PolicyPorts } from '../core/policy.ts'
-import type { Clock, Log, Meter } from '../core/ports.ts'
+import type { PermitStore, PermitStoreOptions } from '../core/permits.ts'
+import type { Clock, Log, Meter, SharedCounters } from '../core/ports.ts'
 import type { SharedRow } from '../core/shared-row.ts'
 import { DurableLimits } from '../stores/durable-limits.ts'
 import { bookedPrefix, type GivenTables, LimitTables } from '../stores/limit-tables.ts'
@@ -12,7 +13,8 @@ import { TableRow } from '../stores/table-row.ts'
 import { createCounts } from '../stores/valkey/counts.ts'
 import { Leased } from '../stores/valkey/leased.ts'
 import { StoreLink } from '../stores/valkey/link.ts'
-import { createValkeyLimits } from '../stores/valkey/valkey-limits.ts'
+import { Permits } from '../stores/valkey/permits.ts'
+import { createValkeyLimits, fallbacksOf } from '../stores/valkey/valkey-limits.ts'
 import type { Edition } from './messages.ts'
 
 export interface WorkerLimitsOptions {
@@ -22,6 +24,7 @@ export interface WorkerLimitsOptions {
   readonly log: Log
   readonly clock: Clock
   readonly meter: Meter
+  readonly shared: SharedCounters
   /** The same in all workers of this gateway, another in every other gateway. */
   readonly gatewayId: string
 }
@@ -34,7 +37,8 @@ export class WorkerLimits {
   readonly #table = (scope: string, keys: number) => this.tables.of(scope, keys)
   readonly #local: LimitStores
   readonly #files = new Map<string, DurableLimits>()
-  readonly #leased = new Set<Leased>()
+  /** Whatever holds something of a store. */
+  readonly #holders = new Set<{ settle(): Promise<void> }>()
 
   constructor(options: WorkerLimitsOptions) {
     this.#options = options
@@ -46,7 +50,7 @@ export class WorkerLimits {
   of(options: LimitStoreOptions, { blueprint, files }: Edition, keep: PolicyPorts['keep']): LimitStore {
     const { data } = blueprint
     if (options.store !== null)
-      return this.#remote(options, options.store, blueprint.stores[options.store], files, keep)
+      return this.#remote(options, this.#link(options.store, { blueprint, files }, keep), keep)
     if (!options.isDurable) return this.#local(options)
     if (data === null) throw new Error('a limit that survives a restart needs the folder `data`')
     let file = this.#files.get(data)
@@ -62,18 +66,33 @@ export class WorkerLimits {
     return new TableRow(this.tables.of(name, 1), this.#options.time)
   }
 
-  #remote(
-    options: LimitStoreOptions,
-    name: string,
-    definition: StoreBlueprint | undefined,
-    files: Edition['files'],
-    keep: PolicyPorts['keep'],
-  ): LimitStore {
+  /** Calls under way, counted in a store. */
+  permits(options: PermitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): PermitStore {
+    const { clock, meter, shared } = this.#options
+    const { key, link } = this.#link(options.store, edition, keep)
+    const permits = keep(JSON.stringify(['permits', key]), () => {
+      const made = new Permits({ link, clock, shared, onClose: () => this.#holders.delete(made) })
+      this.#holders.add(made)
+      return made
+    })
+    return permits.store(options, fallbacksOf(options, link, meter))
+  }
+
+  /** The way to a store, and what names it with all that it depends on. */
+  #link(name: string, { blueprint, files }: Pick<Edition, 'blueprint' | 'files'>, keep: PolicyPorts['keep']): Linked {
+    const definition = blueprint.stores[name]
     if (definition === undefined) throw new Error(`there is no store named ${name}`)
     const { log, gatewayId, clock, meter } = this.#options
     const texts = filesOf(definition, files)
     const key = JSON.stringify(['store', name, definition, texts])
-    const link = keep(key, () => new StoreLink({ name, definition, files: texts, gatewayId, clock, log, meter }))
+    return {
+      key,
+      link: keep(key, () => new StoreLink({ name, definition, files: texts, gatewayId, clock, log, meter })),
+    }
+  }
+
+  #remote(options: LimitStoreOptions, { key, link }: Linked, keep: PolicyPorts['keep']): LimitStore {
+    const { clock, meter } = this.#options
     const leased = () =>
       keep(JSON.stringify(['leased', options.scope, options.callers, key]), () => this.#lease(options, link))
     return createValkeyLimits(options, { link, clock, meter, local: this.#local, leased })
@@ -84,8 +103,8 @@ export class WorkerLimits {
     const { clock, meter } = this.#options
     const counts = createCounts(link, scope)
     const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'leases', name: link.name })
-    const leased = new Leased({ counts, link, clock, callers, full, onClose: () => this.#leased.delete(leased) })
-    this.#leased.add(leased)
+    const leased = new Leased({ counts, link, clock, callers, full, onClose: () => this.#holders.delete(leased) })
+    this.#holders.add(leased)
     return leased
   }
 
@@ -97,7 +116,7 @@ export class WorkerLimits {
 
   /** Gives permits back to the stores. To be called when the last call is over, while the thread can still wait. */
   async settle(): Promise<void> {
-    await Promise.all([...this.#leased].map(leased => leased.settle()))
+    await Promise.all([...this.#holders].map(holder => holder.settle()))
   }
 
   /** Gives back what was booked in advance. To be called when the last call is over. */
@@ -105,6 +124,11 @@ export class WorkerLimits {
     for (const file of this.#files.values()) file.close()
     this.#files.clear()
   }
+}
+
+interface Linked {
+  readonly key: string
+  readonly link: StoreLink
 }
 
 /** Of all files of a config, those of this store: it is another one when one of them changes. */

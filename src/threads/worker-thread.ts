@@ -32,9 +32,10 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const meter = createMeter({ page: data.page, announce: news => post({ kind: 'metrics', news }) })
   surviveThrown(post, log)
   const time = createSharedTime()
-  const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
+  const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
+  const shared = createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => full.add(1) })
   const limits = new WorkerLimits({
-    ...{ worker: data.index, time, log, clock, meter },
+    ...{ worker: data.index, time, log, clock, meter, shared },
     // Random, and the same in all workers of this gateway.
     gatewayId: data.counters.seed.join(),
   })
@@ -51,10 +52,11 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const resources = ownResources({ tracked: data.memoryUse, place: data.index })
   const overload = new OverloadGuard({ meter, log, beatMs, resources })
   const core = new WorkerCore({
-    ...{ clock, log, meter },
-    shared: createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) }),
+    ...{ clock, log, meter, shared },
     ...{ deadlines, identities: directory.identities, denials: directory.denials },
-    ...{ limits: (options, edition, keep) => limits.of(options, edition, keep), rows: name => limits.row(name) },
+    limits: (options, edition, keep) => limits.of(options, edition, keep),
+    permits: (options, edition, keep) => limits.permits(options, edition, keep),
+    rows: name => limits.row(name),
     language: await loadLanguage(data.extensions),
     ...{ tickets: data.tickets, challenges: data.challenges },
     ...{ sharedClock: time, marks: new Marks(data.marks, data.counters.seed) },

@@ -7,6 +7,7 @@ import type { Denials, Identities } from '../core/consumers.ts'
 import type { DeadlineTable } from '../core/deadlines.ts'
 import type { FinishedCall } from '../core/finished-call.ts'
 import type { LimitStore, LimitStoreOptions } from '../core/limits.ts'
+import type { PermitStore, PermitStoreOptions } from '../core/permits.ts'
 import type { Marks } from '../core/marks.ts'
 import type { Overload } from '../core/overload.ts'
 import type { Closable, PolicyPorts } from '../core/policy.ts'
@@ -43,6 +44,7 @@ export interface WorkerPorts {
   readonly identities: Identities
   readonly denials: Denials
   limits(options: LimitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): LimitStore
+  permits(options: PermitStoreOptions, edition: Edition, keep: PolicyPorts['keep']): PermitStore
   readonly rows: SharedRows
   readonly language: Language
   readonly tickets: TicketMemory
@@ -235,6 +237,7 @@ export class WorkerCore {
         marks: this.#ports.marks,
       },
       limits: (options, keep) => this.#ports.limits(options, edition, keep),
+      permits: (options, keep) => this.#ports.permits(options, edition, keep),
       things: this.#things,
       upstreams: this.#upstreams,
       share: { ordinal, workers },

@@ -62,6 +62,7 @@ test('user and password: a wrong one is named in the log, and the store counts w
   // What docs/stores.md says a user needs.
   const rights = ['~test:*', '&test:*', '+evalsha', '+eval', '+time', '+hmget', '+hget', '+hset', '+hdel', '+hkeys']
   const more = ['+pexpire', '+zadd', '+zremrangebyscore', '+zcard', '+publish', '+subscribe', '+hello', '+auth']
+  const permits = ['+hgetall', '+zrem', '+zscore']
   await server.must(
     'ACL',
     'SETUSER',
@@ -73,12 +74,18 @@ test('user and password: a wrong one is named in the log, and the store counts w
     '-@all',
     ...rights,
     ...more,
+    ...permits,
   )
   const url = server.url.replace('//', '//gateway@')
   await using good = await new Counting({ url, password: 'right', timeout: 400 }).ready()
   for (const mode of ['exact', 'leased'] as const) {
     assert.equal((await good.store({ mode }).take('key', rules, 1)).fallback, null)
+    const calls = good.permits({ mode, scope: mode })
+    const outcomes = await Promise.all([calls.take('key', 1), calls.take('key', 1)])
+    assert.ok(outcomes.every(({ fallback }) => fallback === null))
   }
+  await good.settle()
+  assert.equal(good.failures.size, 0)
   await using wrong = new Counting({ url, password: 'wrong', timeout: 400 })
   assert.match(await reasonOf(wrong), /^WRONGPASS /)
   assert.ok(wrong.failures.has('wrongpass'))

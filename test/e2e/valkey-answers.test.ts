@@ -91,7 +91,9 @@ describe('a store in trouble', { skip: noServer }, () => {
       const exact = counting.store({ scope: title })
       const leased = counting.store({ scope: title, mode: 'leased' })
       const open = counting.store({ scope: title, onFailure: 'open' })
+      const calls = counting.permits({ scope: title })
       for (const store of [exact, leased, open]) assert.equal((await store.take('key', rules, 1)).fallback, null)
+      assert.equal((await calls.take('key', 3)).fallback, null)
       const failed = counting.failures.get(reason ?? '') ?? 0
       await make(server)
       const during = []
@@ -99,6 +101,9 @@ describe('a store in trouble', { skip: noServer }, () => {
         const { isAllowed, fallback } = await store.take('key', rules, 1)
         during.push(fallback, isAllowed)
       }
+      const call = await calls.take('key', 3)
+      // Connections that were cut may be there again.
+      if (title !== 'cuts all connections') assert.equal(call.fallback, reason === null ? null : 'closed')
       if (reason === null) assert.deepEqual(during, [null, true, null, true, null, true])
       else {
         // Connections that were cut may be there again by the second call.
@@ -113,6 +118,9 @@ describe('a store in trouble', { skip: noServer }, () => {
       await mend(server)
       await counting.ready()
       for (const store of [exact, leased, open]) assert.equal((await store.take('key', rules, 1)).fallback, null)
+      // The first call is still under way, and so is that of the time of trouble where it was let in.
+      const more = await Promise.all([calls.take('key', 3), calls.take('key', 3), calls.take('key', 3)])
+      assert.equal(more.filter(({ isAllowed }) => isAllowed).length, call.isAllowed ? 1 : 2)
     })
   }
 

@@ -6,6 +6,7 @@ import type { Consumer, Identity } from '../../src/core/consumers.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { Headers } from '../../src/core/headers.ts'
 import type { LimitStore, LimitStoreOptions } from '../../src/core/limits.ts'
+import type { PermitStore, PermitStoreOptions } from '../../src/core/permits.ts'
 import { createMarkMemory, Marks } from '../../src/core/marks.ts'
 import { type Outside, OutsideError } from '../../src/core/outside.ts'
 import { compilePattern } from '../../src/core/pattern.ts'
@@ -88,6 +89,8 @@ export interface FakeWorld {
   readonly replyBytes?: number
   /** What counts for limits. */
   readonly limits?: (options: LimitStoreOptions) => LimitStore
+  /** What counts calls under way together with other gateways. */
+  readonly permits?: (options: PermitStoreOptions) => PermitStore
   /** Policies that may stand inside the options of others. */
   readonly policies?: readonly PolicyDefinition[]
 }
@@ -130,6 +133,10 @@ export function fakePorts(upstreams: Readonly<Record<string, Step>> = {}, world:
     limits(options) {
       if (world.limits === undefined) throw new Error('the test has no store of counts')
       return world.limits(options)
+    },
+    permits(options) {
+      if (world.permits === undefined) throw new Error('the test has no store of permits')
+      return world.permits(options)
     },
     policy(part, index, place) {
       const definition = world.policies?.find(({ name }) => name === part.policy)

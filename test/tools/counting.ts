@@ -2,10 +2,13 @@
 
 import type { StoreBlueprint } from '../../src/core/blueprint.ts'
 import type { LimitRule, LimitStore, LimitStoreOptions } from '../../src/core/limits.ts'
+import type { PermitStore, PermitStoreOptions } from '../../src/core/permits.ts'
 import { createCounts } from '../../src/stores/valkey/counts.ts'
 import { Leased } from '../../src/stores/valkey/leased.ts'
 import { StoreLink } from '../../src/stores/valkey/link.ts'
+import { Permits } from '../../src/stores/valkey/permits.ts'
 import { createValkeyLimits } from '../../src/stores/valkey/valkey-limits.ts'
+import { fakePorts } from './call.ts'
 import { localLimits } from './limits.ts'
 import { until } from './until.ts'
 
@@ -28,6 +31,8 @@ export class Counting implements AsyncDisposable {
   readonly failures = new Map<string, number>()
   readonly #meter
   readonly #leased = new Map<string, Leased>()
+  readonly #shared = fakePorts().shared
+  #permits: Permits | null = null
   readonly #local = localLimits({ time: clock })
 
   constructor(definition: Partial<StoreBlueprint>, id = 'a', files: Readonly<Record<string, string>> = {}) {
@@ -68,6 +73,19 @@ export class Counting implements AsyncDisposable {
     return createValkeyLimits(given, { link, clock, meter: this.#meter, local: this.#local, leased })
   }
 
+  permits(options: Partial<PermitStoreOptions> = {}): PermitStore {
+    this.#permits ??= new Permits({ link: this.link, clock, shared: this.#shared, onClose: none })
+    const given = {
+      scope: 'test',
+      store: 'shared',
+      mode: 'exact',
+      onFailure: 'closed',
+      name: 'test',
+      ...options,
+    } as const
+    return this.#permits.store(given, { add: none })
+  }
+
   async ready(): Promise<this> {
     await until(
       () => this.link.isAlive,
@@ -79,10 +97,12 @@ export class Counting implements AsyncDisposable {
   /** Gives back what is held. */
   async settle(): Promise<void> {
     await Promise.all([...this.#leased.values()].map(leased => leased.settle()))
+    await this.#permits?.settle()
   }
 
   close(): void {
     for (const leased of this.#leased.values()) leased.close()
+    this.#permits?.close()
     this.link.close()
   }
 

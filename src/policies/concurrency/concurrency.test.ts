@@ -23,6 +23,9 @@ function build(next: Step, options: Partial<Static<typeof concurrency.options>> 
     plans: {},
     name: '',
     retryAfter: 1000,
+    store: null,
+    mode: 'exact' as const,
+    onFailure: 'local-share' as const,
   }
   const given = { ...defaults, ...options }
   const step = concurrency.build(given, ports, place)(next)
@@ -77,7 +80,17 @@ test('by consumer: each has its own, and as many as its plan or it itself is all
 })
 
 test('the principal is needed where it is used, and only there', () => {
-  const base = { limit: 1, ipv6Prefix: 64, groups: {}, plans: {}, name: '', retryAfter: 1 }
+  const base = {
+    limit: 1,
+    ipv6Prefix: 64,
+    groups: {},
+    plans: {},
+    name: '',
+    retryAfter: 1,
+    store: null,
+    mode: 'exact',
+    onFailure: 'closed',
+  } as const
   assert.deepEqual(concurrency.needsFor?.({ ...base, by: ['client'] }), [])
   assert.deepEqual(concurrency.needsFor?.({ ...base, by: ['client', 'consumer'] }), [principal])
 })

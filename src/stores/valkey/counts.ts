@@ -5,7 +5,7 @@ import type { LimitRule } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import { type Block, type Grant, readGrant } from './leases.ts'
 import type { StoreLink } from './link.ts'
-import { countScript } from './script.ts'
+import { countScript } from './count-script.ts'
 
 /** How soon is asked again whether others gave back, and how seldom at most; milliseconds. */
 const recallMs = 2

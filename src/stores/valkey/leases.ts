@@ -5,7 +5,7 @@
 // ends with the part of the window that it was charged to.
 
 import type { LimitRule, LimitStanding } from '../../core/limits.ts'
-import { repliesForAll, repliesPerRule } from './script.ts'
+import { repliesForAll, repliesPerRule } from './count-script.ts'
 
 /** A block of permits. Times are those of this gateway's monotonic clock, milliseconds. */
 export interface Block {

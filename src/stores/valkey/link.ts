@@ -9,18 +9,19 @@ import { randomBytes } from 'node:crypto'
 import type { StoreBlueprint } from '../../core/blueprint.ts'
 import type { Clock, Counter, Gauge, Log, Meter } from '../../core/ports.ts'
 import { type Address, Connection, type ConnectionSettings } from './connection.ts'
-import { type Beat, readBeat } from './beat.ts'
+import { type Beat, heartbeatScript, readBeat } from './beat.ts'
 import { placeOf, settingsOf, type StorePlace } from './place.ts'
-import { heartbeatScript, type Script } from './script.ts'
+import type { Script } from './script.ts'
 import { clusterText, storeFailureOf } from './store-failure.ts'
 
 /** How often a gateway says that it is alive, and after how long without it is taken for gone; milliseconds. */
 const heartbeatMs = 1_000
-const goneMs = 5_000
+export const goneMs = 5_000
 /** How often a store that failed is tried, and how seldom at most where no connection can be opened; milliseconds. */
 const probeMs = 100
 const probeMsMax = 500
 const giveUpMs = 1_000
+const oldSessionsMax = 8
 /** A failure for another reason than the one in the log is logged too, this long after it. */
 const newsMs = 5_000
 
@@ -50,14 +51,26 @@ export class StoreLink {
   readonly #options: LinkOptions
   /** Where keys are called out whose permits somebody lacks. */
   readonly #channel: string
+  /** The set of those who are alive and may hold permits of calls under way. */
+  readonly #holders: string
   readonly #settings: ConnectionSettings
   readonly #place: StorePlace
   readonly #alive: Gauge
   readonly #failures = new Map<string, Counter>()
   readonly #recalls = new Set<(key: string) => void>()
+  readonly #renewals = new Set<() => Promise<void>>()
   #connection: Connection | null = null
   #address: Address | null = null
   #openedMs = 0
+  /**
+   * Names this worker as a holder of permits for calls under way, anew on each connection: what is still on its way on an old one
+   * says nothing about the new one.
+   */
+  #session = ''
+  /** Those that the store may still have down. */
+  #oldSessions: string[] = []
+  /** When the last heartbeat was sent that was written. */
+  #heardMs = -Infinity
   /** When as many gateways as that were seen. */
   #gatewaysMs = 0
   #isSubscribed = false
@@ -81,6 +94,7 @@ export class StoreLink {
     this.name = options.name
     this.prefix = options.definition.keyPrefix
     this.#channel = `${this.prefix}recall`
+    this.#holders = `${this.prefix}holders`
     this.timeoutMs = options.definition.timeout
     this.#settings = settingsOf(options.definition, options.files)
     this.#place = placeOf(options.definition, this.#settings)
@@ -94,12 +108,25 @@ export class StoreLink {
     return this.#isAlive
   }
 
-  /** Resolves within about the store's timeout. Rejects for whatever keeps the store from counting. */
+  /** Whether what others lack is heard here. */
+  get isRecallable(): boolean {
+    return this.#isSubscribed
+  }
+
+  /** Whether the store was heard of so lately that nobody can have taken this worker for gone. */
+  get isHeard(): boolean {
+    return this.#isAlive && this.#options.clock.now() - this.#heardMs < goneMs / 2
+  }
+
+  /**
+   * Resolves within about the store's timeout. Rejects for whatever keeps the store from counting. The keys of the script are `key`,
+   * the channel on which it is called back, and the set of holders.
+   */
   async run(script: Script, key: string, values: readonly (string | number)[]): Promise<unknown> {
     const connection = this.#connection
     if (!this.#isAlive || connection === null) throw new Error('the store is not alive')
     try {
-      return await this.#evaluate(connection, script, [key, this.#channel], values)
+      return await this.#evaluate(connection, script, [key, this.#channel, this.#holders], values)
     } catch (error) {
       if (connection === this.#connection) this.#failed(error)
       throw error
@@ -113,11 +140,32 @@ export class StoreLink {
     return () => this.#recalls.delete(recalled)
   }
 
+  /** The holder's name comes before the values. */
+  runAsHolder(script: Script, key: string, values: readonly (string | number)[]): Promise<unknown> {
+    return this.run(script, key, [this.#session, ...values])
+  }
+
+  /**
+   * Calls `renew` when the store has no permits of this worker: on a new connection, when it was taken for gone, and when data was
+   * lost. What the worker has of permits is to be told again; until that is done, the store keeps what it knew by the old connection.
+   */
+  onRenewal(renew: () => Promise<void>): () => void {
+    this.#renewals.add(renew)
+    return () => this.#renewals.delete(renew)
+  }
+
+  /** Has the store forget all permits of this worker. To be called when its last call is over. */
+  async leave(): Promise<void> {
+    this.#oldSessions.push(this.#session)
+    await this.#forgetOldSessions()
+  }
+
   close(): void {
     this.#isClosed = true
     this.#isAlive = false
     clearTimeout(this.#timer)
     this.#place.close()
+    void this.leave()
     this.#drop()
     this.#alive.set(0)
   }
@@ -156,6 +204,8 @@ export class StoreLink {
     this.#openedMs = this.#options.clock.now()
     this.#isSubscribed = false
     this.#isProven = false
+    if (this.#session !== '') this.#oldSessions = [...this.#oldSessions.slice(-oldSessionsMax), this.#session]
+    this.#session = randomBytes(6).toString('base64url')
     this.#connection = connection
     return connection
   }
@@ -168,13 +218,16 @@ export class StoreLink {
   }
 
   async #beat(connection: Connection): Promise<Beat> {
-    const keys = [`${this.prefix}gateways`, `${this.prefix}store`]
+    const keys = [`${this.prefix}gateways`, `${this.prefix}store`, this.#holders]
     const fresh = randomBytes(6).toString('base64url')
-    const values = [this.#options.gatewayId, goneMs, this.#epoch, fresh, this.#isProven ? 0 : 1]
-    return readBeat(await this.#evaluate(connection, heartbeatScript, keys, values))
+    const values = [this.#options.gatewayId, goneMs, this.#epoch, fresh, this.#isProven ? 0 : 1, this.#session]
+    const sentMs = this.#options.clock.now()
+    const beat = readBeat(await this.#evaluate(connection, heartbeatScript, keys, values))
+    this.#heardMs = sentMs
+    return beat
   }
 
-  #heard({ gateways, epoch, sinceLossMs, isCluster, evicts }: Beat): void {
+  #heard({ gateways, epoch, sinceLossMs, isCluster, evicts, isNew }: Beat): void {
     const { log, clock } = this.#options
     if (this.#isClosed) return
     if (isCluster) throw new Error(clusterText)
@@ -199,6 +252,23 @@ export class StoreLink {
     }
     this.#isAlive = true
     this.#alive.set(1)
+    if (isNew) void this.#renew()
+  }
+
+  /** What is told again is on its way before any call asks. */
+  async #renew(): Promise<void> {
+    const session = this.#session
+    await Promise.all([...this.#renewals].map(renew => renew()))
+    if (session === this.#session) await this.#forgetOldSessions()
+  }
+
+  /** Those that cannot be told are forgotten when the store has not heard of them for a while. */
+  async #forgetOldSessions(): Promise<void> {
+    const old = this.#oldSessions
+    const connection = this.#connection
+    if (old.length === 0 || connection === null) return
+    this.#oldSessions = []
+    await connection.command('ZREM', this.#holders, ...old).catch(() => {})
   }
 
   /** A store that came back empty is told of each gateway in turn: fewer than before are believed only after a while. */

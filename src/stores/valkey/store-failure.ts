@@ -26,7 +26,7 @@ export function storeFailureOf(error: unknown): StoreFailure {
 /** What servers begin answers in trouble with; a word that is not here is `other`, so that no server can make metrics at will. */
 const knownWords = new Set(
   (
-    'BUSY EXECABORT LOADING MASTERDOWN MISCONF NOAUTH NOPERM NOPROTO NOREPLICAS NOSCRIPT OOM READONLY UNBLOCKED ' +
+    'BUSY EXECABORT LAPSED LOADING MASTERDOWN MISCONF NOAUTH NOPERM NOPROTO NOREPLICAS NOSCRIPT OOM READONLY UNBLOCKED ' +
     'UNKILLABLE WRONGPASS WRONGTYPE'
   ).split(' '),
 )

@@ -1,11 +1,11 @@
 // Limits that several gateways count together in a Valkey or Redis server, and what decides while it fails.
 
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../../core/limits.ts'
-import type { Clock, Meter } from '../../core/ports.ts'
+import type { Clock, Counter, Meter } from '../../core/ports.ts'
 import { askUntilSure, createCounts } from './counts.ts'
 import type { Leased } from './leased.ts'
 import type { StoreLink } from './link.ts'
-import { slidingParts } from './script.ts'
+import { slidingParts } from './count-script.ts'
 
 export interface ValkeyLimitsOptions {
   readonly link: StoreLink
@@ -53,9 +53,18 @@ export function createValkeyLimits(options: LimitStoreOptions, ports: ValkeyLimi
   }
 }
 
+/** Counts what `onFailure` decided. */
+export function fallbacksOf(
+  { name, onFailure }: Pick<LimitStoreOptions, 'name' | 'onFailure'>,
+  link: StoreLink,
+  meter: Meter,
+): Counter {
+  return meter.counter('turnpike_limit_fallbacks', { name, store: link.name, fallback: onFailure })
+}
+
 function createFallback(options: LimitStoreOptions, { link, clock, meter, local }: ValkeyLimitsOptions): LimitStore {
-  const { onFailure, name } = options
-  const counter = meter.counter('turnpike_limit_fallbacks', { name, store: link.name, fallback: onFailure })
+  const { onFailure } = options
+  const counter = fallbacksOf(options, link, meter)
   if (onFailure !== 'local-share') {
     const isAllowed = onFailure === 'open'
     return {
