@@ -39,10 +39,11 @@ export class Body {
   /** No body at all. Shared: it may be piped any number of times. */
   static readonly empty: Body = new Body(0, null)
 
-  /** A body of bytes in memory; a string is encoded as UTF-8. */
-  static of(content: Buffer | string): Body {
+  /** A body of bytes in memory; a string is encoded as UTF-8. With trailers it tells no length: HTTP/1.1 has none behind one. */
+  static of(content: Buffer | string, trailers: Headers | null = null): Body {
     const bytes = typeof content === 'string' ? Buffer.from(content) : content
-    return bytes.length === 0 ? Body.empty : new Body(bytes.length, new BytesSource(bytes))
+    if (trailers !== null) return new Body(-1, new BytesSource(bytes, trailers))
+    return bytes.length === 0 ? Body.empty : new Body(bytes.length, new BytesSource(bytes, null))
   }
 
   get isEmpty(): boolean {
@@ -107,15 +108,17 @@ export class Body {
 
 class BytesSource implements BodySource {
   readonly #bytes: Buffer
+  readonly #trailers: Headers | null
   #isCancelled = false
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, trailers: Headers | null) {
     this.#bytes = bytes
+    this.#trailers = trailers
   }
 
   start(sink: Sink): void {
-    sink.write(this.#bytes)
-    if (!this.#isCancelled) sink.end(null)
+    if (this.#bytes.length > 0) sink.write(this.#bytes)
+    if (!this.#isCancelled) sink.end(this.#trailers)
   }
 
   resume(): void {}

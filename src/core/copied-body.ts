@@ -1,6 +1,6 @@
 // A body that leaves a copy of itself on its way, as long as it is short enough.
 
-import type { Body } from './body.ts'
+import { Body } from './body.ts'
 import { Chunks } from './chunks.ts'
 import { transformBody } from './transform-body.ts'
 
@@ -12,8 +12,8 @@ export interface BodyCopy {
    * before the body ends, as where that takes too long.
    */
   begin(stop: () => void): boolean
-  /** Called once after `begin`: with the whole body, or null where it was too long, broke off or was not wanted to its end. */
-  done(bytes: Buffer | null): void
+  /** Called once after `begin`: with all of it, trailers too, or null where it was too long, broke off or was not wanted to its end. */
+  done(copy: Body | null): void
 }
 
 /** The body in whose place it stands is used by it alone. Nothing waits for the copy. */
@@ -40,7 +40,7 @@ export function copyBody(body: Body, copy: BodyCopy): Body {
       const whole = chunks
       chunks = null
       out.finish(trailers)
-      if (whole !== null) copy.done(whole.whole())
+      if (whole !== null) copy.done(Body.of(whole.whole(), trailers?.clone()))
     },
     over: stop,
   })

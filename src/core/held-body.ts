@@ -2,7 +2,7 @@
 
 import { Body, type BodySource, type Sink } from './body.ts'
 import { Chunks } from './chunks.ts'
-import type { Failure } from './failure.ts'
+import { Failure } from './failure.ts'
 import type { Headers } from './headers.ts'
 
 export interface Held {
@@ -19,6 +19,14 @@ export function holdBody(body: Body, bytesMax: number): Promise<Held> {
     const source = new HeldSource(body, bytesMax, resolve, reject)
     body.pipe(source)
   })
+}
+
+/** The same, where a longer body is none to go on with: rejects with the Failure `body-too-large`. */
+export async function wholeBody(body: Body, bytesMax: number): Promise<Held & { readonly bytes: Buffer }> {
+  const { bytes, body: again } = await holdBody(body, bytesMax)
+  if (bytes !== null) return { bytes, body: again }
+  if (body.isUsed) again.cancel()
+  throw new Failure('body-too-large')
 }
 
 /** A sink until enough is known, and a source from then on. */

@@ -193,7 +193,11 @@ function copied(bytesMax: number, isWanted = true) {
       seen.stop = stop
       return isWanted
     },
-    done: bytes => void seen.copies.push(bytes === null ? null : bytes.toString()),
+    done(copy) {
+      const text = new RecordingSink()
+      copy?.pipe(text)
+      seen.copies.push(copy === null ? null : text.text)
+    },
   })
   through.pipe(sink)
   return { ...seen, body: through, stop: () => seen.stop() }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
+import { Headers } from '../../core/headers.ts'
 import type { Timed } from '../../core/ports.ts'
 import { priority } from '../../core/priority.ts'
 import { Reply } from '../../core/reply.ts'
@@ -116,8 +117,8 @@ test('a share of 0% copies nothing', async () => {
   assert.equal(seen.calls.length, 0)
 })
 
-test('the body goes along, once the call has it whole', async () => {
-  const { step, seen } = setUp(async () => Reply.empty(200))
+test('the body and its trailers go along, once the call has it whole', async () => {
+  const { step, seen } = setUp(async () => Reply.empty(200), { remove: ['x-secret'] })
   const { body, source } = ManualSource.body()
   const reply = await step(makeCall({ method: 'POST', body }))
   const sink = new RecordingSink()
@@ -126,10 +127,12 @@ test('the body goes along, once the call has it whole', async () => {
   assert.equal(sink.text, 'one ')
   assert.equal(seen.calls.length, 0)
   source.push('two')
-  source.sink?.end(null)
+  source.sink?.end(Headers.of({ 'x-sum': '42', 'x-secret': 's' }))
   assert.equal(sink.isEnded, true)
   await settle()
-  assert.equal(await textOf(seen.calls[0]), 'one two')
+  const copy = new RecordingSink()
+  seen.calls[0]?.body.pipe(copy)
+  assert.deepEqual([copy.text, [...(copy.trailers ?? [])]], ['one two', [['x-sum', '42']]])
 })
 
 test('a copy has bytes of its own', async () => {

@@ -73,15 +73,12 @@ export function checkMirror({ host, remove }: MirrorOptions, path: readonly (str
  */
 export function createMirror(options: MirrorOptions, ports: EndPorts, place: Place): Layer {
   const { share } = options
-  const strip = compileDrop(options.remove)
   const mirror = new Mirror(options, ports, place)
   return next =>
     function mirrored(call) {
       call.headers.delete(markName)
       if (call.upgrade !== '' || ports.random() >= share) return next(call)
       const copy = call.copy(call.headers.clone(), Body.empty)
-      strip(copy)
-      copy.headers.add(markName, 'true')
       copy.facts.set(priority, 'low')
       if (!call.body.isEmpty) {
         call.body = mirror.copyBody(call.body, copy)
@@ -98,6 +95,7 @@ class Mirror {
   readonly #options: MirrorOptions
   readonly #ports: EndPorts
   readonly #taken: SharedCounter
+  readonly #strip: (copy: Call) => void
   readonly #rewrite: ((copy: Call) => void) | null
   readonly #count: (outcome: 'answered' | 'failed' | 'dropped') => void
   readonly #hit: (ceiling: 'mirror-calls' | 'mirror-body') => void
@@ -105,6 +103,7 @@ class Mirror {
   constructor(options: MirrorOptions, ports: EndPorts, { route, key }: Place) {
     const { to, host } = options
     this.#rewrite = host === null ? null : compileHost(host)
+    this.#strip = compileDrop(options.remove)
     this.#options = options
     this.#ports = ports
     this.#taken = ports.shared.counter(`${key}/mirror/${to}`)
@@ -135,9 +134,9 @@ class Mirror {
         entry = this.#watch(stop)
         return true
       },
-      done: bytes => {
+      done: whole => {
         if (entry !== null) this.#ports.deadlines.remove(entry)
-        this.#received(copy, bytes)
+        this.#received(copy, whole)
       },
     })
   }
@@ -150,18 +149,21 @@ class Mirror {
   }
 
   /** Null where there is no whole copy of the body. */
-  #received(copy: Call, bytes: Buffer | null): void {
-    if (bytes === null) {
+  #received(copy: Call, body: Body | null): void {
+    if (body === null) {
       this.#taken.give()
       this.#hit('mirror-body')
       this.#count('dropped')
       return
     }
-    copy.body = Body.of(bytes)
+    copy.body = body
     this.send(copy)
   }
 
+  /** Trailers of the copy are there by now. */
   send(copy: Call): void {
+    this.#strip(copy)
+    copy.headers.add(markName, 'true')
     const { deadlines } = this.#ports
     const entry = this.#watch(() => {
       deadlines.remove(entry)

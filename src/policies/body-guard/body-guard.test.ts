@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { XMLValidator } from 'fast-xml-parser'
 import * as fc from 'fast-check'
-import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { fakePorts, makeCall, makeNext, ManualSource, RecordingSink } from '../../../test/tools/call.ts'
 import { Failure } from '../../core/failure.ts'
+import { Headers } from '../../core/headers.ts'
 import { Reply } from '../../core/reply.ts'
 import { bodyGuard } from './body-guard.ts'
 import { scanJson } from './json.ts'
@@ -144,6 +145,19 @@ test('JSON passes exactly where JSON.parse takes it', () => {
       agrees(text.slice(0, at % (text.length + 1)) + piece + text.slice((at + 1) % (text.length + 1))),
     ),
   )
+})
+
+test('trailers go on behind a good body', async () => {
+  const next = makeNext(() => Reply.empty(200))
+  const step = bodyGuard.build({ max: 200, json, xml, others: 'deny' }, fakePorts(), { route: 'r', key: 'r' })(next)
+  const { body, source } = ManualSource.body()
+  const reply = step(makeCall({ method: 'POST', headers: { 'content-type': app }, body }))
+  source.push('[1]')
+  source.sink?.end(Headers.of({ 'x-sum': '42' }))
+  await reply
+  const sink = new RecordingSink()
+  next.calls[0]?.body.pipe(sink)
+  assert.deepEqual([sink.text, sink.trailers?.get('x-sum')], ['[1]', '42'])
 })
 
 test('nothing that a parser of XML refuses passes, and nothing crashes', () => {

@@ -1,8 +1,8 @@
 // The policy `body-guard`: reads JSON and XML bodies before anybody behind does, and refuses those that could hurt a parser.
 
 import { isUtf8 } from 'node:buffer'
-import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
+import { wholeBody } from '../../core/held-body.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import { Choice, Fields, Size, Type } from '../../core/schema.ts'
@@ -52,13 +52,13 @@ export const bodyGuard = definePolicy({
         if (kind === 'other' && others === 'allow') return next(call)
         if (kind === 'other' || kind === 'unclear' || isEncoded(call)) return Reply.problem('media-type-refused')
         if (call.body.length > max) return Reply.problem('body-too-large')
-        const bytes = await call.body.bytes(max)
+        const { bytes, body } = await wholeBody(call.body, max)
+        call.body = body
         const problem = scan(kind, bytes)
         if (problem !== '') {
           call.refusal = problem
           return Reply.problem('body-refused')
         }
-        call.body = Body.of(bytes)
         return next(call)
       }
   },

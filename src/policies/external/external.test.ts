@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { Headers } from '../../core/headers.ts'
 import { type OutsideReply, OutsideError, type OutsideRequest } from '../../core/outside.ts'
 import { Reply } from '../../core/reply.ts'
-import { fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
+import { fakePorts, makeCall, makeNext, ManualSource, RecordingSink } from '../../../test/tools/call.ts'
 import { stacked } from '../../../test/tools/stacked.ts'
 import { resolveOptions } from '../../../test/tools/options.ts'
 import { external } from './external.ts'
@@ -120,6 +121,18 @@ describe('external', () => {
     assert.equal(String(await next.calls[0]?.body.bytes(9)), 'hello')
     await assert.rejects(step(makeCall({ method: 'POST', body: 'longer' })), { code: 'body-too-large' })
     assert.equal(next.calls.length, 1)
+  })
+
+  test('trailers of a body that it tells go on, but for those under names of the service', async () => {
+    const { step, next } = build({ body: '5B', upstreamHeaders: 'x-user' })
+    const { body, source } = ManualSource.body()
+    const passing = step(makeCall({ method: 'POST', body }))
+    source.push('hello')
+    source.sink?.end(Headers.of({ 'x-user': 'root', 'x-sum': '42' }))
+    await passing
+    const sink = new RecordingSink()
+    next.calls[0]?.body.pipe(sink)
+    assert.deepEqual([sink.text, [...(sink.trailers ?? [])]], ['hello', [['x-sum', '42']]])
   })
 
   test('remembers answers by key and credentials, asks once per key, forgets failures', async () => {

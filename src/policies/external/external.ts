@@ -1,8 +1,8 @@
 // The policy `external`: an outside service says whether a call may pass.
 
-import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { compileDrop } from '../../core/drop-fields.ts'
+import { wholeBody } from '../../core/held-body.ts'
 import { definePolicy, type Place, type PolicyPorts } from '../../core/policy.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
@@ -75,8 +75,8 @@ function compileAsk(given: ExternalOptions, ports: PolicyPorts, place: Place): (
   if (bodyOptions === null) return askPlain
   return async call => {
     if (call.body.isEmpty) return askPlain(call)
-    const body = await call.body.bytes(bodyOptions.max)
-    call.body = Body.of(body)
-    return asker(call, body)
+    const { bytes, body } = await wholeBody(call.body, bodyOptions.max)
+    call.body = body
+    return asker(call, bytes)
   }
 }

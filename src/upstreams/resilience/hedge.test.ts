@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Body } from '../../core/body.ts'
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
+import { Headers } from '../../core/headers.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { createBudget } from '../budget.ts'
@@ -213,6 +214,20 @@ test('a body that was sent whole is sent again; one that is still coming, or too
     firsts[0]?.answer(named(200, 'first'))
     assert.equal(await outcomeOf(reply), '200 first')
   }
+})
+
+test('trailers are sent again with their body', async () => {
+  const { ports, step, firsts, seconds } = setUp()
+  const source = new FakeSource()
+  void step(createCall({ method: 'PUT', body: new Body(-1, source) }))
+  firsts[0]?.call.body.pipe(new FakeSink())
+  source.push('body')
+  source.sink?.end(Headers.of({ 'x-sum': '42' }))
+  await ports.time.pass(100)
+  const sink = new FakeSink()
+  seconds[0]?.call.body.pipe(sink)
+  assert.deepEqual([sink.text, sink.trailers?.get('x-sum')], ['body', '42'])
+  firsts[0]?.answer(named(200, 'first'))
 })
 
 test('giving the call up gives up all its tries, also when its reply has begun', async () => {

@@ -83,7 +83,7 @@ class Race implements Abandonable, Waiting {
   readonly #call: Call
   readonly #startedMs: number
   /** The body of the call for another try; null while it is not whole. */
-  #body: Buffer | null = null
+  #body: Body | null = null
   #isFirstOver = false
   #second: Call | null = null
   #secondEnd: Promise<Outcome> | null = null
@@ -121,7 +121,7 @@ class Race implements Abandonable, Waiting {
     const { budget, ports, exhausted, again } = this.#track
     const call = this.#call
     if (this.#isFirstOver || call.abandonReason !== null) return
-    const body = call.body.isEmpty ? Body.empty : this.#body && Body.of(this.#body)
+    const body = call.body.isEmpty ? Body.empty : this.#body
     if (body === null) return
     if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
     const second = call.copy(call.headers, body)
@@ -143,8 +143,8 @@ class Race implements Abandonable, Waiting {
     call.body = copyBody(call.body, {
       bytesMax: replayBytesMax,
       begin: () => true,
-      done: bytes => {
-        this.#body = bytes
+      done: copy => {
+        this.#body = copy
       },
     })
   }
