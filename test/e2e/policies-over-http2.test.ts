@@ -1,11 +1,9 @@
 // Policies over HTTP/2: what each does to a call, and tells the upstream, is what it does to the same call over HTTP/1.1.
 
 import assert from 'node:assert/strict'
-import http2, { type ClientHttp2Session } from 'node:http2'
 import { after, before, describe, test } from 'node:test'
-import { gunzipSync } from 'node:zlib'
-import { ask } from '../tools/ask.ts'
-import { Origin } from '../tools/origin.ts'
+import { BothVersions, type Outcome, type Question } from '../tools/both-versions.ts'
+import { echo, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 
 const json = { 'content-type': 'application/json' }
@@ -21,18 +19,16 @@ paths:
       responses: { "200": { description: ok } }
 `
 
-interface Question {
-  readonly method?: string
-  readonly headers?: Record<string, string>
-  readonly body?: string
+interface Asked extends Omit<Question, 'path'> {
   /** Asked so often; the last answer counts. */
   readonly times?: number
+  readonly status: number
 }
 
 interface Case {
   /** The policy, or policies, as the config has it. */
   readonly policy: object | string
-  readonly questions: readonly (Question & { readonly status: number })[]
+  readonly questions: readonly Asked[]
 }
 
 const cases: Readonly<Record<string, Case>> = {
@@ -109,22 +105,13 @@ const cases: Readonly<Record<string, Case>> = {
   },
 }
 
-interface Outcome {
-  readonly status: number
-  readonly headers: Record<string, unknown>
-  readonly text: string
-}
-
 describe('what policies do is the same over HTTP/2', () => {
   let origin: Origin
   let program: Program
-  let session: ClientHttp2Session
+  let clients: BothVersions
   before(async () => {
     origin = await Origin.start((request, response, body) => {
-      if (request.headers['x-never'] !== undefined) return
-      const { method, url, headers } = request
-      response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify({ method, url, headers, body: body.toString() }))
+      if (request.headers['x-never'] === undefined) echo(request, response, body)
     })
     const credentials = [{ key: '${file:bolt.key}' }]
     program = await Program.start(
@@ -139,10 +126,10 @@ describe('what policies do is the same over HTTP/2', () => {
       },
       { 'bolt.key': 'a-key-from-outside-0123', 'openapi.yaml': openapi },
     )
-    session = http2.connect(program.url)
+    clients = await BothVersions.connect(program.port)
   })
   after(async () => {
-    session?.destroy()
+    clients?.[Symbol.dispose]()
     await program?.stop()
     await origin?.[Symbol.asyncDispose]()
   })
@@ -152,7 +139,8 @@ describe('what policies do is the same over HTTP/2', () => {
       for (const { status, times = 1, ...question } of questions) {
         const outcomes: Outcome[] = []
         for (let i = 0; i < times; i++) {
-          outcomes.splice(0, 2, await overHttp1(program.port, name, question), await overHttp2(session, name, question))
+          const asked = { ...question, path: `/${name}` }
+          outcomes.splice(0, 2, await clients.overHttp1(asked), await clients.overHttp2(asked))
         }
         const [old, current] = outcomes
         assert.equal(old?.status, status, old?.text ?? '')
@@ -162,37 +150,7 @@ describe('what policies do is the same over HTTP/2', () => {
   }
 
   test('afterwards there is no call and no connection left', async () => {
-    session.close()
+    clients.session.close()
     await program.untilQuiet()
   })
 })
-
-/** Of a body without a length, as over HTTP/2. */
-async function overHttp1(port: number, name: string, { body, ...question }: Question): Promise<Outcome> {
-  const headers = { host: 'api.acme.test', 'x-version': '1', ...question.headers }
-  const more = body === undefined ? {} : { body, isChunked: true }
-  const { status, headers: fields, body: bytes } = await ask(port, { ...question, path: `/${name}`, headers, ...more })
-  return outcomeOf(status, fields, bytes)
-}
-
-async function overHttp2(session: ClientHttp2Session, name: string, question: Question): Promise<Outcome> {
-  const { method = 'GET', headers, body } = question
-  const stream = session.request({
-    ...{ ':method': method, ':path': `/${name}`, ':authority': 'api.acme.test', 'x-version': '2', ...headers },
-  })
-  stream.end(body)
-  const chunks: Buffer[] = []
-  let head: http2.IncomingHttpHeaders = {}
-  stream.on('response', came => (head = came))
-  for await (const chunk of stream) chunks.push(chunk as Buffer)
-  const { ':status': status = 0, ...fields } = head
-  return outcomeOf(Number(status), fields, Buffer.concat(chunks))
-}
-
-/** Without what belongs to the version, the moment or the connection. */
-function outcomeOf(status: number, fields: Record<string, unknown>, bytes: Buffer): Outcome {
-  const dropped = ['date', 'x-request-id', 'connection', 'keep-alive', 'transfer-encoding', 'content-length']
-  const headers = Object.fromEntries(Object.entries(fields).filter(([name]) => !dropped.includes(name)))
-  const text = (headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString()
-  return { status, headers, text: text.replaceAll(/"via":"[\d.]+|"x-version":"\d"|"x-request-id":"\w+"/g, '') }
-}
