@@ -126,10 +126,39 @@ test('least-request: two different endpoints are compared, by calls per weight',
   light.active = 2
   heavy.active = 5
   assert.deepEqual(pickMany(), new Set([heavy]))
-  heavy.active = 7
+  heavy.active = 9
   assert.deepEqual(pickMany(), new Set([light]))
-  heavy.active = 6
-  assert.deepEqual(pickMany(), new Set([light, heavy]))
+  // From 6 to 8 the one that is drawn: heavy has fewer calls for its weight only after another call has gone to light.
+  for (heavy.active = 6; heavy.active <= 8; heavy.active++) assert.deepEqual(pickMany(), new Set([light, heavy]))
+})
+
+test('least-request: weights hold with few calls under way too', () => {
+  for (const callers of [2, 3, 8, 64]) {
+    const endpoints = createEndpoints([10, 1])
+    const [heavy, light] = endpoints as [FakeEndpoint, FakeEndpoint]
+    const balancer = createTested('least-request')
+    const random = createRandom(callers)
+    const pick = () => balancer.pick(call, endpoints, []) as FakeEndpoint
+    const underWay = Array.from({ length: callers }, () => {
+      const picked = pick()
+      picked.active++
+      return picked
+    })
+    let lightCount = 0
+    for (let i = 0; i < 10_000; i++) {
+      // Any of them ends, and its caller calls again.
+      const at = Math.floor(random() * callers)
+      const ended = underWay[at] ?? assert.fail()
+      ended.active--
+      const picked = pick()
+      picked.active++
+      underWay[at] = picked
+      if (picked === light) lightCount++
+    }
+    // A share of 1/11 is due.
+    assert.ok(lightCount > 300 && lightCount < 1_100, `${lightCount} of 10,000 with ${callers} callers`)
+    assert.ok(heavy.active >= light.active)
+  }
 })
 
 test('least-request: a stuck endpoint gets a small share only', () => {

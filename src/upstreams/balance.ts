@@ -88,7 +88,11 @@ function roundRobin(endpoints: readonly Endpoint[], { random }: BalancerOptions)
   }
 }
 
-/** The power of two choices: of two different endpoints drawn by weight, the one with fewer calls per weight. */
+/**
+ * The power of two choices: of two different endpoints drawn by weight, the one with fewer calls per weight. The lighter one takes a
+ * call from the other only where it is the less busy one with that call, too: otherwise it would get one whenever it has none, and of
+ * two endpoints with few calls half of them, whatever the weights.
+ */
 function leastRequest(endpoints: readonly Endpoint[], { random }: BalancerOptions): Chooser {
   const wheel = createWheel(endpoints)
   return () => {
@@ -97,7 +101,8 @@ function leastRequest(endpoints: readonly Endpoint[], { random }: BalancerOption
     // The second is drawn from the wheel with the first one's sector cut out.
     const point = random() * (wheel.total - one.weight)
     const other = endpoints[wheel.at(point < wheel.startOf(first) ? point : point + one.weight)] as Endpoint
-    return other.active * one.weight < one.active * other.weight ? other : one
+    const more = other.weight < one.weight ? 1 : 0
+    return (other.active + more) * one.weight < (one.active + more) * other.weight ? other : one
   }
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { ask, codeOf } from '../tools/ask.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
-import { type Counts, failuresOf, percentile, Stream, untilUsable, Victim } from './sick/ward.ts'
+import { type Counts, failuresOf, followed, percentile, Stream, untilUsable, Victim } from './sick/ward.ts'
 
 const intervalMs = 250
 const health = { path: '/healthz', interval: `${intervalMs}ms`, timeout: '600ms', unhealthy: 2, healthy: 2 }
@@ -188,16 +188,6 @@ test('all sick: a fast 503, and calls get through within one interval of the fir
 async function counted(stream: Stream): Promise<Counts> {
   await pause(countedMs)
   return followed(stream, countedMin)
-}
-
-/** What became of all calls since the last look, when so many more have ended. */
-async function followed(stream: Stream, calls: number): Promise<Counts> {
-  const wanted = stream.counts.calls + calls
-  await until(
-    () => stream.counts.calls >= wanted,
-    () => `${calls} calls`,
-  )
-  return stream.take()
 }
 
 /** The one in the middle of three. */

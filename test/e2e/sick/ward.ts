@@ -9,7 +9,7 @@ import type { UpstreamStatus } from '../../../src/control/admin-view.ts'
 import { Line } from '../../tools/load.ts'
 import type { Program } from '../../tools/program.ts'
 import { until } from '../../tools/until.ts'
-import type { Sickness } from './victim.ts'
+import type { Asked, Sickness } from './victim.ts'
 
 /** Open files of a victim, its sockets among them. */
 const descriptorsMax = 256
@@ -44,6 +44,19 @@ export class Victim implements AsyncDisposable {
       const [message] = (await once(this.#child, 'message')) as [{ is?: Sickness }]
       if (message.is === sickness) return
     }
+  }
+
+  async asked(): Promise<Asked> {
+    this.#child.send({ count: true })
+    for (;;) {
+      const [message] = (await once(this.#child, 'message')) as [{ asked?: Asked }]
+      if (message.asked !== undefined) return message.asked
+    }
+  }
+
+  /** How often it was asked for this path since it was started. */
+  async count(path: string): Promise<number> {
+    return (await this.asked()).byPath[path] ?? 0
   }
 
   signal(name: NodeJS.Signals): void {
@@ -171,6 +184,16 @@ function newCounts(): Counts {
   return { calls: 0, failed: {}, tookMs: [] }
 }
 
+/** What became of all calls since the last look, when so many more have ended. */
+export async function followed(stream: Stream, calls: number): Promise<Counts> {
+  const wanted = stream.counts.calls + calls
+  await until(
+    () => stream.counts.calls >= wanted,
+    () => `${calls} calls`,
+  )
+  return stream.take()
+}
+
 export function failuresOf({ failed }: Counts): number {
   return Object.values(failed).reduce((sum, count) => sum + count, 0)
 }
@@ -197,7 +220,11 @@ export async function untilUsable(
   const fromMs = performance.now()
   const wanted = isUsable ? 'usable' : 'sick'
   await until(
-    async () => ((await statesOf(program, upstream))[port] === 'usable') === isUsable,
+    async () => {
+      // In the first moments nobody is watched yet.
+      const state = (await statesOf(program, upstream))[port]
+      return state !== undefined && (state === 'usable') === isUsable
+    },
     () => `${name} to be ${wanted} in ${upstream}`,
   )
   return performance.now() - fromMs
