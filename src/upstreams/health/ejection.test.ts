@@ -22,13 +22,14 @@ function setUp(count: number, changes: Partial<EjectionBlueprint> = {}) {
   const memory = createTargetMemory(1, 0)
   const ejection = { ...defaults, ...changes }
   const endpoints = Array.from({ length: count }, (_, n) => new FakeEndpoint(`http://10.0.0.${n}:80 10.0.0.${n}`))
-  let full = 0
+  let fullCount = 0
+  const full = { add: (count: number) => void (fullCount += count) }
   /** What one worker has. */
   const open = () => {
     const table = new TargetTable(memory, { now: () => time.nowMs })
     const rows = endpoints.map(({ id }) => table.claim(id))
     const observe = createEjector({
-      ...{ table, ejection, rows: () => rows, full: { add: () => full++ } },
+      ...{ table, ejection, rows: () => rows, full },
       rowOf: endpoint => rows[endpoints.findIndex(other => other === endpoint)],
     })
     const tell = (n: number, outcome: number | FailureCode) => {
@@ -39,7 +40,8 @@ function setUp(count: number, changes: Partial<EjectionBlueprint> = {}) {
   }
   const worker = open()
   const ejected = () => worker.rows.map(row => (worker.table.load(row, Cell.flags) & Flag.ejected) !== 0)
-  return { ...worker, time, ejection, open, ejected, full: () => full }
+  const compare = () => compareRates(worker.table, worker.rows, ejection, full)
+  return { ...worker, time, ejection, open, ejected, compare, full: () => fullCount }
 }
 
 test('so many failures in a row eject, over all workers together', () => {
@@ -105,7 +107,7 @@ test('no more than the share is ever ejected, and what stays is counted', () => 
 })
 
 test('each ejection lasts longer than the one before, up to the most, and quiet intervals are forgiven', () => {
-  const { table, rows, ejection, time } = setUp(2)
+  const { table, rows, ejection, time, compare } = setUp(2)
   const row = rows[0] ?? assert.fail()
   const lasts: number[] = []
   const once = () => {
@@ -118,7 +120,12 @@ test('each ejection lasts longer than the one before, up to the most, and quiet 
   }
   for (let i = 0; i < 4; i++) once()
   assert.deepEqual(lasts, [30_000, 60_000, 90_000, 100_000])
-  for (let i = 0; i < 3; i++) compareRates(table, rows, ejection)
+  // It has just come back: this interval does not count.
+  compare()
+  for (let i = 0; i < 3; i++) {
+    time.nowMs += ejection.interval
+    compare()
+  }
   once()
   assert.equal(lasts.at(-1), 60_000)
 })
@@ -180,11 +187,11 @@ test('threads that eject at the same time never leave more out than the share', 
 /** Counts so many calls of each target with so many failures, and lets an interval end. */
 function ejectedByRate(shares: readonly (readonly [calls: number, failures: number])[], changes: object = {}) {
   const rate = { ...successRate, ...changes }
-  const { tell, table, rows, ejection, ejected } = setUp(shares.length, { consecutive: 0, successRate: rate })
+  const { tell, table, rows, ejected, compare } = setUp(shares.length, { consecutive: 0, successRate: rate })
   for (const [n, [calls, failures]] of shares.entries()) {
     for (let i = 0; i < calls; i++) tell(n, i < failures ? 503 : 200)
   }
-  compareRates(table, rows, ejection)
+  compare()
   const counts = rows.map(row => table.load(row, Cell.calls))
   assert.deepEqual(new Set(counts), new Set([0]), 'another interval counts anew')
   return ejected().flatMap((isEjected, n) => (isEjected ? [n] : []))
@@ -203,4 +210,15 @@ test('success rate: too few targets, too few calls, or a gap too small eject nob
   assert.deepEqual(ejectedByRate([well, well, well, well, [200, 4]]), [])
   assert.deepEqual(ejectedByRate([well, well, well, well, [200, 4]], { gap: 0 }), [4])
   assert.deepEqual(ejectedByRate([well, well, well, well, well], { gap: 0 }), [])
+})
+
+test('success rate: the worst go first, no more than the share, and who stays is counted', () => {
+  const rate = { ...successRate, stdevFactor: 0.5 }
+  const { tell, ejected, compare, full } = setUp(5, { consecutive: 0, successRate: rate, maxPercent: 0.4 })
+  for (const [n, failures] of [0, 75, 100, 0, 80].entries()) {
+    for (let i = 0; i < 100; i++) tell(n, i < failures ? 503 : 200)
+  }
+  compare()
+  assert.deepEqual(ejected(), [false, false, true, false, true])
+  assert.equal(full(), 1)
 })

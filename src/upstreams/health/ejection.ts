@@ -132,9 +132,17 @@ export function takeBack(table: TargetTable, row: number): boolean {
   return true
 }
 
-/** An interval is over: ejects who succeeds less often than its siblings, forgives an ejection, and counts anew. */
-export function compareRates(table: TargetTable, rows: readonly number[], ejection: EjectionBlueprint): void {
-  const { successRate } = ejection
+/**
+ * An interval is over: ejects who succeeds less often than its siblings, forgives an ejection, and counts anew. `full` is that of the
+ * ejector.
+ */
+export function compareRates(
+  table: TargetTable,
+  rows: readonly number[],
+  ejection: EjectionBlueprint,
+  full: Counter,
+): void {
+  const { successRate, interval } = ejection
   if (successRate !== null) {
     const judged = rows.flatMap(row => {
       const calls = table.load(row, Cell.calls)
@@ -149,7 +157,9 @@ export function compareRates(table: TargetTable, rows: readonly number[], ejecti
       )
       // The worst first: the share that may be ejected may not be enough for all.
       judged.sort((a, b) => a.rate - b.rate)
-      for (const { row, rate } of judged) if (rate < least) eject(table, row, rows, ejection, 'success-rate')
+      for (const { row, rate } of judged) {
+        if (rate < least && eject(table, row, rows, ejection, 'success-rate') === 'too-many') full.add(1)
+      }
     }
   }
   for (const row of rows) {
@@ -157,7 +167,9 @@ export function compareRates(table: TargetTable, rows: readonly number[], ejecti
     table.store(row, Cell.failures, 0)
     const ejections = table.load(row, Cell.ejections)
     const isEjected = (table.load(row, Cell.flags) & Flag.ejected) !== 0
-    if (ejections > 0 && !isEjected) table.store(row, Cell.ejections, ejections - 1)
+    // Who came back a moment ago has shown nothing yet: that was no interval without an ejection.
+    const isWhole = (table.now - table.load(row, Cell.since)) * tickMs >= interval
+    if (ejections > 0 && !isEjected && isWhole) table.store(row, Cell.ejections, ejections - 1)
   }
 }
 

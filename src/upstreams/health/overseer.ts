@@ -66,6 +66,7 @@ export class Overseer {
   readonly #gauges: Readonly<Record<TargetStatus['state'], Gauge>>
   readonly #ejections: Readonly<Record<EjectionReason, Counter>>
   readonly #checks: Readonly<Record<'passed' | 'failed' | 'unknown', Counter>>
+  readonly #full: Counter
   #ratesMs: number
   #isClosed = false
 
@@ -79,6 +80,7 @@ export class Overseer {
     this.#gauges = { usable: gauge('usable'), unhealthy: gauge('unhealthy'), ejected: gauge('ejected') }
     this.#ejections = { consecutive: ejections('consecutive'), 'success-rate': ejections('success-rate') }
     this.#checks = { passed: checks('passed'), failed: checks('failed'), unknown: checks('unknown') }
+    this.#full = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'ejections', name })
     this.#ratesMs = ports.clock.now()
   }
 
@@ -90,7 +92,7 @@ export class Overseer {
     const rows = [...this.#watched.keys()]
     if (nowMs - this.#ratesMs >= ejection.interval) {
       this.#ratesMs = nowMs
-      compareRates(this.#options.table, rows, ejection)
+      compareRates(this.#options.table, rows, ejection, this.#full)
     }
     for (const watched of this.#watched.values()) this.#mindEjection(watched)
   }
