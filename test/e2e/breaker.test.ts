@@ -10,6 +10,7 @@ import { Load } from '../tools/load.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
+import { followed, Stream, Victim } from './sick/ward.ts'
 
 describe('breaker', () => {
   test('opens at exactly its minimum over all workers, refuses at once, and closes after its probes', async () => {
@@ -75,6 +76,56 @@ describe('breaker', () => {
     await program.untilDrained()
     await staysOpen()
     assert.equal(origin.calls, 5)
+  })
+
+  test('slow calls open it at their share; half open, exactly its probes reach the service; quick ones close it', async context => {
+    await using service = await Victim.start('service')
+    const breaker = { slow: { share: '50%', over: '350ms' }, minimum: 20, window: '1m', open: '3s', probes: 3 }
+    await using program = await Program.start({
+      workers: 4,
+      upstreams: { a: { targets: [service.url], breaker } },
+      routes: [{ match: {}, forward: 'a' }],
+    })
+    const seen = () => service.count('/')
+    const tenAtOnce = () => Promise.all(Array.from({ length: 10 }, () => ask(program.port)))
+    const changes = (state: string, count: number) =>
+      program.untilTotal('turnpike_breaker_changes_total', { upstream: 'a', state }, count)
+    for (const sickness of ['none', 'lags'] as const) {
+      await service.be(sickness)
+      for (const { status } of await tenAtOnce()) assert.equal(status, 200)
+    }
+    const refusedMs: number[] = []
+    for (let call = 0; call < 100; call++) {
+      const fromMs = performance.now()
+      assert.equal(codeOf(await ask(program.port)), 'breaker-open')
+      refusedMs.push(performance.now() - fromMs)
+    }
+    assert.equal(await seen(), 20, 'half of them were slow')
+    const medianMs = refusedMs.toSorted((a, b) => a - b)[50] ?? NaN
+    assert.ok(medianMs < 200, `${medianMs} ms`)
+
+    await service.be('holds')
+    const stream = new Stream({ port: program.port, path: '/', clients: 8 })
+    await until(
+      async () => (await seen()) >= 23,
+      () => 'the probes',
+    )
+    const during = await followed(stream, 100)
+    // Longer than a call may take.
+    await pause(400)
+    await service.be('none')
+    const between = await followed(stream, 50)
+    assert.equal(await seen(), 23, 'three probes and nothing else')
+    await changes('open', 2)
+    await changes('closed', 1)
+    await changes('half-open', 2)
+    const reopened = stream.take()
+    const well = await followed(stream, 200)
+    await stream[Symbol.asyncDispose]()
+    assert.deepEqual(well.failed, {})
+    const refused = [during, between, reopened].reduce((sum, { failed }) => sum + (failed['status 503'] ?? 0), 100)
+    await program.untilTotal('turnpike_breaker_refusals_total', { upstream: 'a' }, refused)
+    context.diagnostic(`${refused} refused in all, median of the first 100: ${medianMs.toFixed(1)} ms`)
   })
 
   test('a service that is stopped, continued, killed and started again: few calls wait, and neighbours notice nothing', {
