@@ -7,6 +7,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from '../tools/ask.ts'
 import { ChildServer } from '../tools/child-server.ts'
+import { refusingPort } from '../tools/free-port.ts'
 import { Load } from '../tools/load.ts'
 import { echo, Origin } from '../tools/origin.ts'
 import { Program, sumOf } from '../tools/program.ts'
@@ -124,6 +125,86 @@ describe('mirror', () => {
     await program.untilTotal('turnpike_mirrored_calls_total', { outcome: 'dropped' }, 1)
     await program.untilTotal('turnpike_ceiling_hits_total', { ceiling: 'mirror-body' }, 1)
     await program.untilQuiet()
+  })
+
+  test('a call is copied once however often it is tried, and a copy is tried as its own upstream says', async () => {
+    const tries = new Map<string, number>()
+    const triesOf = (place: string, id: unknown) => tries.get(`${place} ${String(id)}`) ?? 0
+    /** Answers the first try of a call with 503, and says how much of a body it got with each. */
+    const countAt = (place: string) =>
+      Origin.start(async ({ headers, url }, response, body) => {
+        const count = triesOf(place, headers['x-call']) + 1
+        tries.set(`${place} ${String(headers['x-call'])}`, count)
+        if (url === '/hedged' && place === 'main' && count === 1) await pause(1_000)
+        response.writeHead(count === 1 ? 503 : 200).end(`${count} ${body.length}`)
+      })
+    await using main = await countAt('main')
+    await using shadow = await countAt('shadow')
+    await using stubborn = await countAt('stubborn')
+    const retry = { on: 503, budget: '100%', backoff: '1ms' }
+    const mirror = ['shadow', 'stubborn']
+    await using program = await Program.start({
+      upstreams: {
+        main: { targets: [main.url], retry: { ...retry, attempts: 0 } },
+        half: { targets: [main.url, `http://127.0.0.1:${await refusingPort()}`], balance: 'round-robin' },
+        gone: { targets: [`http://127.0.0.1:${await refusingPort()}`], breaker: { minimum: 2, open: '1m' } },
+        hedged: { targets: [main.url], hedge: '50ms' },
+        shadow: { targets: [shadow.url] },
+        stubborn: { targets: [stubborn.url], retry: { ...retry, attempts: 5 } },
+      },
+      routes: [
+        { match: { path: '/again' }, forward: { to: 'main', retry: { attempts: 2 }, mirror } },
+        { match: { path: '/once' }, forward: { to: 'main', mirror } },
+        { match: { path: '/never' }, forward: { to: 'main', retry: false, mirror } },
+        { match: { path: '/half' }, forward: { to: 'half', mirror } },
+        { match: { path: '/gone' }, forward: { to: 'gone', mirror } },
+        { match: { path: '/hedged' }, forward: { to: 'hedged', mirror } },
+      ],
+    })
+    const body = Buffer.alloc(50_000, 'b')
+    const calls: {
+      path: string
+      method?: string
+      body?: Buffer
+      status: number
+      text?: string
+      isCopied?: boolean
+    }[] = [
+      { path: '/again', status: 200, text: '2 0' },
+      { path: '/again', method: 'PUT', body, status: 200, text: '2 50000' },
+      { path: '/again', method: 'POST', body, status: 503, text: '1 50000' },
+      { path: '/once', status: 503, text: '1 0' },
+      { path: '/never', method: 'PUT', body, status: 503, text: '1 50000' },
+      // One of the two meets the target that refuses connections first.
+      { path: '/half', status: 503, text: '1 0' },
+      { path: '/half', status: 503, text: '1 0' },
+      { path: '/gone', status: 502 },
+      // Nobody asks for its body.
+      { path: '/gone', method: 'PUT', body, status: 502, isCopied: false },
+      // Refused by the breaker.
+      { path: '/gone', status: 503 },
+      { path: '/hedged', status: 200, text: '2 0' },
+    ]
+    for (const [id, { path, method = 'GET', body: sent, status, text }] of calls.entries()) {
+      const got = await ask(program.port, {
+        path,
+        method,
+        headers: { 'x-call': String(id) },
+        ...(sent && { body: sent }),
+      })
+      assert.deepEqual([got.status, text && got.text], [status, text], `${method} ${path}`)
+    }
+    await program.untilTotal('turnpike_mirrored_calls_total', { outcome: 'answered' }, 2 * (calls.length - 1))
+    await program.untilQuiet()
+    for (const [id, { path, method = 'GET', isCopied = true }] of calls.entries()) {
+      // The mirror without `retry` is asked once; POSTs are not safe to repeat.
+      const wanted = isCopied ? [1, method === 'POST' ? 1 : 2] : [0, 0]
+      assert.deepEqual([triesOf('shadow', id), triesOf('stubborn', id)], wanted, `${method} ${path}`)
+    }
+    assert.equal(
+      await program.total('turnpike_upstream_retries_total', { upstream: 'half', reason: 'connect-failure' }),
+      1,
+    )
   })
 
   test('a mirror that is dead, stopped, killed under load, or answers garbage costs no caller anything', {
