@@ -2,6 +2,8 @@
 
 import { once } from 'node:events'
 import http from 'node:http'
+import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
+import { buffer } from 'node:stream/consumers'
 
 interface Kept {
   readonly value: string
@@ -9,9 +11,20 @@ interface Kept {
   readonly endsMs: number
 }
 
+/** A session with one origin, which is asked over HTTP/2; all others are over HTTP/1.1. */
+export interface Http2Origin {
+  readonly origin: string
+  readonly session: ClientHttp2Session
+}
+
 /** Keeps cookies for each origin, as long as they say. */
 export class Browser {
   readonly #jars = new Map<string, Map<string, Kept>>()
+  readonly #http2: Http2Origin | null
+
+  constructor(overHttp2: Http2Origin | null = null) {
+    this.#http2 = overHttp2
+  }
 
   /** One request, with the cookies of its origin; no redirect is followed. */
   async ask(url: string, init: RequestInit = {}): Promise<Response> {
@@ -22,7 +35,10 @@ export class Browser {
       ...(cookie !== '' && { cookie }),
       ...Object.fromEntries(new Headers(init.headers)),
     }
-    const reply = await send(url, init.method ?? 'GET', headers, typeof init.body === 'string' ? init.body : '')
+    const [method, body] = [init.method ?? 'GET', typeof init.body === 'string' ? init.body : '']
+    const reply = await (this.#http2?.origin === origin
+      ? sendOverHttp2(this.#http2.session, url, method, headers, body)
+      : send(url, method, headers, body))
     this.#keep(origin, reply.headers.getSetCookie())
     return reply
   }
@@ -99,10 +115,32 @@ async function send(url: string, method: string, headers: Record<string, string>
   const [reply] = (await once(request, 'response')) as [http.IncomingMessage]
   const chunks: Buffer[] = []
   for await (const chunk of reply) chunks.push(chunk as Buffer)
-  const fields = new Headers()
-  for (let i = 0; i < reply.rawHeaders.length; i += 2) {
-    fields.append(reply.rawHeaders[i] ?? '', reply.rawHeaders[i + 1] ?? '')
-  }
-  const text = Buffer.concat(chunks).toString('utf8')
-  return new Response(text === '' ? null : text, { status: reply.statusCode ?? 0, headers: fields })
+  return responseOf(reply.statusCode ?? 0, reply.rawHeaders, Buffer.concat(chunks))
+}
+
+/** Cookies go in a field each, as browsers send them (RFC 9113 §8.2.3). */
+async function sendOverHttp2(
+  session: ClientHttp2Session,
+  url: string,
+  method: string,
+  headers: Record<string, string>,
+  body: string,
+): Promise<Response> {
+  const { host, pathname, search } = new URL(url)
+  const asked = { ':method': method, ':path': pathname + search, ':authority': host }
+  const { cookie = '', ...rest } = headers
+  const fieldsOfCall = { ...asked, ...rest, ...(cookie !== '' && { cookie: cookie.split('; ') }) }
+  const stream = session.request(fieldsOfCall, { endStream: body === '' })
+  if (body !== '') stream.end(body)
+  const [[head, , raw], bytes] = await Promise.all([once(stream, 'response'), buffer(stream)])
+  const fields = (raw as string[]).slice((raw as string[]).findIndex((name, i) => i % 2 === 0 && !name.startsWith(':')))
+  return responseOf(Number((head as IncomingHttpHeaders)[':status']), fields, bytes)
+}
+
+/** `fields` are names and values in turn. */
+function responseOf(status: number, fields: readonly string[], bytes: Buffer): Response {
+  const headers = new Headers()
+  for (let i = 0; i < fields.length; i += 2) headers.append(fields[i] ?? '', fields[i + 1] ?? '')
+  const text = bytes.toString('utf8')
+  return new Response(text === '' ? null : text, { status, headers })
 }
