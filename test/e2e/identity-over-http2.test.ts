@@ -5,6 +5,7 @@ import { createHmac } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { Authorizer, type CheckRequestSeen } from '../tools/authorizer.ts'
 import { BothVersions, type Question } from '../tools/both-versions.ts'
+import { manage } from '../tools/manage.ts'
 import { echo, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { claims, encode, head, keyFile, pair, publicJwk, signed } from '../tools/tokens.ts'
@@ -96,14 +97,6 @@ function config(): object {
   }
 }
 
-async function manage(path: string, body: object): Promise<{ id: string; key: string }> {
-  const headers = { 'content-type': 'application/json' }
-  const reply = await program.admin(path, { method: 'POST', headers, body: JSON.stringify(body) })
-  const text = await reply.text()
-  assert.ok(reply.ok, `${path}: ${reply.status} ${text}`)
-  return JSON.parse(text) as { id: string; key: string }
-}
-
 /** The name that the upstream was told in place of the one that the client claims. */
 async function whoIs(path: string, headers: Question['headers'], more: Partial<Question> = {}): Promise<unknown> {
   const { seen } = await clients.ask({ path, headers: { 'x-who': 'root', x_who: 'root', ...headers }, ...more }, 200)
@@ -126,15 +119,15 @@ describe('credentials over HTTP/2', () => {
     assert.equal(await whoIs('/cookie', { cookie: ['a=1', `key=${own}`, 'b=2'] }), 'bolt')
     const { seen } = await clients.ask({ path: '/cookie', headers: { cookie: ['a=1', `key=${own}`, 'b=2'] } }, 200)
     assert.equal(seen?.headers['cookie'], 'a=1; b=2')
-    await manage('/consumers', { name: 'acme' })
-    const made = await manage('/keys', { consumer: 'acme' })
+    await manage(program, '/consumers', { name: 'acme' })
+    const made = await manage(program, '/keys', { consumer: 'acme' })
     const headers = { 'x-api-key': made.key }
     const isNow = async (status: number) => (await clients.overHttp2({ path: '/key', headers })).status === status
     await until(
       () => isNow(200),
       () => 'the new key to be good',
     )
-    await manage(`/keys/${made.id}/revoke`, {})
+    await manage(program, `/keys/${made.id}/revoke`, {})
     await until(
       () => isNow(401),
       () => 'the key to be void',
@@ -228,7 +221,7 @@ describe('several policies over HTTP/2', () => {
   test('deny: an agent and a consumer on a list', async () => {
     const headers = { 'x-api-key': own }
     assert.equal(await whoIs('/deny', headers), 'bolt')
-    await manage('/denials/agent', { value: 'evil/1.0' })
+    await manage(program, '/denials/agent', { value: 'evil/1.0' })
     const evil = { path: '/deny', headers: { ...headers, 'user-agent': ['good/1.0', 'evil/1.0'] } }
     await until(
       async () => (await clients.overHttp2(evil)).status === 403,
@@ -236,7 +229,7 @@ describe('several policies over HTTP/2', () => {
     )
     await clients.ask(evil, 403, 'denied')
     assert.equal(await whoIs('/deny', headers), 'bolt')
-    await manage('/denials/late-payers', { value: 'bolt' })
+    await manage(program, '/denials/late-payers', { value: 'bolt' })
     const asked = { path: '/deny', headers }
     await until(
       async () => (await clients.overHttp2(asked)).status === 403,

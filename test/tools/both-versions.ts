@@ -69,10 +69,11 @@ export class BothVersions implements Disposable {
     return new BothVersions(port, session, options)
   }
 
-  /** Asks over each; both outcomes must be equal, and have this status and code. */
-  async ask(question: Question, status: number, code = ''): Promise<Outcome> {
-    const old = await this.overHttp1(question)
-    const current = await this.overHttp2(question)
+  /** Asks over each; both outcomes must be equal, and have this status and code. A function makes a call for each version. */
+  async ask(question: Question | (() => Question), status: number, code = ''): Promise<Outcome> {
+    const make = typeof question === 'function' ? question : () => question
+    const old = await this.overHttp1(make())
+    const current = await this.overHttp2(make())
     assert.deepEqual([old.status, old.code], [status, code], old.text)
     assert.deepEqual(current, old)
     return old
@@ -111,7 +112,9 @@ export class BothVersions implements Disposable {
       ...[':method', method, ':path', path, ':scheme', scheme, ':authority', more.host ?? 'api.acme.test'],
       ...['x-version', '2'],
     ]
-    for (const [name, value] of Object.entries(headers)) for (const one of [value].flat()) fields.push(name, one)
+    for (const [name, value] of Object.entries(headers)) {
+      for (const one of [value].flat()) fields.push(name.toLowerCase(), one)
+    }
     const hasBody = body !== undefined || trailers !== undefined
     const stream = this.session.request(fields, {
       endStream: !hasBody,
@@ -128,7 +131,11 @@ export class BothVersions implements Disposable {
 }
 
 const ofTheMoment = ['date', 'x-request-id', 'connection', 'keep-alive', 'transfer-encoding', 'content-length']
-const ofTheVersion = ['via', 'x-version', 'x-request-id', 'content-length', 'transfer-encoding', 'connection']
+/** Signatures are new in each call. */
+const ofTheCall = [
+  ...['via', 'x-version', 'x-request-id', 'content-length', 'transfer-encoding', 'connection'],
+  ...['signature', 'signature-input'],
+]
 
 function outcomeOf(status: number, fields: IncomingHttpHeaders, given: object, bytes: Buffer): Outcome {
   const headers: IncomingHttpHeaders = without(fields, ofTheMoment)
@@ -139,7 +146,7 @@ function outcomeOf(status: number, fields: IncomingHttpHeaders, given: object, b
   if (!('url' in body))
     return { status, headers, trailers, text, code: ('code' in body && body.code) || '', seen: null }
   const { method, url, body: sent, trailers: late } = body
-  const seen = { method, url, headers: without(body.headers, ofTheVersion), body: sent, trailers: late }
+  const seen = { method, url, headers: without(body.headers, ofTheCall), body: sent, trailers: late }
   return { status, headers, trailers, text: '', code: '', seen }
 }
 
