@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { BothVersions, type Outcome, type Question } from '../tools/both-versions.ts'
+import { assertSame, BothVersions, type Outcome, type Question } from '../tools/both-versions.ts'
 import { echo, Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 
@@ -143,8 +143,9 @@ describe('what policies do is the same over HTTP/2', () => {
           outcomes.splice(0, 2, await clients.overHttp1(asked), await clients.overHttp2(asked))
         }
         const [old, current] = outcomes
-        assert.equal(old?.status, status, old?.text ?? '')
-        assert.deepEqual(current, old)
+        assert.ok(old !== undefined && current !== undefined)
+        assert.equal(old.status, status, old.text)
+        assertSame(current, old)
       }
     })
   }
