@@ -38,7 +38,7 @@ export class WorkerLimits {
   readonly #local: LimitStores
   readonly #files = new Map<string, DurableLimits>()
   /** Whatever holds something of a store. */
-  readonly #holders = new Set<{ settle(): Promise<void> }>()
+  readonly #owners = new Set<{ settle(): Promise<void> }>()
 
   constructor(options: WorkerLimitsOptions) {
     this.#options = options
@@ -71,8 +71,9 @@ export class WorkerLimits {
     const { clock, meter, shared } = this.#options
     const { key, link } = this.#link(options.store, edition, keep)
     const permits = keep(JSON.stringify(['permits', key]), () => {
-      const made = new Permits({ link, clock, shared, onClose: () => this.#holders.delete(made) })
-      this.#holders.add(made)
+      const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'permits', name: link.name })
+      const made = new Permits({ link, clock, shared, full, onClose: () => this.#owners.delete(made) })
+      this.#owners.add(made)
       return made
     })
     return permits.store(options, fallbacksOf(options, link, meter))
@@ -103,8 +104,8 @@ export class WorkerLimits {
     const { clock, meter } = this.#options
     const counts = createCounts(link, scope)
     const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'leases', name: link.name })
-    const leased = new Leased({ counts, link, clock, callers, full, onClose: () => this.#holders.delete(leased) })
-    this.#holders.add(leased)
+    const leased = new Leased({ counts, link, clock, callers, full, onClose: () => this.#owners.delete(leased) })
+    this.#owners.add(leased)
     return leased
   }
 
@@ -116,7 +117,7 @@ export class WorkerLimits {
 
   /** Gives permits back to the stores. To be called when the last call is over, while the thread can still wait. */
   async settle(): Promise<void> {
-    await Promise.all([...this.#holders].map(holder => holder.settle()))
+    await Promise.all([...this.#owners].map(owner => owner.settle()))
   }
 
   /** Gives back what was booked in advance. To be called when the last call is over. */

@@ -32,8 +32,8 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   const meter = createMeter({ page: data.page, announce: news => post({ kind: 'metrics', news }) })
   surviveThrown(post, log)
   const time = createSharedTime()
-  const full = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
-  const shared = createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => full.add(1) })
+  const countersFull = meter.counter('turnpike_ceiling_hits', { ceiling: 'shared-counters', name: 'all' })
+  const shared = createSharedCounters({ memory: data.counters, worker: data.index, onFull: () => countersFull.add(1) })
   const limits = new WorkerLimits({
     ...{ worker: data.index, time, log, clock, meter, shared },
     // Random, and the same in all workers of this gateway.

@@ -62,7 +62,7 @@ test('user and password: a wrong one is named in the log, and the store counts w
   // What docs/stores.md says a user needs.
   const rights = ['~test:*', '&test:*', '+evalsha', '+eval', '+time', '+hmget', '+hget', '+hset', '+hdel', '+hkeys']
   const more = ['+pexpire', '+zadd', '+zremrangebyscore', '+zcard', '+publish', '+subscribe', '+hello', '+auth']
-  const permits = ['+hgetall', '+zrem', '+zscore']
+  const permits = ['+hgetall', '+zrem', '+zmscore']
   await server.must(
     'ACL',
     'SETUSER',

@@ -74,7 +74,7 @@ export class Counting implements AsyncDisposable {
   }
 
   permits(options: Partial<PermitStoreOptions> = {}): PermitStore {
-    this.#permits ??= new Permits({ link: this.link, clock, shared: this.#shared, onClose: none })
+    this.#permits ??= new Permits({ link: this.link, clock, shared: this.#shared, full: { add: none }, onClose: none })
     const given = {
       scope: 'test',
       store: 'shared',

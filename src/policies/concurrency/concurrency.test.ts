@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import { Failure } from '../../core/failure.ts'
 import { Headers } from '../../core/headers.ts'
+import type { PermitStore } from '../../core/permits.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Static } from '../../core/schema.ts'
@@ -93,6 +94,80 @@ test('the principal is needed where it is used, and only there', () => {
   } as const
   assert.deepEqual(concurrency.needsFor?.({ ...base, by: ['client'] }), [])
   assert.deepEqual(concurrency.needsFor?.({ ...base, by: ['client', 'consumer'] }), [principal])
+})
+
+const outcomeOf = (isAllowed: boolean, fallback: 'open' | 'closed' | null, gives: string[]) => ({
+  isAllowed,
+  fallback,
+  give: () => void gives.push('given'),
+})
+
+function withStore(take: PermitStore['take'], next: Step) {
+  const asked: unknown[] = []
+  const ports = fakePorts(
+    {},
+    {
+      permits(given) {
+        asked.push(given)
+        return { take }
+      },
+    },
+  )
+  const options = {
+    ...{ limit: 3, by: ['client' as const], ipv6Prefix: 64, groups: {}, plans: {}, name: 'calls', retryAfter: 1000 },
+    ...{ store: 'shared', mode: 'leased' as const, onFailure: 'open' as const },
+  }
+  return { step: concurrency.build(options, ports, place)(next), asked }
+}
+
+describe('with a store', () => {
+  test('it is asked by key and limit, and what it gave is given back', async () => {
+    const seen: unknown[] = []
+    const gives: string[] = []
+    const { step, asked } = withStore(
+      (key, limit) => {
+        seen.push(key, limit)
+        return Promise.resolve(outcomeOf(true, null, gives))
+      },
+      makeNext(() => Reply.empty(204)),
+    )
+    const reply = await step(makeCall({ clientAddress: '192.0.2.1' }))
+    assert.equal(reply.headers.get('x-turnpike-limit-fallback'), undefined)
+    assert.deepEqual([seen, gives], [['192.0.2.1', 3], ['given']])
+    assert.partialDeepStrictEqual(asked, [{ store: 'shared', mode: 'leased', onFailure: 'open', name: 'calls' }])
+  })
+
+  test('replies say that something else decided', async () => {
+    const gives: string[] = []
+    const open = withStore(
+      () => outcomeOf(true, 'open', gives),
+      makeNext(() => Reply.empty(200)),
+    )
+    const closed = withStore(() => outcomeOf(false, 'closed', gives), neverAnswer())
+    const replies = [await open.step(makeCall()), await closed.step(makeCall())]
+    assert.deepEqual(
+      replies.map(({ status, headers }) => [status, headers.get('x-turnpike-limit-fallback')]),
+      [
+        [200, 'open'],
+        [503, 'closed'],
+      ],
+    )
+    assert.deepEqual(gives, ['given'])
+  })
+
+  test('a client that leaves while the store is asked has its permit given back, and the upstream hears nothing', async () => {
+    const gives: string[] = []
+    const answer = Promise.withResolvers<ReturnType<typeof outcomeOf>>()
+    const next = makeNext(() => Reply.empty(200))
+    const { step } = withStore(() => answer.promise, next)
+    const call = makeCall()
+    const reply = step(call)
+    const reason = new Failure('client-closed')
+    call.abandon(reason)
+    answer.resolve(outcomeOf(true, null, gives))
+    await assert.rejects(reply, reason)
+    assert.deepEqual([gives, next.calls.length], [['given'], 0])
+  })
 })
 
 test('given back at once for a reply without body', async () => {

@@ -46,7 +46,7 @@ export const concurrency = definePolicy({
       mode: Choice(['exact', 'leased'], {
         default: 'exact',
         description:
-          '`exact` asks the store on each call, `leased` keeps permits that come free for the next calls. Means nothing without `store`.',
+          '`exact` asks the store on each call, `leased` keeps permits that come free for the next calls. For a `store`.',
       }),
       onFailure: storeOptions.onFailure,
     }),

@@ -4,17 +4,17 @@ import { type Script, scriptOf } from './script.ts'
 
 /** How long all heartbeats may be lacking before that is taken for the store's own silence, ms. */
 const silentMs = 2_500
-/** How long the set of holders stays where none is alive, ms. */
-const holdersLifeMs = 3_600_000
+/** How long the set of workers stays where none is alive, ms. */
+const presentLifeMs = 3_600_000
 
 /**
- * Notes that this gateway and this worker of it are alive, and tells whether the data is that which the gateway knew. Holders of
- * permits that were not heard of are forgotten, but not soon after a silence of the store: then all had no chance to be heard.
+ * Notes that this gateway and this worker of it are alive, and tells whether the data is that which the gateway knew. Workers that
+ * were not heard of are forgotten, but not soon after a silence of the store: then all had no chance to be heard.
  *
- * KEYS are the set of gateways, what is known of the data, and the set of holders. ARGV: the gateway; ms after which others are
- * gone; the name of the data that it knew; a name for data that has none; 1 to look at the server; the holder. Reply: gateways,
- * name of the data, ms since it replaced other data or -1, 1 in a cluster, how keys are evicted, 1 where the store has nothing of
- * this holder. It writes: a replica that cannot be written to fails it.
+ * KEYS are the set of gateways, what is known of the data, and the set of workers. ARGV: the gateway; ms after which others are
+ * gone; the name of the data that it knew; a name for data that has none; 1 to look at the server; the worker. Reply: gateways,
+ * name of the data, ms since it replaced other data or -1, 1 in a cluster, how keys are evicted, 1 where the store did not know
+ * the worker. It writes: a replica that cannot be written to fails it.
  */
 export const heartbeatScript: Script = scriptOf(`
 local clock = redis.call('TIME')
@@ -44,11 +44,11 @@ if not isLoss and ARGV[3] ~= '' and ARGV[3] ~= epoch then
   redis.call('HSET', KEYS[2], 'lost', '1')
   isLoss = true
 end
-if not beat or not calm or now - beat > ${silentMs} then calm = now end
+if not beat or not calm or now < beat or now - beat > ${silentMs} then calm = now end
 redis.call('HSET', KEYS[2], 'beat', whole(now), 'calm', whole(calm))
 if calm < gone then redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', gone) end
 local isNew = redis.call('ZADD', KEYS[3], now, ARGV[6])
-redis.call('PEXPIRE', KEYS[3], ${holdersLifeMs})
+redis.call('PEXPIRE', KEYS[3], ${presentLifeMs})
 return { redis.call('ZCARD', KEYS[1]), epoch, isLoss and math.max(0, now - born) or -1, isCluster, evicts, isNew }
 `)
 
@@ -62,7 +62,7 @@ export interface Beat {
   readonly isCluster: boolean
   /** How the server drops keys when its memory is full; empty where it does not. */
   readonly evicts: string
-  /** The store has no permits of this holder: it is new there, was taken for gone, or the data was lost. */
+  /** The store did not know this worker: its connection is a new one, it was taken for gone, or the data was lost. */
   readonly isNew: boolean
 }
 

@@ -3,6 +3,7 @@
 // All numbers are whole: microseconds, calls, and for `gcra` a debt in calls times microseconds of the window, which falls by
 // `limit` per microsecond. So nothing is rounded and nothing drifts.
 
+import { recallAnswerMs } from './recall.ts'
 import { type Script, scriptOf } from './script.ts'
 
 /** Numbers per rule in the arguments: letter of the algorithm, limit, window µs, burst, start ms. */
@@ -13,9 +14,6 @@ export const repliesForAll = 3
 export const repliesPerRule = 4
 /** Sub-windows of a sliding window. One is counted whole until its end has left the window: never too low. */
 export const slidingParts = 10
-
-/** How long a holder of permits may take to give back what others lack; then it is taken for gone, µs. */
-const recallUs = 200_000
 
 /**
  * `take`, need, want, holder: takes `need` units or refuses; of `want` as many more as are there, and never more than an eighth of
@@ -141,7 +139,7 @@ if isTake then
         if asked == 0 then
           redis.call('HSET', key, field, whole(now))
           isNews = true
-        elseif now - asked > ${recallUs} then
+        elseif now - asked > ${recallAnswerMs * 1000} then
           redis.call('HDEL', key, field)
           holders = holders - 1
         end

@@ -1,15 +1,11 @@
 // What is asked of the store: the names of its keys, and the arguments of its script.
 
-import { createHash } from 'node:crypto'
 import type { LimitRule } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import { type Block, type Grant, readGrant } from './leases.ts'
 import type { StoreLink } from './link.ts'
 import { countScript } from './count-script.ts'
-
-/** How soon is asked again whether others gave back, and how seldom at most; milliseconds. */
-const recallMs = 2
-const recallMsMax = 16
+import { nextRecallWaitMs, recallWaitMs } from './recall.ts'
 
 export interface Counts {
   /** The key of the store that counts this key by these rules. */
@@ -31,8 +27,7 @@ export function createCounts(link: StoreLink, scope: string): Counts {
     // All rules of a key stand in one key of the store: one script, all or none.
     nameOf(key, rules) {
       const shape = rules.map(({ algorithm, windowMs }) => `${algorithm} ${windowMs}`).join()
-      // Hashed, because keys may hold what the store need not know, and may be long.
-      return link.prefix + createHash('sha256').update(`${shape}\n${scope}\n${key}`).digest('base64url')
+      return link.keyOf(`${shape}\n${scope}\n${key}`)
     },
     async ask(name, rules, need, want) {
       return readGrant(await run(name, ['take', need, want, link.holder], rules), rules)
@@ -49,7 +44,7 @@ export function createCounts(link: StoreLink, scope: string): Counts {
 /** Asks again as long as others may give back what they hold and have not used; within the store's timeout, more or less. */
 export async function askUntilSure(ask: () => Promise<Grant>, timeoutMs: number, clock: Clock): Promise<Grant> {
   const untilMs = clock.now() + timeoutMs
-  for (let waitMs = recallMs; ; waitMs = Math.min(2 * waitMs, recallMsMax)) {
+  for (let waitMs = recallWaitMs; ; waitMs = nextRecallWaitMs(waitMs)) {
     const grant = await ask()
     if (grant.granted >= 0 || grant.holders === 0 || clock.now() + waitMs > untilMs) return grant
     await new Promise(resolve => setTimeout(resolve, waitMs))

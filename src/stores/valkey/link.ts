@@ -5,12 +5,13 @@
 // makes it alive. A connection that is older than a second when a heartbeat fails on it is given up, and the server is looked for
 // anew: its name may lead elsewhere by now, or the sentinels may.
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { StoreBlueprint } from '../../core/blueprint.ts'
 import type { Clock, Counter, Gauge, Log, Meter } from '../../core/ports.ts'
 import { type Address, Connection, type ConnectionSettings } from './connection.ts'
 import { type Beat, heartbeatScript, readBeat } from './beat.ts'
 import { placeOf, settingsOf, type StorePlace } from './place.ts'
+import { Presence } from './presence.ts'
 import type { Script } from './script.ts'
 import { clusterText, storeFailureOf } from './store-failure.ts'
 
@@ -21,7 +22,6 @@ export const goneMs = 5_000
 const probeMs = 100
 const probeMsMax = 500
 const giveUpMs = 1_000
-const oldSessionsMax = 8
 /** A failure for another reason than the one in the log is logged too, this long after it. */
 const newsMs = 5_000
 
@@ -44,6 +44,7 @@ export class StoreLink {
   readonly timeoutMs: number
   /** Names this worker as a holder of permits. */
   readonly holder = randomBytes(6).toString('base64url')
+  readonly presence = new Presence()
   /** Gateways that were last seen alive, this one included. */
   gateways = 1
   /** When counts that this gateway knew of were found lost, by its own clock; before all time for never. */
@@ -51,24 +52,16 @@ export class StoreLink {
   readonly #options: LinkOptions
   /** Where keys are called out whose permits somebody lacks. */
   readonly #channel: string
-  /** The set of those who are alive and may hold permits of calls under way. */
-  readonly #holders: string
+  /** The set of the names of workers that are alive. */
+  readonly #present: string
   readonly #settings: ConnectionSettings
   readonly #place: StorePlace
   readonly #alive: Gauge
   readonly #failures = new Map<string, Counter>()
   readonly #recalls = new Set<(key: string) => void>()
-  readonly #renewals = new Set<() => Promise<void>>()
   #connection: Connection | null = null
   #address: Address | null = null
   #openedMs = 0
-  /**
-   * Names this worker as a holder of permits for calls under way, anew on each connection: what is still on its way on an old one
-   * says nothing about the new one.
-   */
-  #session = ''
-  /** Those that the store may still have down. */
-  #oldSessions: string[] = []
   /** When the last heartbeat was sent that was written. */
   #heardMs = -Infinity
   /** When as many gateways as that were seen. */
@@ -94,7 +87,7 @@ export class StoreLink {
     this.name = options.name
     this.prefix = options.definition.keyPrefix
     this.#channel = `${this.prefix}recall`
-    this.#holders = `${this.prefix}holders`
+    this.#present = `${this.prefix}present`
     this.timeoutMs = options.definition.timeout
     this.#settings = settingsOf(options.definition, options.files)
     this.#place = placeOf(options.definition, this.#settings)
@@ -106,6 +99,11 @@ export class StoreLink {
   /** Whether it makes sense to ask. */
   get isAlive(): boolean {
     return this.#isAlive
+  }
+
+  /** The key of the store for whatever is counted under this text: hashed, as it may hold what the store need not know. */
+  keyOf(text: string): string {
+    return this.prefix + createHash('sha256').update(text).digest('base64url')
   }
 
   /** Whether what others lack is heard here. */
@@ -120,13 +118,13 @@ export class StoreLink {
 
   /**
    * Resolves within about the store's timeout. Rejects for whatever keeps the store from counting. The keys of the script are `key`,
-   * the channel on which it is called back, and the set of holders.
+   * the channel on which it is called back, and the set of workers that are alive.
    */
   async run(script: Script, key: string, values: readonly (string | number)[]): Promise<unknown> {
     const connection = this.#connection
     if (!this.#isAlive || connection === null) throw new Error('the store is not alive')
     try {
-      return await this.#evaluate(connection, script, [key, this.#channel, this.#holders], values)
+      return await this.#evaluate(connection, script, [key, this.#channel, this.#present], values)
     } catch (error) {
       if (connection === this.#connection) this.#failed(error)
       throw error
@@ -140,24 +138,9 @@ export class StoreLink {
     return () => this.#recalls.delete(recalled)
   }
 
-  /** The holder's name comes before the values. */
-  runAsHolder(script: Script, key: string, values: readonly (string | number)[]): Promise<unknown> {
-    return this.run(script, key, [this.#session, ...values])
-  }
-
-  /**
-   * Calls `renew` when the store has no permits of this worker: on a new connection, when it was taken for gone, and when data was
-   * lost. What the worker has of permits is to be told again; until that is done, the store keeps what it knew by the old connection.
-   */
-  onRenewal(renew: () => Promise<void>): () => void {
-    this.#renewals.add(renew)
-    return () => this.#renewals.delete(renew)
-  }
-
-  /** Has the store forget all permits of this worker. To be called when its last call is over. */
+  /** Has the store forget all calls of this worker. To be called when the last one is over. */
   async leave(): Promise<void> {
-    this.#oldSessions.push(this.#session)
-    await this.#forgetOldSessions()
+    await this.#forget(this.presence.end())
   }
 
   close(): void {
@@ -204,8 +187,7 @@ export class StoreLink {
     this.#openedMs = this.#options.clock.now()
     this.#isSubscribed = false
     this.#isProven = false
-    if (this.#session !== '') this.#oldSessions = [...this.#oldSessions.slice(-oldSessionsMax), this.#session]
-    this.#session = randomBytes(6).toString('base64url')
+    this.presence.begin()
     this.#connection = connection
     return connection
   }
@@ -218,9 +200,9 @@ export class StoreLink {
   }
 
   async #beat(connection: Connection): Promise<Beat> {
-    const keys = [`${this.prefix}gateways`, `${this.prefix}store`, this.#holders]
+    const keys = [`${this.prefix}gateways`, `${this.prefix}store`, this.#present]
     const fresh = randomBytes(6).toString('base64url')
-    const values = [this.#options.gatewayId, goneMs, this.#epoch, fresh, this.#isProven ? 0 : 1, this.#session]
+    const values = [this.#options.gatewayId, goneMs, this.#epoch, fresh, this.#isProven ? 0 : 1, this.presence.name]
     const sentMs = this.#options.clock.now()
     const beat = readBeat(await this.#evaluate(connection, heartbeatScript, keys, values))
     this.#heardMs = sentMs
@@ -250,25 +232,15 @@ export class StoreLink {
       log.info({ store: this.name }, 'the store counts again')
       this.#told = null
     }
+    const wasAlive = this.#isAlive
     this.#isAlive = true
     this.#alive.set(1)
-    if (isNew) void this.#renew()
+    // Which commands were run in a failure, nobody knows.
+    if (isNew || !wasAlive) void this.presence.renew(names => this.#forget(names))
   }
 
-  /** What is told again is on its way before any call asks. */
-  async #renew(): Promise<void> {
-    const session = this.#session
-    await Promise.all([...this.#renewals].map(renew => renew()))
-    if (session === this.#session) await this.#forgetOldSessions()
-  }
-
-  /** Those that cannot be told are forgotten when the store has not heard of them for a while. */
-  async #forgetOldSessions(): Promise<void> {
-    const old = this.#oldSessions
-    const connection = this.#connection
-    if (old.length === 0 || connection === null) return
-    this.#oldSessions = []
-    await connection.command('ZREM', this.#holders, ...old).catch(() => {})
+  async #forget(names: readonly string[]): Promise<void> {
+    if (names.length > 0) await this.#connection?.command('ZREM', this.#present, ...names).catch(() => {})
   }
 
   /** A store that came back empty is told of each gateway in turn: fewer than before are believed only after a while. */

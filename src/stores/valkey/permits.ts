@@ -4,63 +4,32 @@
 // store knew of it before, and nothing is added up over messages: a question that was lost, or an answer, costs nobody a permit.
 // There is one question of a key at a time; calls that come meanwhile are in the next one.
 
-import { createHash } from 'node:crypto'
 import type { LimitFallback } from '../../core/limits.ts'
 import type { PermitOutcome, PermitStore, PermitStoreOptions } from '../../core/permits.ts'
 import type { Clock, Counter, SharedCounter, SharedCounters } from '../../core/ports.ts'
-import { type HoldAnswer, holdScript, keyLifeMs, readHold } from './hold-script.ts'
 import { goneMs, type StoreLink } from './link.ts'
+import { type PermitAnswer, permitLifeMs, permitScript, readPermits } from './permit-script.ts'
+import { nextRecallWaitMs, recallWaitMs } from './recall.ts'
+import { type Seat, Seats, type Waiter } from './seats.ts'
 
 /** Calls that one question asks for at most. */
-const askedMax = 256
-/** How soon is asked again whether others gave back, and how seldom at most; milliseconds. */
-const recallMs = 2
-const recallMsMax = 16
+const askedMax = 1_024
 /** Whoever was called back keeps nothing unused for so long, milliseconds. */
 const strictMs = 1_000
-/** After so long, what was not needed meanwhile is given back; milliseconds. */
+/** How often that is given back which was not used between the last two times, milliseconds. */
 const trimMs = 1_000
-/** Keys that are told of at once when the store has to be told everything. */
+/** Keys that are told of at once: a store that is asked too much at once would answer too late. */
 const toldAtOnce = 64
+/** With more keys than that nothing is kept unused, so that no flood of keys fills the memory. */
+const looseKeysMax = 16_384
 
-/** A key of which calls are under way in this worker, or wait for leave. */
-class Seat {
-  readonly key: string
-  /** The key of the store. */
-  readonly name: string
-  isLeased = false
-  /** Calls under way, whoever let them in. */
-  used = 0
-  /** The most since unused permits were last given back. */
-  usedMax = 0
-  /** Permits that the store has down for this worker. */
-  held = 0
-  /** The highest limit by which any of them was had: a call with a lower one may not use what is left of them. */
-  limit = 0
-  /** Whether the store knows that some of them may be unused. */
-  isLoose = false
-  strictUntilMs = 0
-  readonly waiting: Waiter[] = []
-  /** Whether the store has to be told of what changed. */
-  isStale = false
-  /** The question that is under way, and those that follow from it. */
-  asking: Promise<void> | null = null
-
-  constructor(key: string, name: string) {
-    this.key = key
-    this.name = name
-  }
-}
-
-/** A call that waits for a permit. */
-interface Waiter {
-  readonly scope: Scope
-  readonly key: string
-  readonly limit: number
-  readonly untilMs: number
-  /** How long it waits before it asks again. */
-  waitMs: number
-  readonly settle: (outcome: PermitOutcome) => void
+export interface PermitsOptions {
+  readonly link: StoreLink
+  readonly clock: Clock
+  readonly shared: SharedCounters
+  /** Counts questions by which a permit was not kept, as there are too many keys. */
+  readonly full: Counter
+  onClose(): void
 }
 
 /** A limit, and what stands in for the store. */
@@ -73,42 +42,36 @@ interface Scope {
   readonly local: ((key: string) => SharedCounter) | null
 }
 
-export interface PermitsOptions {
-  readonly link: StoreLink
-  readonly clock: Clock
-  readonly shared: SharedCounters
-  onClose(): void
-}
-
-/** Owns what one worker holds of all limits that count in one store. */
+/** Owns what one worker has of all limits that count in one store. */
 export class Permits {
   readonly #options: PermitsOptions
-  readonly #seats = new Map<string, Seat>()
-  readonly #byName = new Map<string, Seat>()
+  readonly #seats = new Seats()
   readonly #forgets: (() => void)[]
   readonly #timers: NodeJS.Timeout[]
+  readonly #nameOf = (key: string): string => this.#options.link.keyOf(`permits\n${key}`)
   #isRecallable = false
+  #isTrimming = false
 
   constructor(options: PermitsOptions) {
-    const { link } = options
     this.#options = options
-    this.#forgets = [link.onRenewal(() => this.#tellAgain())]
+    this.#forgets = [options.link.presence.onRenewal(() => this.#tellAgain())]
     this.#timers = [
-      setInterval(() => this.#trim(), trimMs).unref(),
-      setInterval(() => void this.#tell([...this.#seats.values()]), keyLifeMs / 4).unref(),
+      setInterval(() => void this.#trim(), trimMs).unref(),
+      setInterval(() => void this.#tell(this.#seats.all()), permitLifeMs / 4).unref(),
     ]
   }
 
-  store({ scope, mode, onFailure }: PermitStoreOptions, fallbacks: Counter): PermitStore {
+  store({ scope: name, mode, onFailure }: PermitStoreOptions, fallbacks: Counter): PermitStore {
     const { shared, link } = this.#options
     const isLeased = mode === 'leased'
-    const local = onFailure === 'local-share' ? (key: string) => shared.counter(`${scope}/share/${key}`) : null
+    const local =
+      onFailure === 'local-share' ? (key: string) => shared.counter(`${link.name}/${name}/share/${key}`) : null
     if (isLeased && !this.#isRecallable) {
       this.#isRecallable = true
-      this.#forgets.push(link.onRecall(name => this.#calledBack(name)))
+      this.#forgets.push(link.onRecall(key => this.#calledBack(key)))
     }
-    const made: Scope = { name: scope, isLeased, onFailure, fallbacks, local }
-    return { take: (key, limit) => this.#take(made, key, limit) }
+    const scope: Scope = { name, isLeased, onFailure, fallbacks, local }
+    return { take: (key, limit) => (limit < 1 ? refusal(null) : this.#take(scope, key, limit)) }
   }
 
   /** To be called when the last call is over: gives everything back. Resolves when the store has it, or has failed. */
@@ -119,34 +82,40 @@ export class Permits {
   close(): void {
     for (const forget of this.#forgets) forget()
     for (const timer of this.#timers) clearInterval(timer)
-    for (const seat of this.#seats.values()) this.#callIn(seat)
+    for (const seat of this.#seats.all()) seat.strictUntilMs = Infinity
+    void this.#tell(this.#seats.all())
     this.#options.onClose()
   }
 
   #take(scope: Scope, key: string, limit: number): PermitOutcome | Promise<PermitOutcome> {
     const { link, clock } = this.#options
-    const nowMs = clock.now()
-    const isForgotten = scope.onFailure === 'closed' && nowMs - link.lossMs < goneMs
-    if (!link.isAlive || isForgotten) return this.#fallBack(scope, key, limit)
+    if (!link.isAlive || this.#isForgotten(scope)) return this.#fallBack(scope, key, limit)
     const seat = this.#seatOf(scope, key)
-    const isAtHand = seat.isLoose && seat.used < seat.held && limit >= seat.limit
+    const isAtHand = scope.isLeased && seat.isLoose && seat.used < seat.held && limit >= seat.limit
     if (isAtHand && link.isHeard) return this.#admit(scope, key, null)
     return new Promise(settle => {
-      const untilMs = nowMs + link.timeoutMs
-      this.#wait(seat, { scope, key, limit, untilMs, waitMs: recallMs, settle })
+      const fallBack = () => settle(this.#fallBack(scope, key, limit))
+      const waiter: Waiter = {
+        limit,
+        untilMs: clock.now() + link.timeoutMs,
+        waitMs: recallWaitMs,
+        admit: () => settle(this.#admit(scope, key, null)),
+        refuse: () => settle(refusal(null)),
+        fallBack,
+        again: () => (this.#isForgotten(scope) ? fallBack() : this.#wait(this.#seatOf(scope, key), waiter)),
+      }
+      this.#wait(seat, waiter)
     })
   }
 
-  #seatOf({ name: scope, isLeased }: Scope, key: string): Seat {
-    const whole = `${scope}\n${key}`
-    let seat = this.#seats.get(whole)
-    if (seat === undefined) {
-      // Hashed, because keys may hold what the store need not know, and may be long.
-      const digest = createHash('sha256').update(`permits\n${whole}`).digest('base64url')
-      seat = new Seat(whole, this.#options.link.prefix + digest)
-      this.#seats.set(whole, seat)
-      this.#byName.set(seat.name, seat)
-    }
+  /** After a loss of data nobody knows what is under way, until all have told. */
+  #isForgotten({ onFailure }: Scope): boolean {
+    return onFailure === 'closed' && this.#options.clock.now() - this.#options.link.lossMs < goneMs
+  }
+
+  #seatOf({ name, isLeased }: Scope, key: string): Seat {
+    // As the store has it: texts that are no Unicode look alike there.
+    const seat = this.#seats.of(`${name}\n${key}`.toWellFormed(), this.#nameOf)
     // Limits of one name may differ in their modes.
     seat.isLeased ||= isLeased
     return seat
@@ -172,140 +141,166 @@ export class Permits {
   #fallBack(scope: Scope, key: string, limit: number): PermitOutcome {
     const { onFailure, fallbacks, local } = scope
     fallbacks.add(1)
-    if (onFailure === 'open') return this.#admit(scope, key, onFailure)
     // All that is under way in this gateway counts, also what the store had let in.
     const counter = local?.(key)
-    const isFree = counter?.tryTake(Math.floor(limit / this.#options.link.gateways)) === true
-    return isFree ? this.#admit(scope, key, onFailure, counter) : refusal(onFailure)
+    const isFree = onFailure === 'open' || counter?.tryTake(Math.floor(limit / this.#options.link.gateways)) === true
+    if (!isFree) return refusal(onFailure)
+    this.#seatOf(scope, key).limit = Infinity
+    return this.#admit(scope, key, onFailure, counter)
   }
 
   #wait(seat: Seat, waiter: Waiter): void {
     seat.waiting.push(waiter)
     this.#ask(seat)
-  }
-
-  /** Whoever is refused while others may give something back asks again. */
-  #waitAgain(waiter: Waiter): void {
-    const { scope, key, limit, settle, waitMs } = waiter
-    setTimeout(() => {
-      if (this.#options.link.isAlive) this.#wait(this.#seatOf(scope, key), waiter)
-      else settle(this.#fallBack(scope, key, limit))
-    }, waitMs)
-    waiter.waitMs = Math.min(2 * waitMs, recallMsMax)
+    if (!seat.isAsking) this.#fail(seat)
   }
 
   #ask(seat: Seat): void {
-    if (seat.asking === null && this.#options.link.isAlive) seat.asking = this.#askOn(seat)
+    if (seat.isAsking || !this.#options.link.isAlive) return
+    seat.isAsking = true
+    void this.#askOn(seat)
   }
 
-  /** Asks and tells until nothing is left to be asked or told. */
+  /** Asks and tells until nothing is left to be asked or told, or the store fails. */
   async #askOn(seat: Seat): Promise<void> {
     const { link } = this.#options
     do {
       // What comes and ends in one go is one question.
       await Promise.resolve()
-      const asked = seat.waiting.splice(0, askedMax)
+      const asked = this.#inTime(seat.waiting.splice(0, askedMax))
+      const listeners = seat.listeners.splice(0)
       const answer = await this.#state(seat, asked).catch(() => null)
-      if (answer === null) this.#failed(asked)
-      else this.#answered(seat, asked, answer)
+      if (answer !== null) this.#answered(seat, asked, answer)
+      else {
+        // The store may know of it or not: it is told when it is well again.
+        seat.isStale ||= !link.isAlive
+        for (const { fallBack } of asked) fallBack()
+      }
+      for (const listener of listeners) listener(answer !== null)
     } while (link.isAlive && (seat.isStale || seat.waiting.length > 0))
-    seat.asking = null
-    this.#failed(seat.waiting.splice(0))
-    this.#forget(seat)
+    seat.isAsking = false
+    this.#fail(seat)
+    this.#seats.tidy(seat)
   }
 
-  /** Says how many calls are under way, and asks for those that wait. Rejects where the store fails: it may know of that or not. */
-  async #state(seat: Seat, asked: readonly Waiter[]): Promise<HoldAnswer> {
-    const { link, clock } = this.#options
-    const isLoose = seat.isLeased && link.isRecallable && clock.now() >= seat.strictUntilMs
-    // Unused ones go to those who wait.
-    const isKept = isLoose && asked.length === 0
+  #inTime(waiting: readonly Waiter[]): Waiter[] {
+    const nowMs = this.#options.clock.now()
+    return waiting.filter(({ untilMs, fallBack }) => {
+      if (nowMs > untilMs) fallBack()
+      return nowMs <= untilMs
+    })
+  }
+
+  /** Says how many calls are under way, and asks for those that wait. */
+  async #state(seat: Seat, asked: readonly Waiter[]): Promise<PermitAnswer> {
+    const { link } = this.#options
+    const isLoose = this.#mayBeLoose(seat) && (asked.length > 0 || seat.limit < Infinity)
     seat.isStale = false
     seat.isLoose = isLoose
-    seat.held = isKept ? Math.max(seat.used, Math.min(seat.held, seat.usedMax)) : seat.used
-    if (seat.held === 0) seat.limit = 0
+    // Unused ones go to those who wait.
+    const kept = isLoose && asked.length === 0 ? Math.min(seat.held, usedLately(seat)) : 0
+    seat.held = Math.max(seat.used, kept)
     const ahead = isLoose ? seat.used + asked.length : 0
-    const limits = asked.map(({ limit }) => limit)
-    const reply = await link.runAsHolder(holdScript, seat.name, [seat.held, isLoose ? 'l' : 'x', ahead, ...limits])
-    return readHold(reply, asked.length)
+    const limit = seat.limit === Infinity ? 0 : seat.limit
+    const values = [seat.held, isLoose ? 'l' : 'x', ahead, limit, ...asked.map(waiter => waiter.limit)]
+    return readPermits(await link.run(permitScript, seat.name, [link.presence.name, ...values]), asked.length)
   }
 
-  #answered(seat: Seat, asked: readonly Waiter[], { held, holders, granted }: HoldAnswer): void {
+  #mayBeLoose({ isLeased, strictUntilMs }: Seat): boolean {
+    const { link, clock, full } = this.#options
+    if (!isLeased || !link.isRecallable || clock.now() < strictUntilMs) return false
+    if (this.#seats.size <= looseKeysMax) return true
+    full.add(1)
+    return false
+  }
+
+  #answered(seat: Seat, asked: readonly Waiter[], { held, others, granted }: PermitAnswer): void {
     const nowMs = this.#options.clock.now()
+    const limits = asked.filter((_, index) => granted[index]).map(({ limit }) => limit)
     seat.held = held
+    // What is out, here and elsewhere, is within the highest limit by which some was had just now.
+    if (limits.length > 0) seat.limit = Math.max(...limits)
+    seat.isLoose &&= seat.limit < Infinity
     for (const [index, waiter] of asked.entries()) {
-      const { scope, key, limit, untilMs, settle } = waiter
-      if (granted[index] === true) {
-        seat.limit = Math.max(seat.limit, limit)
-        settle(this.#admit(scope, key, null))
-      } else if (holders > 0 && nowMs + waiter.waitMs <= untilMs) this.#waitAgain(waiter)
-      else settle(refusal(null))
+      if (granted[index] === true) waiter.admit()
+      else if (others === 0 || nowMs + waiter.waitMs > waiter.untilMs) waiter.refuse()
+      else {
+        setTimeout(waiter.again, waiter.waitMs)
+        waiter.waitMs = nextRecallWaitMs(waiter.waitMs)
+      }
     }
     this.#settleSeat(seat)
   }
 
-  #failed(asked: readonly Waiter[]): void {
-    for (const { scope, key, limit, settle } of asked) settle(this.#fallBack(scope, key, limit))
+  /** Nobody is asked any more: whoever waits goes by its `onFailure`. */
+  #fail(seat: Seat): void {
+    for (const { fallBack } of seat.waiting.splice(0)) fallBack()
+    for (const listener of seat.listeners.splice(0)) listener(false)
   }
 
-  /** Tells the store where it has too many down, unless it knows that some may be unused. */
+  /** Tells the store where it has another number down, unless it knows that some may be unused. */
   #settleSeat(seat: Seat): void {
-    if (seat.used === seat.held || (seat.isLoose && seat.used < seat.held)) this.#forget(seat)
+    if (seat.used === seat.held || (seat.isLoose && seat.used < seat.held)) this.#seats.tidy(seat)
     else {
       seat.isStale = true
       this.#ask(seat)
     }
   }
 
-  #forget(seat: Seat): void {
-    if (seat.used + seat.held + seat.waiting.length > 0 || seat.isStale || seat.asking !== null) return
-    this.#seats.delete(seat.key)
-    this.#byName.delete(seat.name)
-  }
-
-  /** Others lack permits of this key. */
+  /** Others lack permits of this key: what is unused is given back, and nothing is kept unused for a while. */
   #calledBack(name: string): void {
-    const seat = this.#byName.get(name)
-    if (seat !== undefined) this.#callIn(seat)
-  }
-
-  /** Gives back what is unused, and keeps nothing unused for a while. */
-  #callIn(seat: Seat): void {
+    const seat = this.#seats.named(name)
+    if (seat === undefined) return
     seat.strictUntilMs = this.#options.clock.now() + strictMs
-    seat.isStale = true
-    this.#ask(seat)
+    void this.#tellOf(seat)
   }
 
-  #trim(): void {
-    for (const seat of this.#seats.values()) {
-      if (seat.isLoose && seat.held > Math.max(seat.used, seat.usedMax)) {
-        seat.isStale = true
-        this.#ask(seat)
-      }
+  async #trim(): Promise<void> {
+    const seats = this.#seats.all()
+    for (const seat of seats) {
+      seat.usedMaxBefore = seat.usedMax
       seat.usedMax = seat.used
     }
+    if (this.#isTrimming) return
+    this.#isTrimming = true
+    await this.#tell(seats.filter(seat => seat.isLoose && seat.held > usedLately(seat)))
+    this.#isTrimming = false
   }
 
   /** The store may know nothing, or something that is not so. */
-  #tellAgain(): Promise<void> {
-    for (const seat of this.#seats.values()) {
+  #tellAgain(): Promise<boolean> {
+    const seats = this.#seats.all()
+    for (const seat of seats) {
       seat.held = seat.used
       seat.isLoose = false
+      seat.limit = Infinity
     }
-    return this.#tell([...this.#seats.values()])
+    return this.#tell(seats)
   }
 
-  /** A store that is asked too much at once would answer too late. */
-  async #tell(seats: readonly Seat[]): Promise<void> {
-    for (let from = 0; from < seats.length && this.#options.link.isAlive; from += toldAtOnce) {
-      const some = seats.slice(from, from + toldAtOnce)
-      for (const seat of some) {
-        seat.isStale = true
-        this.#ask(seat)
-      }
-      for (const { asking } of some) await asking
+  /** Resolves with whether all was told. */
+  async #tell(seats: readonly Seat[]): Promise<boolean> {
+    for (let from = 0; from < seats.length; from += toldAtOnce) {
+      const told = await Promise.all(seats.slice(from, from + toldAtOnce).map(seat => this.#tellOf(seat)))
+      if (told.includes(false)) return false
     }
+    return true
   }
+
+  /** Resolves with whether a statement that began after this came through. */
+  #tellOf(seat: Seat): Promise<boolean> {
+    if (!this.#seats.has(seat)) return Promise.resolve(true)
+    if (!this.#options.link.isAlive) return Promise.resolve(false)
+    seat.isStale = true
+    return new Promise(resolve => {
+      seat.listeners.push(resolve)
+      this.#ask(seat)
+    })
+  }
+}
+
+function usedLately({ used, usedMax, usedMaxBefore }: Seat): number {
+  return Math.max(used, usedMax, usedMaxBefore)
 }
 
 function refusal(fallback: LimitFallback | null): PermitOutcome {
