@@ -82,6 +82,8 @@ export class Overseer {
     this.#checks = { passed: checks('passed'), failed: checks('failed'), unknown: checks('unknown') }
     this.#full = ports.meter.counter('turnpike_ceiling_hits', { ceiling: 'ejections', name })
     this.#ratesMs = ports.clock.now()
+    // Whoever looks before the first beat sees the targets, too.
+    this.#follow(this.#ratesMs)
   }
 
   /** To be called on each beat of the main thread. */

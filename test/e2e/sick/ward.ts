@@ -220,11 +220,7 @@ export async function untilUsable(
   const fromMs = performance.now()
   const wanted = isUsable ? 'usable' : 'sick'
   await until(
-    async () => {
-      // In the first moments nobody is watched yet.
-      const state = (await statesOf(program, upstream))[port]
-      return state !== undefined && (state === 'usable') === isUsable
-    },
+    async () => ((await statesOf(program, upstream))[port] === 'usable') === isUsable,
     () => `${name} to be ${wanted} in ${upstream}`,
   )
   return performance.now() - fromMs
