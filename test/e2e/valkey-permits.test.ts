@@ -131,7 +131,8 @@ test('limits of one name with different modes count together', { skip }, async t
   assert.equal(had.length, 5)
   assert.equal((await take(exact[1], 1, 5)).length, 0)
   give(had)
-  assert.equal((await take(exact[1], 5, 5)).length, 5)
+  assert.ok(exact[1] !== undefined)
+  await untilHad(exact[1], 5, 5)
 })
 
 test('leased: what is not used for a second is given back, and nothing is left in the store', { skip }, async t => {
@@ -170,7 +171,7 @@ test('a limit of nothing lets nobody in, whatever the store does', { skip }, asy
 
 test('leased: a flood of keys that come once neither overwhelms the store nor stays', { skip }, async t => {
   await using server = await RedisServer.start()
-  const a = await new Counting({ url: server.url, timeout: 100 }, 'a').ready()
+  const a = await new Counting({ url: server.url, timeout: 400 }, 'a').ready()
   t.after(() => a.close())
   const store = a.permits({ mode: 'leased' })
   for (let from = 0; from < 20_000; from += 50) {

@@ -73,6 +73,7 @@ export class StoreLink {
   #isAlive = false
   #isLooking = false
   #isClosed = false
+  #hasLeft = false
   #timer: NodeJS.Timeout | undefined
   #failedOpens = 0
   /** What the log says is wrong; null for nothing. */
@@ -140,6 +141,8 @@ export class StoreLink {
 
   /** Has the store forget all calls of this worker. To be called when the last one is over. */
   async leave(): Promise<void> {
+    // Nor may a heartbeat bring it back.
+    this.#hasLeft = true
     await this.#forget(this.presence.end())
   }
 
@@ -158,6 +161,7 @@ export class StoreLink {
     try {
       const connection = this.#connection ?? (await this.#open())
       if (!this.#isSubscribed && this.#recalls.size > 0) await this.#subscribe(connection)
+      if (this.#hasLeft) return
       const beat = await this.#beat(connection)
       if (connection !== this.#connection) throw new Error('the connection was closed')
       this.#heard(beat)
