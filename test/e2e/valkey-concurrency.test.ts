@@ -2,13 +2,13 @@
 // store fails.
 
 import assert from 'node:assert/strict'
-import type { ServerResponse } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { noServer, RedisServer } from '../tools/redis.ts'
+import { Room } from '../tools/room.ts'
 import { until } from '../tools/until.ts'
 
 const modes = ['exact', 'leased'] as const
@@ -17,25 +17,6 @@ const connections = 64
 const limit = 20
 /** Rounds under way at once, each with a key of its own. */
 const lanes = 4
-
-/** Keeps each call until it is let go, and knows who is inside. */
-class Room {
-  readonly #inside = new Map<string, Set<ServerResponse>>()
-
-  enter(round: string, response: ServerResponse): void {
-    const calls = this.#inside.get(round) ?? new Set()
-    this.#inside.set(round, calls.add(response))
-    response.once('close', () => calls.delete(response))
-  }
-
-  count(round: string): number {
-    return this.#inside.get(round)?.size ?? 0
-  }
-
-  release(round: string): void {
-    for (const response of this.#inside.get(round) ?? []) response.end('done')
-  }
-}
 
 const poolOf = ({ url }: Program) => new Pool(url, { connections: connections / 2, pipelining: 1, headersTimeout: 0 })
 
@@ -76,24 +57,8 @@ describe('three gateways, two workers each', { skip: noServer }, () => {
     await server[Symbol.asyncDispose]()
   })
 
-  /** Calls that stay inside or are refused; settles when each is one or the other. */
-  const send = async (path: string, round: string, calls: number, through: readonly Pool[] = pools) => {
-    const before = room.count(round)
-    let refused = 0
-    const all = Array.from({ length: calls }, async (_, index) => {
-      const pool = through[index % through.length]
-      const reply = await pool?.request({ method: 'GET', path, headers: { 'x-round': round } }).catch(() => null)
-      if (reply === null || reply === undefined) return null
-      if (reply.statusCode === 503) refused++
-      await reply.body.dump().catch(() => {})
-      return { status: reply.statusCode, fallback: reply.headers['x-turnpike-limit-fallback'] }
-    })
-    await until(
-      () => room.count(round) - before + refused === calls,
-      () => `${calls} calls to be inside or refused: ${room.count(round) - before} and ${refused}`,
-    )
-    return { inside: room.count(round), over: Promise.all(all) }
-  }
+  const send = (path: string, round: string, calls: number, through: readonly Pool[] = pools) =>
+    room.fill(through, path, round, calls)
 
   const inside = async (onFailure: string, calls: number) => {
     const { inside, over } = await send(`/exact/${onFailure}`, `dying ${onFailure}`, calls)

@@ -6,8 +6,10 @@ import test from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { freePort } from '../tools/free-port.ts'
+import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { noServer, RedisServer } from '../tools/redis.ts'
+import { Room } from '../tools/room.ts'
 import { until } from '../tools/until.ts'
 
 const limit = 600
@@ -155,4 +157,68 @@ test('a failover is followed, each onFailure does what it says, and with `replic
     assert.ok(fallbackRefused > 3, `${fallbackRefused} refused`)
   }
   for (const { stderr } of started) assert.doesNotMatch(stderr, /lost its counts|nothing caught|Unhandled/)
+})
+
+test('calls under way are counted over a failover, and a closed limit is never exceeded', {
+  skip: noServer,
+}, async () => {
+  await using owned = new AsyncDisposableStack()
+  const [primary, sentinel] = await startServers(owned)
+  const room = new Room()
+  const origin = owned.use(await Origin.start(({ headers }, reply) => room.enter(String(headers['x-round']), reply)))
+  const most = 20
+  process.env['SENTINEL_PASSWORD'] = 'hush'
+  const shared = {
+    ...{ sentinels: [`127.0.0.1:${sentinel.port}`], master: 'main', sentinelPassword: '${env:SENTINEL_PASSWORD}' },
+    ...{ timeout: '400ms', replicas: 1 },
+  }
+  const config = {
+    workers: 2,
+    stores: { shared },
+    upstreams: { room: { targets: [origin.url] } },
+    routes: modes.map(mode => ({
+      name: mode,
+      match: { path: `/${mode}` },
+      policies: [{ concurrency: { limit: most, store: 'shared', mode, onFailure: 'closed' } }],
+      forward: 'room',
+    })),
+  }
+  const started = await Promise.all([1, 2, 3].map(() => Program.start(config)))
+  for (const program of started) {
+    owned.use(program)
+    await program.untilTotal('turnpike_store_alive', { store: 'shared' }, 2)
+  }
+  const pools = started.map(({ url }) => new Pool(url, { connections: 40, pipelining: 1 }))
+  for (const pool of pools) owned.defer(() => pool.destroy())
+  const pending = []
+  for (const mode of modes) {
+    const { inside, over } = await room.fill(pools, `/${mode}`, mode, 15)
+    assert.equal(inside, 15)
+    pending.push(over)
+  }
+  await primary.kill()
+  await until(
+    async () => {
+      for (const mode of modes) {
+        const { inside, over } = await room.fill(pools, `/${mode}`, mode, 3)
+        assert.ok(inside <= most, `${inside} inside`)
+        pending.push(over)
+      }
+      return modes.every(mode => room.count(mode) === most)
+    },
+    () => `both limits to be used up: ${modes.map(mode => room.count(mode)).join()}`,
+  )
+  // As long as anything could still be lost.
+  for (let round = 0; round < 30; round++) {
+    for (const mode of modes) {
+      const { inside, over } = await room.fill(pools, `/${mode}`, mode, 3)
+      assert.equal(inside, most)
+      pending.push(over)
+    }
+    await pause(100)
+  }
+  for (const mode of modes) room.release(mode)
+  const replies = (await Promise.all(pending)).flat()
+  assert.equal(replies.filter(reply => reply?.status === 200).length, 2 * most)
+  assert.ok(replies.some(reply => reply?.fallback === 'closed'))
 })
