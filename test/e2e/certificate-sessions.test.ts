@@ -1,23 +1,14 @@
 // Sessions of clients with certificates: one is good no longer than what it was begun with, and only where that counts.
 
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
-import { type Authority, authority, type Certificate, certify, selfSigned } from '../../examples/tls/certificate.ts'
+import { authority, type Certificate, selfSigned } from '../../examples/tls/certificate.ts'
 import { Program } from '../tools/program.ts'
-
-/** A client of `by` whose certificate is over soon. */
-function shortLived(by: Authority, lifeMs: number): Certificate {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const [from, until] = [new Date(Date.now() - 60_000), new Date(Date.now() + lifeMs)]
-  return {
-    cert: certify(by, publicKey.export({ type: 'spki', format: 'pem' }), ['short.test'], from, until),
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
-  }
-}
+import { shortLived } from '../tools/short-lived.ts'
 
 test('a session is good no longer than the certificate that began it, however often it resumes', async () => {
   const root = authority('root')

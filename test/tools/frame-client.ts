@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
+import tls from 'node:tls'
 import { Flag, FrameType, preface } from '../../src/http2/protocol.ts'
 import { until } from './until.ts'
 
@@ -29,10 +30,12 @@ export class FrameClient {
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
   }
 
-  /** Connects and says the preface. */
-  static async connect(port: number): Promise<FrameClient> {
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
-    await once(socket, 'connect')
+  /** Connects, over TLS where its options are given, and says the preface. */
+  static async connect(port: number, secure: tls.ConnectionOptions | null = null): Promise<FrameClient> {
+    const to = { port, host: '127.0.0.1', noDelay: true }
+    const overTls = { ...to, rejectUnauthorized: false, ALPNProtocols: ['h2'], ...secure }
+    const socket = secure === null ? net.connect(to) : tls.connect(overTls)
+    await once(socket, secure === null ? 'connect' : 'secureConnect')
     socket.write(preface)
     return new FrameClient(socket)
   }
