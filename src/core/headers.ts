@@ -84,8 +84,9 @@ export class Headers {
   /** `from` is the index of a triple's start. */
   #deleteFrom(from: number, key: string): void {
     const list = this.list
+    const { length } = list
     let kept = from
-    for (let i = from; i < list.length; i += 3) {
+    for (let i = from; i < length; i += 3) {
       if (list[i + 1] === key) continue
       if (kept !== i) {
         list[kept] = list[i] as string
@@ -94,6 +95,7 @@ export class Headers {
       }
       kept += 3
     }
-    list.length = kept
+    // Writing `length` would leave compiled code: 30 ns, also where nothing is removed.
+    for (let left = length; left > kept; left--) list.pop()
   }
 }
