@@ -4,6 +4,7 @@ import { type LimitOutcome, type LimitRule, limitRulesMax, type LimitStanding } 
 import { gcraFields, gcraGive, gcraRemaining, gcraReset, gcraTake, gcraWait } from './gcra.ts'
 import { periodCount, periodFields, periodGive, periodReset, periodTake, periodWait } from './period.ts'
 import {
+  slidingChanging,
   slidingCount,
   slidingFieldsMin,
   slidingGive,
@@ -26,8 +27,6 @@ export interface TallyLayout {
   readonly rules: readonly LimitRule[]
   /** Numbers of the row that each rule has, in their order. */
   readonly sizes: readonly number[]
-  /** Numbers in use, from the start of the row on. */
-  readonly fields: number
   /** Two lists of rules with the same shape read each other's rows. */
   readonly shape: number
   /** Whether any rule goes by the calendar. */
@@ -41,7 +40,6 @@ export function layOut(rules: readonly LimitRule[]): TallyLayout {
   return {
     rules,
     sizes,
-    fields: sizes.reduce((sum, size) => sum + size, 0),
     shape: rules.reduce((shape, { algorithm }) => shape * 4 + shapes[algorithm], 0),
     hasPeriod: rules.some(({ algorithm }) => algorithm === 'period'),
   }
@@ -81,6 +79,16 @@ export function isWithin(
     at += size
   }
   return true
+}
+
+/** How many numbers of the row `take` and `give` may change, from its start on. */
+export function changing(row: Float64Array, start: number, { rules, sizes }: TallyLayout): number {
+  const last = rules.length - 1
+  let at = start
+  for (let index = 0; index < last; index++) at += sizes[index] as number
+  const size = sizes[last] ?? 0
+  const changed = rules[last]?.algorithm === 'sliding-window' ? slidingChanging(row, at, size) : size
+  return at - start + changed
 }
 
 /** Takes from all rules without asking. */

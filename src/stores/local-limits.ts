@@ -1,7 +1,17 @@
 // Counts for limits in the memory that all threads of this gateway share: exact, and no call waits.
 
 import type { LimitOutcome, LimitRule, LimitStore, LimitStoreOptions } from '../core/limits.ts'
-import { give, isWithin, layOut, outcomeOf, take, type TallyLayout, type TallyTime, worthMs } from '../limits/tally.ts'
+import {
+  changing,
+  give,
+  isWithin,
+  layOut,
+  outcomeOf,
+  take,
+  type TallyLayout,
+  type TallyTime,
+  worthMs,
+} from '../limits/tally.ts'
 import type { Counter, Meter } from '../core/ports.ts'
 import { noRow } from './limit-cells.ts'
 import type { LimitTable } from './limit-tables.ts'
@@ -67,7 +77,7 @@ class LocalStore implements LimitStore {
     const isAllowed = isWithin(rows, row, layout, cost, now)
     const takes = isAllowed && cost > 0
     if (takes) {
-      cells.begin(row, layout.fields)
+      cells.begin(row, changing(rows, row, layout))
       take(rows, row, layout, cost, now)
     }
     const outcome = outcomeOf(rows, row, layout, cost, isAllowed, now)
@@ -87,7 +97,7 @@ class LocalStore implements LimitStore {
     const { cells } = this.#table
     const row = this.#open(key, layout)
     if (row === noRow) return this.#full.add(1)
-    cells.begin(row, layout.fields)
+    cells.begin(row, changing(cells.rows, row, layout))
     if (amount > 0) take(cells.rows, row, layout, amount, this.#now)
     else give(cells.rows, row, layout, -amount, atMs, this.#now)
     const worth = worthMs(cells.rows, row, layout, this.#now)
