@@ -58,9 +58,12 @@ export interface Identity {
   readonly consumer: Consumer
   readonly application: Application | null
   readonly credential: Credential
-  /** When this worker last wrote down that the credential was used, by `Clock.now`; -Infinity before. */
-  notedMs: number
+  /** When this worker last wrote down that the credential was used, whole seconds by `Clock.now`; `neverNoted` before. */
+  notedS: number
 }
+
+/** Longer ago than any time that a clock tells, and small enough to stand in the field itself, not beside it. */
+export const neverNoted = -(2 ** 30)
 
 /** Something now or later: what is cached comes at once, so that a hot path need not wait. */
 export type Soon<T> = T | Promise<T>

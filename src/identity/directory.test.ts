@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Consumer, ConsumerChanges, ConsumerReader, Credential, Identity, Soon } from '../core/consumers.ts'
+import {
+  neverNoted,
+  type Consumer,
+  type ConsumerChanges,
+  type ConsumerReader,
+  type Credential,
+  type Identity,
+  type Soon,
+} from '../core/consumers.ts'
 import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
 import { fakePorts } from '../../test/tools/call.ts'
@@ -19,7 +27,7 @@ function identityOf(lookup: string, more: Partial<Credential> = {}): Identity {
   const times = { expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null }
   const texts = { id: `cre_${lookup.slice(0, 4)}`, consumer: acme.id, application: '', verifier: '', hint: '' }
   const credential: Credential = { kind: 'key', lookup, scopes: [], labels: {}, ...times, ...texts, ...more }
-  return { consumer: acme, application: null, notedMs: -Infinity, credential }
+  return { consumer: acme, application: null, notedS: neverNoted, credential }
 }
 
 /** A store in memory that counts what it is asked. */
@@ -266,6 +274,7 @@ test('uses are written together, and of one credential once a minute', () => {
   ])
   identities.used(ada)
   ports.advance(60_000)
+  beat()
   identities.used(ada)
   identities.used(ada)
   close()

@@ -27,7 +27,7 @@ export interface Directory {
 }
 
 /** How often one credential is written down as used, and how long that may wait, milliseconds. */
-const usedEveryMs = 60_000
+const usedEveryS = 60
 const usedWaitMs = 1_000
 
 export function createDirectory(options: DirectoryOptions): Directory {
@@ -131,13 +131,14 @@ function createUsed(reader: ConsumerReader, clock: Clock, usesMax: number, onFul
   let pendingMax = usesMax
   let pending = new Map<string, number>()
   let flushedMs = clock.now()
+  let beatS = Math.floor(flushedMs / 1000)
   return {
-    // Hot path: the time stands in what the call has at hand. A table of times by id would be four more places in memory.
+    // Hot path: the time stands in what the call has at hand, and is that of the last beat. A table of times by id would be four
+    // more places in memory, and reading the clock costs 50 ns.
     note(identity) {
-      const nowMs = clock.now()
-      if (nowMs - identity.notedMs < usedEveryMs) return
+      if (beatS - identity.notedS < usedEveryS) return
       if (pending.size >= pendingMax) return onFull()
-      identity.notedMs = nowMs
+      identity.notedS = beatS
       pending.set(identity.credential.id, clock.wall())
     },
     resize(max) {
@@ -145,6 +146,7 @@ function createUsed(reader: ConsumerReader, clock: Clock, usesMax: number, onFul
     },
     flush(isLast = false) {
       const nowMs = clock.now()
+      beatS = Math.floor(nowMs / 1000)
       if (pending.size === 0 || (!isLast && nowMs - flushedMs < usedWaitMs)) return
       flushedMs = nowMs
       const times = pending

@@ -7,7 +7,7 @@ import { keyFile } from '../../test/tools/tokens.ts'
 import { policies } from '../builtin.ts'
 import { resolve } from '../config/resolve.ts'
 import type { Call } from '../core/call.ts'
-import type { Identity } from '../core/consumers.ts'
+import { neverNoted, type Identity } from '../core/consumers.ts'
 import { defineEnd } from '../core/policy.ts'
 import { Reply } from '../core/reply.ts'
 import { Fields } from '../core/schema.ts'
@@ -17,7 +17,7 @@ import { Kept } from './kept.ts'
 const identity: Identity = {
   consumer: { id: 'c1', name: 'acme', groups: [], labels: {}, plan: '', limits: {} },
   application: null,
-  notedMs: -Infinity,
+  notedS: neverNoted,
   credential: {
     ...{ id: 'k1', kind: 'key', consumer: 'c1', application: '', lookup: '', verifier: '', hint: '' },
     ...{ scopes: ['read'], labels: {}, expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null },

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { ConsumerReader, ConsumerStore, CredentialDraft } from '../../src/core/consumers.ts'
+import { neverNoted, type ConsumerReader, type ConsumerStore, type CredentialDraft } from '../../src/core/consumers.ts'
 
 /** A fresh, empty store with a reader of it. `now` is its clock. */
 export interface StoreUnderTest extends Disposable {
@@ -90,7 +90,7 @@ export function consumerStoreContract(name: string, make: () => StoreUnderTest):
       const [credential] = await store.createCredentials([credentialDraft({ application: application.id })])
       assert.deepEqual(await reader.find('key', 'a'.repeat(64)), {
         ...{ consumer, application, credential },
-        notedMs: -Infinity,
+        notedS: neverNoted,
       })
       assert.equal(await reader.find('basic', 'a'.repeat(64)), null)
       assert.equal(await reader.find('key', 'b'.repeat(64)), null)

@@ -2,7 +2,7 @@
 
 import { limitMemory, localLimits } from './limits.ts'
 import { constants, createHash, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import type { Identity } from '../../src/core/consumers.ts'
+import { neverNoted, type Identity } from '../../src/core/consumers.ts'
 import { Reply } from '../../src/core/reply.ts'
 import { registerPublicKey, registerSecret } from '../../src/identity/signing-key.ts'
 import { hmac } from '../../src/policies/hmac/hmac.ts'
@@ -36,7 +36,7 @@ export function identityOf(lookup: string, verifier: string, more: Partial<Ident
   const owner = { id: `cre_${lookup}`, kind: 'signature', consumer: 'con_1', application: '' } as const
   const times = { expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null }
   const credential = { ...owner, ...times, lookup, verifier, hint: '', scopes: [], labels: {}, ...more }
-  return { consumer, application: null, notedMs: -Infinity, credential }
+  return { consumer, application: null, notedS: neverNoted, credential }
 }
 
 /** By the name of the algorithm, which is the key id as well. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import type { Call } from '../../core/call.ts'
-import type { Consumer, Identity } from '../../core/consumers.ts'
+import { neverNoted, type Consumer, type Identity } from '../../core/consumers.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { type CallOptions, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
@@ -19,7 +19,7 @@ function identityOf(scopes: readonly string[]): Identity {
   return {
     consumer,
     application: null,
-    notedMs: -Infinity,
+    notedS: neverNoted,
     credential: { kind: 'key', lookup: '', verifier: '', hint: '', scopes, labels: {}, ...owner, ...times },
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import type { Consumer, Identity } from '../../core/consumers.ts'
+import { neverNoted, type Consumer, type Identity } from '../../core/consumers.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { hashPassword } from '../../identity/password.ts'
@@ -22,7 +22,7 @@ function identityOf(verifier: string): Identity {
   return {
     consumer,
     application: null,
-    notedMs: -Infinity,
+    notedS: neverNoted,
     credential: { kind: 'basic', scopes: [], labels: {}, ...texts, ...owner, ...times },
   }
 }

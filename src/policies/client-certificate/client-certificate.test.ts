@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ClientCertificate } from '../../core/call.ts'
-import type { Identity } from '../../core/consumers.ts'
+import { neverNoted, type Identity } from '../../core/consumers.ts'
 import { principal } from '../../core/principal.ts'
 import { Reply } from '../../core/reply.ts'
 import { type FakeWorld, fakePorts, makeCall, makeNext } from '../../../test/tools/call.ts'
@@ -25,7 +25,7 @@ const certificate: ClientCertificate = {
 const identity: Identity = {
   consumer: { id: 'c1', name: 'acme', groups: [], labels: {}, plan: '', limits: {} },
   application: null,
-  notedMs: -Infinity,
+  notedS: neverNoted,
   credential: {
     ...{ id: 'k1', kind: 'certificate', consumer: 'c1', application: '', lookup: '', verifier: '', hint: '' },
     ...{ scopes: ['read'], labels: {}, expiresMs: null, revokedMs: null, createdMs: 0, usedMs: null },

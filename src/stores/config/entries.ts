@@ -1,6 +1,6 @@
 // The consumers that the config file names, ready to be looked up.
 
-import type { Consumer, Credential, Identity, Plan } from '../../core/consumers.ts'
+import { neverNoted, type Consumer, type Credential, type Identity, type Plan } from '../../core/consumers.ts'
 
 /** Sent to the workers as it is: plain data. */
 export interface ConfigEntries {
@@ -43,7 +43,7 @@ export function indexEntries({ consumers, credentials, plans }: ConfigEntries): 
       const found = credential(kind, lookup)
       const owner = found === undefined ? undefined : byName.get(found.consumer)
       if (found === undefined || owner === undefined) return undefined
-      return { consumer: withPlan(owner), application: null, credential: found, notedMs: -Infinity }
+      return { consumer: withPlan(owner), application: null, credential: found, notedS: neverNoted }
     },
     withPlan,
   }

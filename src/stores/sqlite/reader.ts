@@ -1,6 +1,13 @@
 // What a worker reads the store of consumers with: a connection of its own, prepared statements, and the log of changes.
 
-import type { Consumer, ConsumerChanges, ConsumerReader, CredentialKind, Identity } from '../../core/consumers.ts'
+import {
+  neverNoted,
+  type Consumer,
+  type ConsumerChanges,
+  type ConsumerReader,
+  type CredentialKind,
+  type Identity,
+} from '../../core/consumers.ts'
 import { openForReading } from './database.ts'
 import { createSharedColumns, readCredential, type Row, text } from './rows.ts'
 
@@ -129,7 +136,7 @@ export class SqliteReader implements ConsumerReader {
             }
           : null,
       credential: readCredential({ ...row, consumer_id: consumer.id, application_id: application ?? '' }, this.#json),
-      notedMs: -Infinity,
+      notedS: neverNoted,
     }
   }
 }
