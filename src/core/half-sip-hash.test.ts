@@ -30,3 +30,16 @@ test('another key gives another hash', () => {
   halfSipHash('catalog', 1, 3, other)
   assert.notDeepEqual(one, other)
 })
+
+test('what there is more room for is filled with the words of the text', () => {
+  const out = new Int32Array(5)
+  halfSipHash('abcdefgh', 1, 2, out)
+  const [low, high] = out
+  assert.deepEqual([...out.subarray(2)], [0x620061, 0x640063, 0x660065])
+  out.fill(0)
+  halfSipHash('abc', 1, 2, out)
+  assert.deepEqual([...out.subarray(2)], [0x620061, (3 << 25) | 0x63, 0])
+  const hashOnly = new Int32Array(2)
+  halfSipHash('abcdefgh', 1, 2, hashOnly)
+  assert.deepEqual([...hashOnly], [low, high])
+})

@@ -4,7 +4,8 @@ import { codeAt } from './code-at.ts'
 
 /**
  * Hashes the UTF-16 code units of `text`, low byte first, under the 64-bit key (`key0`, `key1`), into the low and the high half
- * of `out`. Built on 32-bit words, which JavaScript computes natively.
+ * of `out`. Built on 32-bit words, which JavaScript computes natively. What `out` has more room for is filled with the words of
+ * the text, the last with its length.
  */
 export function halfSipHash(text: string, key0: number, key1: number, out: Int32Array): void {
   let v0 = key0
@@ -13,12 +14,14 @@ export function halfSipHash(text: string, key0: number, key1: number, out: Int32
   let v3 = 0x74656462 ^ key1
   const units = text.length
   const whole = units & ~1
+  const room = 2 * out.length - 4
   // The rounds are one loop, so that the compiler keeps the state in registers: words of the text with two rounds each, the
   // last word with the length, then four and four rounds to finish.
   for (let at = 0; at <= whole; at += 2) {
     const isLast = at === whole
     const rest = units > whole ? codeAt(text, whole) : 0
     const word = isLast ? (units << 25) | rest : codeAt(text, at) | (codeAt(text, at + 1) << 16)
+    if (at < room) out[2 + (at >> 1)] = word
     v3 ^= word
     for (let rounds = isLast ? 10 : 2; rounds > 0; rounds--) {
       v0 = (v0 + v1) | 0
