@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import type { Counter, Ports, Timed } from '../core/ports.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
-import { type Endpoint, type EndpointAddress, hostFieldOf } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, placeOf, targetIdOf } from './endpoint.ts'
 import type { Lookup } from './lookup.ts'
 
 export interface DirectoryOptions {
@@ -19,7 +19,6 @@ export interface DirectoryOptions {
 
 const readyMsMax = 5000
 const retryMsMin = 1000
-const defaultPorts = { http: 80, https: 443 }
 
 /** A host of one or more targets. */
 interface Host {
@@ -110,16 +109,14 @@ export class Directory {
   }
 
   #parse({ url, weight, priority }: UpstreamBlueprint['targets'][number]): Target {
-    const { protocol, hostname: bracketed, port } = new URL(url)
-    const scheme = protocol === 'https:' ? 'https' : 'http'
-    const hostname = bracketed.replace(/^\[|\]$/g, '')
+    const { scheme, hostname, port } = placeOf(url)
     let host = this.#hosts.get(hostname)
     if (host === undefined) {
       const isLiteral = isIP(hostname) !== 0
       host = { hostname, isLiteral, addresses: isLiteral ? [hostname] : [], lookups: 0, failures: 0, nextMs: 0 }
       this.#hosts.set(hostname, host)
     }
-    return { scheme, port: port === '' ? defaultPorts[scheme] : Number(port), weight, priority, host }
+    return { scheme, port, weight, priority, host }
   }
 
   /** Looks up every name that is due, and sets when to come back. */
@@ -209,7 +206,7 @@ export class Directory {
     for (const { scheme, port, weight, priority, host } of this.#targets) {
       const { hostname, addresses } = host
       for (const address of addresses) {
-        const id = `${scheme}://${hostFieldOf({ hostname, port })} ${address}`
+        const id = `${targetIdOf({ scheme, hostname, port })} ${address}`
         const share = weight / addresses.length + (wanted.get(id)?.weight ?? 0)
         wanted.set(id, { address: { id, scheme, hostname, address, port }, weight: share, priority })
       }

@@ -29,6 +29,23 @@ export interface Endpoint {
   close(): void
 }
 
+/** What all addresses of a target have in common. */
+export type TargetPlace = Pick<EndpointAddress, 'scheme' | 'hostname' | 'port'>
+
+const defaultPorts = { http: 80, https: 443 }
+
+/** Where a target of the config is: `https://inside.test`. */
+export function placeOf(url: string): TargetPlace {
+  const { protocol, hostname, port } = new URL(url)
+  const scheme = protocol === 'https:' ? 'https' : 'http'
+  return { scheme, hostname: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? defaultPorts[scheme] : Number(port) }
+}
+
+/** The first part of the id of each of its addresses: `https://inside.test:443`. */
+export function targetIdOf(place: TargetPlace): string {
+  return `${place.scheme}://${hostFieldOf(place)}`
+}
+
 /** Host and port as a Host field has them. */
 export function hostFieldOf({ hostname, port }: Pick<EndpointAddress, 'hostname' | 'port'>): string {
   return `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`

@@ -12,6 +12,8 @@ const ejection: NonNullable<UpstreamBlueprint['ejection']> = {
   ...{ consecutive: 5, successRate: null, interval: 10_000, baseTime: 5_000, maxTime: 60_000, maxPercent: 1 },
 }
 
+const urlOf = (n: number) => `http://10.0.0.${n}`
+
 function setUp(count: number, settings: object = { health, ejection }) {
   const ports = new FakePorts(() => 1)
   const memory = createTargetMemory(1, 0)
@@ -21,7 +23,8 @@ function setUp(count: number, settings: object = { health, ejection }) {
   const problems: Record<string, string | null> = {}
   const asked: string[] = []
   const closed: string[] = []
-  const blueprint = { health: null, ejection: null, ...settings } as UpstreamBlueprint
+  const targets = rows.map((_, n) => ({ url: urlOf(n), weight: 1, priority: 0 }))
+  const blueprint = { targets, health: null, ejection: null, ...settings } as UpstreamBlueprint
   const open = () =>
     new Overseer({
       ...{ name: 'catalog', blueprint, table, ports },
@@ -185,6 +188,20 @@ test('success rates are compared once per interval', async () => {
   await pass(2_000)
   assert.deepEqual(flags(), [0, 0, 0, Flag.ejected, 0])
   assert.equal(ports.counts['turnpike_upstream_ejections upstream=catalog reason=success-rate'], 1)
+})
+
+test('the share that may be ejected is one of those that get calls', async () => {
+  const successRate = { minimumHosts: 5, requestVolume: 10, stdevFactor: 0.5, gap: 0.05 }
+  // The first five get calls, the others have weight 0.
+  const targets = Array.from({ length: 10 }, (_, n) => ({ url: urlOf(n), weight: n < 5 ? 1 : 0, priority: 0 }))
+  const settings = { targets, ejection: { ...ejection, successRate, maxPercent: 0.2 } }
+  const { table, rows, pass, flags, ports } = setUp(10, settings)
+  for (const row of rows.slice(0, 5)) table.store(row, Cell.calls, 50)
+  table.store(rows[1] ?? 0, Cell.failures, 40)
+  table.store(rows[3] ?? 0, Cell.failures, 45)
+  await pass(11_000)
+  assert.deepEqual(flags(), [0, 0, 0, Flag.ejected, 0, 0, 0, 0, 0, 0])
+  assert.equal(ports.counts['turnpike_ceiling_hits ceiling=ejections name=catalog'], 1)
 })
 
 test('targets come and go with the rows of the workers', async () => {

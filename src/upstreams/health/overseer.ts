@@ -4,7 +4,7 @@
 import type { Counter, Gauge, Ports } from '../../core/ports.ts'
 import type { TargetStatus } from '../../core/target-status.ts'
 import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
-import { addressOf, type EndpointAddress } from '../endpoint.ts'
+import { addressOf, type EndpointAddress, placeOf, targetIdOf } from '../endpoint.ts'
 import { isOwnFault } from '../own-fault.ts'
 import { compareRates, takeBack } from './ejection.ts'
 import { Cell, type EjectionReason, ejectionReasons, Flag, type TargetTable, tickMs } from './target-memory.ts'
@@ -91,10 +91,9 @@ export class Overseer {
     this.#follow(nowMs)
     const { ejection } = this.#options.blueprint
     if (ejection === null) return
-    const rows = [...this.#watched.keys()]
     if (nowMs - this.#ratesMs >= ejection.interval) {
       this.#ratesMs = nowMs
-      compareRates(this.#options.table, rows, ejection, this.#full)
+      compareRates(this.#options.table, this.#rowsWithCalls(), ejection, this.#full)
     }
     for (const watched of this.#watched.values()) this.#mindEjection(watched)
   }
@@ -153,6 +152,13 @@ export class Overseer {
       state: health !== null && (flags & Flag.unhealthy) !== 0 ? 'unhealthy' : 'unknown',
       wasEjected: (flags & Flag.ejected) !== 0,
     })
+  }
+
+  /** Rows of those that may get calls: the others are no part of the share that may be ejected. */
+  #rowsWithCalls(): number[] {
+    const targets = this.#options.blueprint.targets.filter(({ weight }) => weight > 0)
+    const ids = new Set(targets.map(({ url }) => targetIdOf(placeOf(url))))
+    return [...this.#watched.values()].flatMap(({ row, address }) => (ids.has(targetIdOf(address)) ? [row] : []))
   }
 
   #mindEjection(watched: Watched): void {
@@ -238,7 +244,7 @@ export class Overseer {
     const at = checkedMs === 0 ? null : new Date(checkedMs).toISOString()
     const isEjected = (this.#options.table.load(row, Cell.flags) & Flag.ejected) !== 0
     return {
-      target: targetOf(address),
+      target: targetIdOf(address),
       address: address.address,
       state: this.#stateOf(watched),
       check: check === null ? null : { state, at, problem },
@@ -257,7 +263,7 @@ export class Overseer {
 
   #tell(level: 'info' | 'warn', { address }: Watched, what: string, fields: object): void {
     const { name, ports } = this.#options
-    const target = targetOf(address)
+    const target = targetIdOf(address)
     const where = target.includes(address.address) ? target : `${target} (${address.address})`
     ports.log[level](
       { upstream: name, target, address: address.address, ...fields },
@@ -270,8 +276,4 @@ export class Overseer {
 export function findingOf(thrown: unknown): Finding {
   const problem = thrown instanceof Error ? thrown.message : String(thrown)
   return { problem, isOwnFault: isOwnFault(thrown) }
-}
-
-function targetOf({ id }: EndpointAddress): string {
-  return id.slice(0, id.indexOf(' '))
 }
