@@ -24,8 +24,12 @@ describe('two primaries and a backup', () => {
     const targets = [a.url, b.url, { url: backup.url, priority: 1 }]
     program = await Program.start({
       workers: 2,
-      upstreams: { retried: { targets, timeouts, health, retry }, plain: { targets, timeouts, health } },
-      routes: upstreams.map(name => ({ match: { path: `/${name}` }, forward: name })),
+      upstreams: {
+        retried: { targets, timeouts, health, retry },
+        plain: { targets, timeouts, health },
+        spilling: { targets, timeouts, health, failover: { spillBelow: '100%' } },
+      },
+      routes: [...upstreams, 'spilling'].map(name => ({ match: { path: `/${name}` }, forward: name })),
     })
   })
   after(async () => {
@@ -91,6 +95,30 @@ describe('two primaries and a backup', () => {
     assert.ok((await callsOf(b)) >= 300, `${await callsOf(b)} of 900 calls went to one of two`)
     assert.equal(await callsOf(backup), beside)
     for (const { failed } of repeatable) assert.deepEqual(failed, {})
+  })
+
+  test('spillBelow: half of the primaries keep half of the calls, and the backup gets the others', async context => {
+    const path = '/spilling'
+    await using stream = new Stream({ port: program.port, path })
+    for (const victim of [a, b]) await untilUsable(program, 'spilling', victim, true)
+    await followed(stream, 300)
+    assert.equal(await backup.count(path), 0)
+    await a.kill()
+    await untilUsable(program, 'spilling', a, false)
+    stream.take()
+    const [keptBefore, spiltBefore] = [await b.count(path), await backup.count(path)]
+    const { failed } = await followed(stream, 800)
+    const [kept, spilt] = [(await b.count(path)) - keptBefore, (await backup.count(path)) - spiltBefore]
+    context.diagnostic(`${kept} calls stay, ${spilt} go to the backup`)
+    assert.deepEqual(failed, {})
+    // Six standard deviations of chance.
+    assert.ok(Math.abs(spilt / (kept + spilt) - 0.5) < 3 / Math.sqrt(800), `${spilt} of ${kept + spilt}`)
+    await a.revive()
+    await untilUsable(program, 'spilling', a, true)
+    await followed(stream, 10)
+    const beside = await backup.count(path)
+    await followed(stream, 300)
+    assert.equal(await backup.count(path), beside)
   })
 })
 
