@@ -88,6 +88,8 @@ export class Pool implements Endpoint {
   readonly headLimits: HeadLimits = defaultLimits
   readonly writes: WriteBatch
   #exchanges = 0
+  /** Calls that the system is asked for first whether an idle connection has closed. */
+  #coming = 0
   readonly #options: PoolOptions
   readonly #dialer: Dialer
   readonly #idle: UpstreamConnection[] = []
@@ -118,9 +120,9 @@ export class Pool implements Endpoint {
     this.#dialer = new Dialer(address, options, ['http/1.1'])
   }
 
-  /** Those that wait for a connection count too: a target that accepts none is a busy one. */
+  /** Those without a connection count too: a target that accepts none is a busy one, and calls may come many in one moment. */
   get active(): number {
-    return this.#exchanges + this.#waiting.length
+    return this.#exchanges + this.#waiting.length + this.#coming
   }
 
   send(call: Call, isFresh: boolean): Promise<Reply> {
@@ -128,8 +130,12 @@ export class Pool implements Endpoint {
       if (call.stopReason !== null) return reject(call.stopReason)
       if (isFresh) return this.#wait(call, true, resolve, reject)
       const isOnce = !isIdempotent(call.method) || call.body.length > replayBytesMax
-      if (isOnce && this.#idle.length > 0) afterPoll(() => this.#take(true, call, resolve, reject))
-      else this.#take(isOnce, call, resolve, reject)
+      if (!isOnce || this.#idle.length === 0) return this.#take(isOnce, call, resolve, reject)
+      this.#coming++
+      afterPoll(() => {
+        this.#coming--
+        this.#take(true, call, resolve, reject)
+      })
     })
   }
 

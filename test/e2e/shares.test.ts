@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from '../tools/ask.ts'
+import { Line } from '../tools/load.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
 import { Stream, untilUsable, Victim } from './sick/ward.ts'
@@ -188,5 +189,28 @@ describe('hash with bounded load', () => {
     assert.ok(overflowed.length > 10 && overflowed.length < 30, String(overflowed.length))
     assert.equal(new Set(overflowed).size, 1, 'the same next one, as long as that has room')
     for (let call = 0; call < 10; call++) assert.equal(await place(hot), homes.get(hot), 'and home again')
+  })
+
+  test('calls that come in one moment are no more than others', async context => {
+    const lines = await Promise.all(Array.from({ length: 40 }, () => Line.open(program.port)))
+    for (const server of servers) await server.be('holds')
+    for (const method of ['GET', 'POST']) {
+      const path = `/burst-of-${method}`
+      const head = `${method} ${path} HTTP/1.1\r\nhost: a.test\r\nx-user: somebody\r\ncontent-length: 0\r\n\r\n`
+      const replies = Promise.all(lines.map(line => line.call(head)))
+      const counts = () => Promise.all(servers.map(server => server.count(path)))
+      await until(
+        async () => (await counts()).reduce((sum, count) => sum + count, 0) === lines.length,
+        () => 'all calls to be held',
+      )
+      const most = Math.ceil((boundedLoad * lines.length) / servers.length)
+      context.diagnostic(`${method}: ${(await counts()).join(', ')}; ${most} are allowed`)
+      for (const count of await counts()) assert.ok(count <= most, `${count} of 40 at one of three`)
+      for (const server of servers) await server.be('none')
+      await replies
+      for (const server of servers) await server.be('holds')
+    }
+    for (const server of servers) await server.be('none')
+    for (const line of lines) line.close()
   })
 })
