@@ -40,13 +40,17 @@ export function readRequestHead(fields: HpackDecoder, isEnd: boolean, limits: He
     } else if (name.kind === Kind.plain) list.push(name.name, name.key, value)
     else readUnusualField(name, value, head)
   }
+  // Where :authority says it, Host may be left out.
+  if (head.host !== '' && head.hostCount === 0) head.hostCount = 1
   if (crumbs > 0) list.push('cookie', 'cookie', cookie)
   if (count - at - Math.max(0, crumbs - 1) > limits.fields) throw new Failure('headers-too-large')
   checkMessage(head, isEnd)
   return head
 }
 
+/** RFC 9113 §8.3, §8.3.1: each once, and none is empty. */
 function readPseudoField(name: FieldName, value: string, head: RequestHead): void {
+  if (value === '' && name.kind !== PseudoKind.malformed) throw malformedRequest(`empty ${name.name}`)
   switch (name.kind) {
     case PseudoKind.method:
       if (head.method !== '') throw malformedRequest('more than one :method')
@@ -54,7 +58,6 @@ function readPseudoField(name: FieldName, value: string, head: RequestHead): voi
       return
     case PseudoKind.path:
       if (head.target !== '') throw malformedRequest('more than one :path')
-      if (value === '') throw malformedRequest('empty :path')
       head.target = value
       return
     case PseudoKind.scheme:
@@ -67,7 +70,6 @@ function readPseudoField(name: FieldName, value: string, head: RequestHead): voi
       return
     case PseudoKind.protocol:
       if (head.protocol !== '') throw malformedRequest('more than one :protocol')
-      if (value === '') throw malformedRequest('empty :protocol')
       head.protocol = value
       return
     case PseudoKind.malformed:
@@ -94,7 +96,6 @@ function checkPseudoFields(head: RequestHead, limits: HeadLimits): void {
   if (target.charCodeAt(0) !== 47 && !(target === '*' && head.method === 'OPTIONS')) {
     throw malformedRequest('the request target is not a path')
   }
-  if (head.host !== '') head.hostCount = 1
 }
 
 function readUnusualField(name: FieldName, value: string, head: RequestHead): void {
@@ -105,9 +106,10 @@ function readUnusualField(name: FieldName, value: string, head: RequestHead): vo
   if (isConnectionField(key)) throw malformedRequest(`${key} in HTTP/2`)
   // §8.2.2: TE may be there, and then says nothing but this.
   if (kind === Kind.te && value !== 'trailers') throw malformedRequest('a TE that is not trailers')
-  if (kind === Kind.host && head.hostCount > 0) {
+  if (kind === Kind.host && head.host !== '') {
     // §8.3.1: what names another host than :authority is malformed; the same is said once.
     if (value.toLowerCase() !== head.host.toLowerCase()) throw malformedRequest('Host is not :authority')
+    head.hostCount++
     return
   }
   const problem = readSpecialField(kind, name.name, value, head)
