@@ -20,6 +20,9 @@ export class FrameClient {
   /** Code of GOAWAY, -1 without one. */
   goAway = -1
   isClosed = false
+  /** Told the payload of each frame of these types. */
+  onHeaders: ((streamId: number, block: Buffer) => void) | null = null
+  onData: ((streamId: number, bytes: Buffer) => void) | null = null
   #pongs = 0
   #rest: Buffer = Buffer.alloc(0)
 
@@ -81,7 +84,10 @@ export class FrameClient {
     else if (type === FrameType.resetStream) this.seen(streamId).code = payload.readUInt32BE(0)
     else if (type === FrameType.data || type === FrameType.headers) {
       const seen = this.seen(streamId)
-      if (type === FrameType.data) seen.bytes += payload.length
+      if (type === FrameType.data) {
+        seen.bytes += payload.length
+        this.onData?.(streamId, payload)
+      } else this.onHeaders?.(streamId, payload)
       if ((flags & Flag.endStream) !== 0) seen.isEnded = true
     }
   }
