@@ -6,7 +6,7 @@ import { DeadlineTable } from '../core/deadlines.ts'
 import type { Log, Meter, Ports } from '../core/ports.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { BeatClock } from '../upstreams/health/beat-clock.ts'
-import { createCheckMaker } from '../upstreams/health/check-maker.ts'
+import { checksKeyOf, createCheckMaker } from '../upstreams/health/check-maker.ts'
 import { Overseer } from '../upstreams/health/overseer.ts'
 import { createTargetMemory, type TargetMemory, TargetTable } from '../upstreams/health/target-memory.ts'
 import { isWatched } from '../upstreams/upstream.ts'
@@ -18,7 +18,7 @@ import { createSharedTime } from './shared-time.ts'
 const checksMax = 64
 
 interface Watched {
-  /** Says all that its overseer depends on. */
+  /** Says all that its overseer depends on but what that can adopt. */
   readonly key: string
   readonly memory: TargetMemory
   readonly overseer: Overseer
@@ -55,7 +55,7 @@ export class TargetHealth {
     )
   }
 
-  /** A config came into force with these memories. What watches an upstream that is the same goes on. */
+  /** A config came into force with these memories. What watches an upstream goes on, unless its checks are others. */
   adopt(
     { upstreams }: Blueprint,
     files: Readonly<Record<string, string>>,
@@ -67,10 +67,12 @@ export class TargetHealth {
       const blueprint = upstreams[name]
       if (blueprint === undefined) continue
       const pem = upstreamPem(blueprint.tls, files)
-      const key = JSON.stringify([blueprint, pem, memory.id])
+      const key = `${memory.id} ${checksKeyOf(blueprint, pem)}`
       const known = before.get(name)
-      if (known?.key === key) this.#watched.set(name, known)
-      else {
+      if (known?.key === key) {
+        known.overseer.adopt(blueprint)
+        this.#watched.set(name, known)
+      } else {
         known?.overseer.close()
         this.#watched.set(name, { key, memory, overseer: this.#oversee(name, blueprint, pem, memory) })
       }

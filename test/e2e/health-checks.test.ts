@@ -10,6 +10,7 @@ import { authority, selfSigned, signedBy } from '../../examples/tls/certificate.
 import type { UpstreamStatus } from '../../src/control/admin-view.ts'
 import { ask } from '../tools/ask.ts'
 import { GrpcHealth } from '../tools/grpc-health.ts'
+import { Load } from '../tools/load.ts'
 import { Origin } from '../tools/origin.ts'
 import { Program } from '../tools/program.ts'
 import { until } from '../tools/until.ts'
@@ -105,6 +106,44 @@ test('over HTTP: asks as it is told, once per process, and survives a reload', {
   )
   assert.equal(told().length, 2, told().join('\n'))
   assert.match(program.stderr, /upstream shop: http:\/\/127\.0\.0\.1:\d+ is unhealthy: status 500/)
+})
+
+test('reloads that change an upstream faster than its checks come keep no sick target in use', async () => {
+  const isSick = { checked: false, rated: false }
+  const start = (name: keyof typeof isSick) =>
+    Origin.start((_, response) => response.writeHead(isSick[name] ? 503 : 200).end())
+  await using well = await Origin.start((_, response) => void response.end())
+  await using checked = await start('checked')
+  await using rated = await start('rated')
+  const successRate = { minimumHosts: 2, requestVolume: 5, stdevFactor: 0.5 }
+  const config = (idle: string) => ({
+    upstreams: {
+      checked: { targets: [checked.url], timeouts: { idle }, health: { ...often, interval: '1s', unhealthy: 3 } },
+      rated: {
+        targets: [rated.url, well.url],
+        timeouts: { idle },
+        ejection: { consecutive: 0, successRate, interval: '1s' },
+      },
+    },
+    routes: [{ match: {}, forward: 'rated' }],
+  })
+  await using program = await Program.start(config('60s'))
+  await untilChecked(program, 'checked', 'healthy')
+  isSick.checked = true
+  isSick.rated = true
+  await using _ = new Load({ port: program.port })
+  let reloads = 0
+  await until(
+    async () => {
+      await program.replace(config(`${61 + reloads++}s`))
+      await program.admin('/reload', { method: 'POST' })
+      await pause(100)
+      const [one, other] = [await targetOf(program, 'checked'), await targetOf(program, 'rated')]
+      return one?.state === 'unhealthy' && other?.state === 'ejected'
+    },
+    () => 'checks and comparisons to find the sick targets',
+  )
+  assert.ok(reloads > 6, String(reloads))
 })
 
 const addresses = await lookup('localhost', { all: true })

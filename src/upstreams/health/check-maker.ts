@@ -17,6 +17,11 @@ const scratchBytes = 65_536
 /** Connections of checks are not those of calls, and are not counted among them. */
 const uncounted: Counter = { add: () => {} }
 
+/** Says all that the checks of an upstream depend on. */
+export function checksKeyOf({ health, protocol, tls, proxyProtocol }: UpstreamBlueprint, pem: UpstreamPem): string {
+  return JSON.stringify([health, protocol, tls, proxyProtocol, pem])
+}
+
 export function createCheckMaker(
   name: string,
   blueprint: UpstreamBlueprint,

@@ -49,7 +49,7 @@ function setUp(count: number, settings: object = { health, ejection }) {
     }
   }
   const flags = () => rows.map(row => table.load(row, Cell.flags))
-  return { ports, table, rows, problems, asked, closed, overseer, open, pass, flags }
+  return { ports, table, rows, problems, asked, closed, overseer, blueprint, open, pass, flags }
 }
 
 test('each target is checked once per interval, the first within a second', async () => {
@@ -232,4 +232,20 @@ test('who takes over after a reload knows what was known, and tells nothing twic
   next.beat(ports.time.nowMs)
   assert.deepEqual(states(), ['ejected', 'unhealthy'])
   assert.equal(ports.lines.length, told)
+})
+
+test('an upstream that changes while checks and an interval are under way: both go on, by what it says now', async () => {
+  const successRate = { minimumHosts: 2, requestVolume: 10, stdevFactor: 0.5, gap: 0.05 }
+  const { problems, pass, flags, overseer, blueprint, table, rows, asked } = setUp(3)
+  problems['10.0.0.1'] = 'refused'
+  await pass(4_500)
+  assert.deepEqual(flags(), [0, 0, 0])
+  overseer.adopt({ ...blueprint, ejection: { ...ejection, successRate } })
+  await pass(1_000)
+  assert.equal(asked.filter(address => address === '10.0.0.1').length, 3)
+  assert.deepEqual(flags(), [0, Flag.unhealthy, 0])
+  for (const row of rows) table.store(row, Cell.calls, 50)
+  table.store(rows[2] ?? 0, Cell.failures, 40)
+  await pass(5_000)
+  assert.deepEqual(flags(), [0, Flag.unhealthy, Flag.ejected])
 })

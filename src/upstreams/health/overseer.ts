@@ -62,6 +62,7 @@ export interface DueCheck {
 
 export class Overseer {
   readonly #options: OverseerOptions
+  #blueprint: UpstreamBlueprint
   readonly #watched = new Map<number, Watched>()
   readonly #gauges: Readonly<Record<TargetStatus['state'], Gauge>>
   readonly #ejections: Readonly<Record<EjectionReason, Counter>>
@@ -72,6 +73,7 @@ export class Overseer {
 
   constructor(options: OverseerOptions) {
     this.#options = options
+    this.#blueprint = options.blueprint
     const { name, ports } = options
     const gauge = (state: string) => ports.meter.gauge('turnpike_upstream_targets', { upstream: name, state })
     const ejections = (reason: string) => ports.meter.counter('turnpike_upstream_ejections', { upstream: name, reason })
@@ -86,10 +88,16 @@ export class Overseer {
     this.#follow(this.#ratesMs)
   }
 
+  /** The upstream has changed, but not what its checks depend on: those go on, and so does the interval of comparisons. */
+  adopt(blueprint: UpstreamBlueprint): void {
+    this.#blueprint = blueprint
+    this.#follow(this.#options.ports.clock.now())
+  }
+
   /** To be called on each beat of the main thread. */
   beat(nowMs: number): void {
     this.#follow(nowMs)
-    const { ejection } = this.#options.blueprint
+    const { ejection } = this.#blueprint
     if (ejection === null) return
     if (nowMs - this.#ratesMs >= ejection.interval) {
       this.#ratesMs = nowMs
@@ -137,11 +145,11 @@ export class Overseer {
   }
 
   #take(row: number, nowMs: number): void {
-    const { table, blueprint, makeCheck, ports } = this.#options
+    const { table, makeCheck, ports } = this.#options
     const owner = table.owner(row)
     const address = owner === null ? null : addressOf(owner.id)
     if (owner === null || address === null) return
-    const { health } = blueprint
+    const { health } = this.#blueprint
     const flags = table.load(row, Cell.flags)
     this.#watched.set(row, {
       ...{ row, generation: owner.generation, address },
@@ -156,7 +164,7 @@ export class Overseer {
 
   /** Rows of those that may get calls: the others are no part of the share that may be ejected. */
   #rowsWithCalls(): number[] {
-    const targets = this.#options.blueprint.targets.filter(({ weight }) => weight > 0)
+    const targets = this.#blueprint.targets.filter(({ weight }) => weight > 0)
     const ids = new Set(targets.map(({ url }) => targetIdOf(placeOf(url))))
     return [...this.#watched.values()].flatMap(({ row, address }) => (ids.has(targetIdOf(address)) ? [row] : []))
   }
@@ -182,8 +190,8 @@ export class Overseer {
   }
 
   async #run(watched: Watched): Promise<void> {
-    const { blueprint, ports } = this.#options
-    const { health } = blueprint
+    const { ports } = this.#options
+    const { health } = this.#blueprint
     if (watched.check === null || health === null) return
     const startedMs = ports.clock.now()
     watched.isChecking = true
@@ -233,10 +241,9 @@ export class Overseer {
   }
 
   #stateOf({ row }: Watched): TargetStatus['state'] {
-    const { table, blueprint } = this.#options
-    const flags = table.load(row, Cell.flags)
-    if (blueprint.health !== null && (flags & Flag.unhealthy) !== 0) return 'unhealthy'
-    return blueprint.ejection !== null && (flags & Flag.ejected) !== 0 ? 'ejected' : 'usable'
+    const flags = this.#options.table.load(row, Cell.flags)
+    if (this.#blueprint.health !== null && (flags & Flag.unhealthy) !== 0) return 'unhealthy'
+    return this.#blueprint.ejection !== null && (flags & Flag.ejected) !== 0 ? 'ejected' : 'usable'
   }
 
   #statusOf(watched: Watched): TargetStatus {
