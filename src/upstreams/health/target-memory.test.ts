@@ -58,6 +58,23 @@ test('a row that nobody stamps is nobody’s, and starts anew for who comes back
   assert.equal(table.load(left, Cell.generation), generation + 2)
 })
 
+test('who was away for seconds comes back as one who has just come, with all else that was known of it', () => {
+  const { time, open } = setUp()
+  const table = open()
+  const [kept, left] = [table.claim(id(1)), table.claim(id(2))]
+  table.raise(left, Flag.unhealthy)
+  const cameAt = table.load(kept, Cell.since)
+  for (let second = 0; second < 5; second++) {
+    time.nowMs += 1_000
+    table.stamp(kept)
+  }
+  // As with a reload that keeps one and brings the other back.
+  assert.deepEqual([table.claim(id(1)), table.claim(id(2))], [kept, left])
+  assert.equal(table.load(kept, Cell.since), cameAt)
+  assert.equal(table.load(left, Cell.since), table.now)
+  assert.equal(table.load(left, Cell.flags), Flag.unhealthy)
+})
+
 test('a full table has no room, until rows have been left for long', () => {
   const { time, open } = setUp()
   const table = open()

@@ -57,6 +57,8 @@ export type EjectionReason = (typeof ejectionReasons)[number]
 export const tickMs = 100
 /** A row that nobody stamped for so long has nobody's endpoint. Workers stamp each second. */
 const staleTicks = 100
+/** Who has a target stamps its row each second: one that nobody had for so long was gone, and has come back. */
+const awayTicks = 30
 /** Until a stale row may be given to another endpoint: the main thread has let go of it by then. */
 const freeTicks = 300
 
@@ -143,6 +145,7 @@ export class TargetTable {
       if (row === -1) return -1
       const isKnown = this.load(row, Cell.low) === low && this.load(row, Cell.high) === high
       if (!isKnown || this.#age(row) > staleTicks) this.#write(row, low, high, text)
+      else if (this.#age(row) > awayTicks) this.store(row, Cell.since, this.now)
       this.stamp(row)
       return row
     } finally {
