@@ -162,7 +162,8 @@ const ofTheCall = [
 
 function outcomeOf(status: number, fields: IncomingHttpHeaders, given: object, bytes: Buffer): Outcome {
   const headers: IncomingHttpHeaders = without(fields, ofTheMoment)
-  const trailers = { ...given }
+  // Node puts a symbol among those of HTTP/2.
+  const trailers = Object.fromEntries(Object.entries(given)) as IncomingHttpHeaders
   const text = (headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString()
   const isJson = (headers['content-type'] ?? '').endsWith('json') && text.startsWith('{')
   const body = isJson ? (JSON.parse(text) as { code?: string } | Seen) : {}
