@@ -2,6 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import http from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { Authorizer, type CheckRequestSeen } from '../tools/authorizer.ts'
 import { BothVersions, type Question } from '../tools/both-versions.ts'
@@ -88,6 +91,7 @@ function config(): object {
   const credentials = [{ key: '${file:bolt.key}' }, { basic: { user: 'ann', password: '${file:ann}' } }]
   return {
     ...{ data: 'state', upstreams: { origin: { targets: [origin.url] } } },
+    telemetry: { accessLog: { to: '{folder}/access.log' } },
     consumers: [{ name: 'bolt', credentials }],
     routes: Object.entries(policies).map(([name, list]) => ({
       match: { path: `/${name}` },
@@ -245,8 +249,8 @@ describe('a service that decides about calls over HTTP/2', () => {
   for (const path of ['/http', '/http-body']) {
     test(`${path}: is told the same, and its answers do the same`, async () => {
       const asked: object[] = []
-      for (const ask of [clients.overHttp1.bind(clients), clients.overHttp2.bind(clients)]) {
-        await ask({ ...call, path, body: 'sent' })
+      for (const over of [clients.overHttp1.bind(clients), clients.overHttp2.bind(clients)]) {
+        await over({ ...call, path, body: 'sent' })
         asked.push(askedFields)
       }
       assert.deepEqual(asked[1], asked[0])
@@ -263,8 +267,8 @@ describe('a service that decides about calls over HTTP/2', () => {
 
   test('over gRPC: is told the same but for the version, and its answers do the same', async () => {
     const asked: object[] = []
-    for (const ask of [clients.overHttp1.bind(clients), clients.overHttp2.bind(clients)]) {
-      await ask({ ...call, path: '/grpc', body: 'sent' })
+    for (const over of [clients.overHttp1.bind(clients), clients.overHttp2.bind(clients)]) {
+      await over({ ...call, path: '/grpc', body: 'sent' })
       const { id: _, headers, ...rest } = told ?? assert.fail('nobody was asked')
       const { via: __, 'x-version': ___, 'x-request-id': ____, ...fields } = headers ?? {}
       asked.push({ ...rest, fields })
@@ -282,6 +286,83 @@ describe('a service that decides about calls over HTTP/2', () => {
     await clients.ask({ ...call, path: '/grpc', body: 'x'.repeat(101) }, 413, 'body-too-large')
   })
 })
+
+describe('beside the answer', () => {
+  const calls: readonly (Partial<Question> & {
+    readonly path: string
+    readonly status: number
+    readonly detail?: string
+  })[] = [
+    { path: '/key', headers: { 'x-api-key': own }, status: 200 },
+    { path: '/key', headers: { 'x-api-key': [own, own] }, status: 401, detail: 'more than one key' },
+    { path: '/key', status: 401, detail: 'no key' },
+    { path: '/basic', headers: basic('ann', 'guess'), status: 401, detail: 'the password is wrong' },
+    { path: '/jwt', headers: bearer(token({ exp: exp - 3600 })), status: 401, detail: 'expired' },
+    { path: '/admin', headers: bearer(token()), status: 403, detail: 'the token lacks the scope admin' },
+    { path: '/introspection', headers: bearer('opaque-and-bad'), status: 401, detail: 'the token is not active' },
+    { path: '/http', headers: bearer('unknown'), status: 402, detail: 'external: the service answered 402' },
+    { path: '/grpc', method: 'POST', body: 'x'.repeat(101), status: 413, detail: 'The request body is too large.' },
+    { path: '/any', method: 'POST', headers: bearer(token()), body: 'sent', status: 200 },
+  ]
+
+  test('the access log says the same of both', async () => {
+    for (const [index, { status, detail: _, ...call }] of calls.entries()) {
+      const asked = { ...call, path: `${call.path}?call=${index}` }
+      assert.equal((await clients.overHttp1(asked)).status, status)
+      assert.equal((await clients.overHttp2(asked)).status, status)
+    }
+    let lines: readonly Record<string, unknown>[] = []
+    await until(
+      async () => {
+        const text = await readFile(program.file('access.log'), 'utf8').catch(() => '')
+        const whole = text
+          .slice(0, text.lastIndexOf('\n') + 1)
+          .split('\n')
+          .slice(0, -1)
+        lines = whole
+          .map(line => JSON.parse(line) as Record<string, unknown>)
+          .filter(({ query }) => String(query).startsWith('?call='))
+        return lines.length === calls.length * 2
+      },
+      () => `${calls.length * 2} lines; there are ${lines.length}`,
+    )
+    for (const [index, { status, detail }] of calls.entries()) {
+      const [old, current, ...more] = lines.filter(({ query }) => query === `?call=${index}`).map(plainLine)
+      assert.deepEqual([old?.['status'], old?.['detail'], more.length], [status, detail, 0])
+      assert.deepEqual(current, old)
+    }
+  })
+
+  test('a body is not asked for before the caller is known', async () => {
+    for (const [credential, wanted] of [
+      [{}, '401'],
+      [bearer(token()), '100 200'],
+    ] as const) {
+      const headers = { ...credential, expect: '100-continue', 'content-length': '1' }
+      const old = { host: '127.0.0.1', port: program.port, method: 'POST', path: '/jwt', headers, agent: false }
+      const asked = { ':method': 'POST', ':path': '/jwt', ':authority': 'api.acme.test' }
+      for (const begin of [() => http.request(old), () => clients.session.request({ ...asked, ...headers })]) {
+        const call = begin()
+        if (call instanceof http.ClientRequest) call.flushHeaders()
+        let said = ''
+        call.on('continue', () => {
+          said = '100 '
+          call.end('a')
+        })
+        const [reply] = (await once(call, 'response')) as [{ statusCode?: number; ':status'?: number }]
+        assert.equal(`${said}${reply.statusCode ?? reply[':status']}`, wanted)
+        call.on('error', () => {})
+        call.destroy()
+      }
+    }
+  })
+})
+
+/** Without what belongs to the version or the moment. */
+function plainLine(line: Record<string, unknown>): Record<string, unknown> {
+  const dropped = ['time', 'id', 'protocol', 'durationMs', 'upstreamMs', 'bytesOut']
+  return Object.fromEntries(Object.entries(line).filter(([name]) => !dropped.includes(name)))
+}
 
 test('afterwards there is no call and no connection left', async () => {
   clients.session.close()
