@@ -7,6 +7,7 @@ import http2 from 'node:http2'
 import { after, before, describe, test } from 'node:test'
 import { type Authority, authority, type Certificate, selfSigned, signedBy } from '../../examples/tls/certificate.ts'
 import { get, settings } from '../../src/http2/fakes.ts'
+import { Authorizer } from '../tools/authorizer.ts'
 import { BothVersions } from '../tools/both-versions.ts'
 import { FrameClient } from '../tools/frame-client.ts'
 import { manage } from '../tools/manage.ts'
@@ -19,6 +20,9 @@ const own = 'a-key-from-outside-0123'
 
 let root: Authority
 let origin: Origin
+let authorizer: Authorizer
+/** Of whom the service was told, where from and how. */
+const asked: unknown[] = []
 let program: Program
 /** Of a consumer, of nobody, and without a certificate; and those without TLS. */
 let known: BothVersions
@@ -31,6 +35,11 @@ before(async () => {
   root = authority('partners')
   pair = signedBy(root, ['client.acme.test'])
   origin = await Origin.start(echo)
+  authorizer = await Authorizer.start(({ attributes }) => {
+    const { principal, address } = attributes.source
+    asked.push([principal, address.socket_address.address, attributes.request.http.scheme])
+    return { status: { code: 0 } }
+  })
   const server = selfSigned(['api.acme.test'])
   const certificates = [{ cert: 'server.pem', key: 'server.key' }]
   const listener = (name: string, clientCa: object) => ({
@@ -45,6 +54,7 @@ before(async () => {
     any: [{ 'client-certificate': { ...certificate, unknown: 'accept' } }],
     both: [{ 'all-of': [{ 'client-certificate': {} }, 'api-key'] }],
     either: [{ 'any-of': [{ 'client-certificate': {} }, 'api-key'] }],
+    external: [{ external: { url: `grpc://127.0.0.1:${authorizer.port}`, timeout: '5s' } }],
     limited: [{ 'client-certificate': {} }, { 'rate-limit': { limit: '4/1000h' } }],
   }
   program = await Program.start(
@@ -75,6 +85,7 @@ before(async () => {
 after(async () => {
   for (const clients of [known, unknown, without, plain]) clients?.[Symbol.dispose]()
   await program?.stop()
+  authorizer?.[Symbol.dispose]()
   await origin?.[Symbol.asyncDispose]()
 })
 
@@ -119,6 +130,18 @@ describe('a connection with a certificate', () => {
     await without.ask({ path: '/either', headers: key }, 200)
     const { headers } = await without.ask({ path: '/either' }, 401, 'unauthenticated')
     assert.match(headers['www-authenticate'] ?? '', /ClientCertificate .*ApiKey /)
+  })
+
+  test('is told to the service that decides', async () => {
+    for (const [clients, name] of [
+      [known, 'client.acme.test'],
+      [unknown, 'other.acme.test'],
+      [without, undefined],
+    ] as const) {
+      await clients.ask({ path: '/external' }, 200)
+      const told = [name, '127.0.0.1', 'https']
+      assert.deepEqual(asked.splice(0), [told, told])
+    }
   })
 
   test('shares the limit of its consumer with those of the other version', async () => {
