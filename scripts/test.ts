@@ -4,6 +4,7 @@
 
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import path from 'node:path'
 import process from 'node:process'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
@@ -16,6 +17,8 @@ interface Counts {
 }
 
 const fileTimeoutMs = 600_000
+/** Files that are shown as the slowest ones. */
+const shownMax = 12
 
 process.chdir(new URL('..', import.meta.url).pathname)
 const startedMs = Date.now()
@@ -26,6 +29,7 @@ const quick = files.filter(file => !file.startsWith('test/e2e/'))
 
 if (e2e.length > 0) printMissingTools()
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
+const times: { readonly file: string; readonly seconds: number }[] = []
 await runFiles(quick, availableParallelism())
 await runFiles(e2e, 1)
 finish()
@@ -55,7 +59,10 @@ function runFiles(chosen: string[], concurrency: number): Promise<void> {
   const options = namePatterns.length > 0 ? { testNamePatterns: namePatterns } : {}
   const stream = run({ files: chosen, concurrency, timeout: fileTimeoutMs, ...options })
   stream.on('test:summary', data => {
-    if (data.file !== undefined) return
+    if (data.file !== undefined) {
+      times.push({ file: path.relative(process.cwd(), data.file), seconds: data.duration_ms / 1000 })
+      return
+    }
     const { tests, passed, skipped, todo } = data.counts
     counts.passed += passed
     counts.skipped += skipped + todo
@@ -72,6 +79,11 @@ function finish(): void {
   const seconds = ((Date.now() - startedMs) / 1000).toFixed(1)
   const isGreen = process.exitCode !== 1 && counts.failed === 0
   process.stdout.write(`\n${files.length} files in ${seconds} s\n`)
+  if (files.length > shownMax) {
+    const slowest = times.sort((a, b) => b.seconds - a.seconds).slice(0, shownMax)
+    const shown = slowest.map(time => `  ${time.seconds.toFixed(1).padStart(6)} s  ${time.file}\n`)
+    process.stdout.write(`The slowest:\n${shown.join('')}`)
+  }
   if (isGreen && patterns.length === 0) {
     process.stdout.write('Next: `npm start` runs the example shop, `npm run check` checks types, style and imports.\n')
   }
