@@ -1,8 +1,9 @@
 // Runs the tests: `npm test`, or `npm test -- PATTERN` for the files whose path contains it.
 //
-// Unit tests run beside each other; those in test/e2e open real sockets and measure real time, so they run one by one.
+// Files run beside each other, but those in test/e2e that say `Runs alone` in their head: they measure real time, fill the machine or
+// need ports that others may have.
 
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -25,13 +26,16 @@ const startedMs = Date.now()
 const { patterns, namePatterns } = readArguments(process.argv.slice(2))
 const files = chooseFiles(patterns)
 const e2e = files.filter(file => file.startsWith('test/e2e/'))
-const quick = files.filter(file => !file.startsWith('test/e2e/'))
+const alone = new Set(e2e.filter(file => /^(?:\/\/.*\n)*\/\/ Runs alone/.test(readFileSync(file, 'utf8'))))
 
 if (e2e.length > 0) printMissingTools()
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
 const times: { readonly file: string; readonly seconds: number }[] = []
-await runFiles(quick, availableParallelism())
-await runFiles(e2e, 1)
+await runFiles(
+  files.filter(file => !alone.has(file)),
+  availableParallelism(),
+)
+await runFiles([...alone], 1)
 finish()
 
 /** Bare words choose files; `--name TEXT` chooses tests by their title. */

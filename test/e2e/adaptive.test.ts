@@ -1,4 +1,6 @@
 // The adaptive limit in front of a server whose latency grows with its load, in a process of its own. Each test ends in counts.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'

@@ -1,4 +1,6 @@
 // Attacks by slow clients and by their number, with an honest client beside: what it waits, what the gateway holds, what is left.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

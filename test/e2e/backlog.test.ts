@@ -1,4 +1,6 @@
 // Replies that pile up at a client which pipelines requests and reads nothing.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,4 +1,6 @@
 // Hashing over several workers and real servers: the same value, the same target, whoever takes the call, also when one falls sick.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'

@@ -1,4 +1,6 @@
 // The breaker of an upstream against servers that fail, stop and die, with real processes. Each test ends in counts.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'

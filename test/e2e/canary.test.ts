@@ -1,4 +1,6 @@
 // Splits and mirrors over real sockets: who is sent where, and that nothing a mirror does reaches a caller.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

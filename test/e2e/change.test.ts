@@ -1,4 +1,6 @@
 // The config changes under load, two hundred times, and nobody who did not ask for the change notices.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'

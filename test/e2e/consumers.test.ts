@@ -1,4 +1,6 @@
 // Consumers and keys in a running gateway, by its command line: effective on every worker within a second, kept whatever happens.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

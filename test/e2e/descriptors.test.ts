@@ -1,4 +1,6 @@
 // A gateway that runs out of file descriptors: it refuses, spends no time on it, and is well when there are some again.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,4 +1,6 @@
 // SIGTERM under load: what is under way finishes, what comes is refused, and the process is gone in time.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,5 +1,7 @@
 // Targets that succeed less often than their siblings, with servers that are processes of their own: who is left out, for how long, and
 // how many at most. Counted are the calls that each server saw.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'

@@ -1,4 +1,6 @@
 // Starts each example as `npm start` does and runs the calls that it prints, word for word.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'

@@ -1,5 +1,7 @@
 // Groups of targets, and all of them sick, under steady load and with servers that are processes of their own. Counted are calls that were
 // lost, calls that each server saw, and checks that it saw before the first of them.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'

@@ -1,4 +1,6 @@
 // Upstreams that fail in every way: what the client gets, which code it counts under, and that nothing is passed off as whole.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

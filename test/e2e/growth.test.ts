@@ -1,4 +1,6 @@
 // What a gateway holds after hundreds of reloads, once garbage is collected: as much as after the first ones.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'

@@ -1,4 +1,6 @@
 // Active checks against servers that others wrote: what is asked, how often, and what the answers change.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { lookup } from 'node:dns/promises'

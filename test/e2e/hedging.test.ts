@@ -1,4 +1,6 @@
 // Late calls that are sent once more, and deadlines that tries tell, with real processes. Each test ends in counts.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,5 +1,7 @@
 // Each known flood of HTTP/2 while honest clients call: none of their calls is lost, they wait a bounded time, and the gateway is as
 // before when it is over.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'

@@ -1,4 +1,6 @@
 // A connection to an upstream whose numbers for streams are used up, as they are after a billion calls (RFC 9113 §5.1.1).
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

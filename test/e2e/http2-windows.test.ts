@@ -1,4 +1,6 @@
 // Windows of HTTP/2 that drip, stay shut, or open and shut while many streams wait: nothing is held for them, and no octet is lost.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import http2 from 'node:http2'

@@ -1,4 +1,6 @@
 // A worker that stood still: what came meanwhile is read before deadlines are looked at.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'

@@ -1,4 +1,6 @@
 // The guards of the gateway against its own end: memory and event loop, felt in a real process.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import http from 'node:http'

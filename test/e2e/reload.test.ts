@@ -1,4 +1,6 @@
 // Every way to ask for a reload, and every way in which one may fail: all or nothing, said once.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'

@@ -1,4 +1,6 @@
 // Shares of calls by weight under real load: slow start, counted slice by slice, and the bound of a busy value of `hash`.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'

@@ -1,5 +1,7 @@
 // Targets that fall sick in every way, as processes of their own under steady load. Each test ends in counts: what was lost before
 // the sickness was found out, and what after.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'

@@ -1,4 +1,6 @@
 // Clients that are slow, or give no time, cannot make an upstream pass for a sick one, nor hold up what others get of it.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

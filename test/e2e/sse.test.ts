@@ -1,4 +1,6 @@
 // Replies that come bit by bit: server-sent events, interim replies, and bodies in both directions at once.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,4 +1,6 @@
 // Start-up and the command line: what is said and with which exit code, when it works and when it does not.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

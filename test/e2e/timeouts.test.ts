@@ -1,4 +1,6 @@
 // Deadlines, ceilings and retries on real sockets: what happens when something takes too long or comes too often.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,4 +1,6 @@
 // Long bodies: a gigabyte each way in flat memory, and a side that is slow slows the other side down.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,4 +1,6 @@
 // Clients that vanish at every stage of a call, in hundreds: counted afterwards, nothing is left of them.
+//
+// Runs alone.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

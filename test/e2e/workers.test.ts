@@ -1,4 +1,6 @@
 // A worker breaks, is replaced or dies under load: who notices, how many, and for how long.
+//
+// Runs alone: it measures time.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
