@@ -18,9 +18,13 @@ export function refuseUnauthenticated(call: Call, challenge: string, reason: str
 /** The call brought a key or password that was wrong, whatever else let it pass: a guess. */
 export const wrongSecret: Fact<true> = defineFact<true>('wrong secret')
 
+/** Told of such a guess when it is refused: what answers the call in the end may take its time. */
+export const onGuess: Fact<() => void> = defineFact<() => void>('told of guesses')
+
 /** As `refuseUnauthenticated`, for a key or password that was looked at. */
 export function refuseGuess(call: Call, challenge: string, reason: string): Reply {
   call.facts.set(wrongSecret, true)
+  call.facts.get(onGuess)?.()
   return refuseUnauthenticated(call, challenge, reason)
 }
 

@@ -38,6 +38,7 @@ before(async () => {
     consumer: [{ 'api-key': {} }, { quota: { limit: '4/month' } }],
     client: [{ 'rate-limit': { limit: '4/1000h', by: 'client' } }],
     throttle: [{ throttle: { failures: '3/1000h' } }, { 'api-key': {} }],
+    burst: [{ throttle: { failures: '3/1000h' } }, { 'api-key': {} }],
     guesses: [{ throttle: { guesses: '3/1000h' } }, { basic: {} }],
     calls: [{ concurrency: { limit: 2, retryAfter: '7s', by: { header: 'x-version' } } }],
     body: [{ concurrency: 1 }, { 'body-limit': '10B' }],
@@ -138,6 +139,15 @@ describe('failures to authenticate', () => {
     assert.equal((await clients.overHttp2(guess)).status, 401)
     const { headers } = await clients.ask({ path: '/throttle', headers: key }, 429, 'authentication-throttled')
     assert.equal(headers['retry-after'], '60')
+  })
+
+  test('guesses on many streams of one connection at once: no more are looked at', async () => {
+    const guesses = Array.from({ length: 100 }, (_, i) =>
+      clients.overHttp2({ path: '/burst', headers: { 'x-api-key': `${i}-a-wrong-key-of-nobody` } }),
+    )
+    const statuses = (await Promise.all(guesses)).map(({ status }) => status)
+    assert.equal(statuses.filter(status => status === 401).length, 3)
+    assert.equal(statuses.filter(status => status === 429).length, 97)
   })
 
   test('at one user name are, too', async () => {

@@ -70,6 +70,17 @@ for (const [what, answer] of [
   })
 }
 
+test('of guesses that come at once no more are looked at', async () => {
+  const ports = fakePorts({}, { limits: countingStore })
+  const rates = { failures: { count: 3, windowMs: 60_000 }, guesses: { count: 100, windowMs: 60_000 } }
+  const next = makeNext(call => refuseGuess(call, 'ApiKey', 'the key is unknown'))
+  const step = throttle.build({ ...rates, ...usual, retryAfter: 60_000, callers: 64 }, ports, place)(next)
+  const guesses = Array.from({ length: 10 }, (_, i) => step(makeCall({ headers: { 'x-api-key': `${i}-guess-aaaa` } })))
+  const statuses = (await Promise.all(guesses)).map(({ status }) => status)
+  assert.deepEqual(statuses, [...Array<number>(3).fill(401), ...Array<number>(7).fill(429)])
+  assert.equal(next.calls.length, 3)
+})
+
 const fromHost = (host: string): CallOptions => ({
   clientAddress: `2001:db8:1:2::${host}`,
   headers: { 'x-api-key': host },

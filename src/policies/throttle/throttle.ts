@@ -1,14 +1,15 @@
 // The policy `throttle`: slows down whoever guesses keys and passwords, before the next guess is looked at.
 
 import type { Call } from '../../core/call.ts'
-import type { LimitRule, LimitStore } from '../../core/limits.ts'
+import type { Soon } from '../../core/consumers.ts'
+import type { LimitOutcome, LimitRule, LimitStore } from '../../core/limits.ts'
 import { definePolicy } from '../../core/policy.ts'
 import { refuseForNow } from '../../core/refuse-for-now.ts'
 import type { Reply } from '../../core/reply.ts'
 import { Duration, Fields, Rate } from '../../core/schema.ts'
 import type { Step } from '../../core/step.ts'
 import { keyPlaceOptions } from '../../identity/key-reader.ts'
-import { wrongSecret } from '../../identity/refuse.ts'
+import { onGuess, wrongSecret } from '../../identity/refuse.ts'
 import { clientOf } from '../../core/client-of.ts'
 import { callersOption } from '../../limits/options.ts'
 import { createGuessReader } from './guess.ts'
@@ -43,20 +44,31 @@ export const throttle = definePolicy({
     const ask = async (call: Call, next: Step): Promise<Reply> => {
       const client = `client ${clientOf(call.clientAddress, 64)}`
       const guessed = guessOf(call)
-      let waitMs = await waitOf(store, client, byClient)
-      for (const guess of guessed) waitMs = Math.max(waitMs, await waitOf(store, guess, byGuess))
+      // The own memory answers at once, and guesses count when they are refused: between both no other call of a connection with
+      // many streams comes in.
+      let waitMs = 0
+      for (const wait of [waitOf(store, client, byClient), ...guessed.map(guess => waitOf(store, guess, byGuess))]) {
+        waitMs = Math.max(waitMs, typeof wait === 'number' ? wait : await wait)
+      }
       if (waitMs > 0) {
         hits.add(1)
         call.refusal = 'too many failures to authenticate'
         return refuseForNow('authentication-throttled', Math.min(waitMs, retryAfter))
       }
+      let isCounted = false
+      const further = call.facts.get(onGuess)
+      const count = () => {
+        if (isCounted) return
+        isCounted = true
+        void store.take(client, byClient, 1)
+        for (const guess of guessed) void store.take(guess, byGuess, 1)
+        further?.()
+      }
+      call.facts.set(onGuess, count)
       const reply = await next(call)
       // `any-of` may answer otherwise, by another credential of the same call: it was a guess all the same.
       const isGuess = call.facts.get(wrongSecret) === true
-      if (isGuess || (reply.code === 'unauthenticated' && hasCredentials(call, guessed))) {
-        await store.take(client, byClient, 1)
-        for (const guess of guessed) await store.take(guess, byGuess, 1)
-      }
+      if (isGuess || (reply.code === 'unauthenticated' && hasCredentials(call, guessed))) count()
       return reply
     }
     return next =>
@@ -71,8 +83,12 @@ function ruleOf({ count, windowMs }: { count: number; windowMs: number }): Limit
 }
 
 /** Milliseconds until one more failure would be let be; 0 where it is. Takes nothing. */
-async function waitOf(store: LimitStore, key: string, rules: readonly LimitRule[]): Promise<number> {
-  const { isAllowed, standings } = await store.take(key, rules, 0)
+function waitOf(store: LimitStore, key: string, rules: readonly LimitRule[]): Soon<number> {
+  const outcome = store.take(key, rules, 0)
+  return outcome instanceof Promise ? outcome.then(readWait) : readWait(outcome)
+}
+
+function readWait({ isAllowed, standings }: LimitOutcome): number {
   return isAllowed ? 0 : Math.max(1, ...standings.map(({ retryMs }) => retryMs))
 }
 
