@@ -74,7 +74,8 @@ export class TargetHealth {
         this.#watched.set(name, known)
       } else {
         known?.overseer.close()
-        this.#watched.set(name, { key, memory, overseer: this.#oversee(name, blueprint, pem, memory) })
+        const last = known?.memory.id === memory.id ? known.overseer.blueprint : null
+        this.#watched.set(name, { key, memory, overseer: this.#oversee(name, blueprint, last, pem, memory) })
       }
       before.delete(name)
     }
@@ -97,9 +98,16 @@ export class TargetHealth {
     this.#watched.clear()
   }
 
-  #oversee(name: string, blueprint: UpstreamBlueprint, pem: UpstreamPem, memory: TargetMemory): Overseer {
+  #oversee(
+    name: string,
+    blueprint: UpstreamBlueprint,
+    before: UpstreamBlueprint | null,
+    pem: UpstreamPem,
+    memory: TargetMemory,
+  ): Overseer {
     const makeCheck = blueprint.health === null ? null : createCheckMaker(name, blueprint, pem, this.#ports)
-    return new Overseer({ name, blueprint, table: new TargetTable(memory, this.#time), makeCheck, ports: this.#ports })
+    const table = new TargetTable(memory, this.#time)
+    return new Overseer({ name, blueprint, before, table, makeCheck, ports: this.#ports })
   }
 
   /** There is a beat as long as something is watched. */

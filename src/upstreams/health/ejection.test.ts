@@ -40,7 +40,7 @@ function setUp(count: number, changes: Partial<EjectionBlueprint> = {}) {
   }
   const worker = open()
   const ejected = () => worker.rows.map(row => (worker.table.load(row, Cell.flags) & Flag.ejected) !== 0)
-  const compare = () => compareRates(worker.table, worker.rows, ejection, full)
+  const compare = () => compareRates(worker.table, worker.rows, worker.rows, ejection, full)
   return { ...worker, time, ejection, open, ejected, compare, full: () => fullCount }
 }
 

@@ -127,18 +127,19 @@ function countEjected(table: TargetTable, rows: readonly number[]): number {
 export function takeBack(table: TargetTable, row: number): boolean {
   if (!table.lower(row, Flag.ejected)) return false
   for (const cell of [Cell.consecutive, Cell.calls, Cell.failures]) table.store(row, cell, 0)
-  table.store(row, Cell.since, table.now)
+  for (const cell of [Cell.since, Cell.ejectedUntil]) table.store(row, cell, table.now)
   table.publish()
   return true
 }
 
 /**
- * An interval is over: ejects who succeeds less often than its siblings, forgives an ejection, and counts anew. `full` is that of the
- * ejector.
+ * An interval is over: ejects who succeeds less often than its siblings, forgives an ejection, and counts anew. `rows` are those of
+ * targets that get calls, `all` also those that get none now. `full` is that of the ejector.
  */
 export function compareRates(
   table: TargetTable,
   rows: readonly number[],
+  all: Iterable<number>,
   ejection: EjectionBlueprint,
   full: Counter,
 ): void {
@@ -162,15 +163,20 @@ export function compareRates(
       }
     }
   }
-  for (const row of rows) {
-    table.store(row, Cell.calls, 0)
-    table.store(row, Cell.failures, 0)
+  for (const row of all) {
+    countAnew(table, row)
     const ejections = table.load(row, Cell.ejections)
     const isEjected = (table.load(row, Cell.flags) & Flag.ejected) !== 0
     // Who came back a moment ago has shown nothing yet: that was no interval without an ejection.
-    const isWhole = (table.now - table.load(row, Cell.since)) * tickMs >= interval
+    const isWhole = (table.now - table.load(row, Cell.ejectedUntil)) * tickMs >= interval
     if (ejections > 0 && !isEjected && isWhole) table.store(row, Cell.ejections, ejections - 1)
   }
+}
+
+/** Forgets the calls since success rates were last compared. */
+export function countAnew(table: TargetTable, row: number): void {
+  table.store(row, Cell.calls, 0)
+  table.store(row, Cell.failures, 0)
 }
 
 type Comparison = NonNullable<EjectionBlueprint['successRate']>

@@ -25,9 +25,9 @@ function setUp(count: number, settings: object = { health, ejection }) {
   const closed: string[] = []
   const targets = rows.map((_, n) => ({ url: urlOf(n), weight: 1, priority: 0 }))
   const blueprint = { targets, health: null, ejection: null, ...settings } as UpstreamBlueprint
-  const open = () =>
+  const open = (before: UpstreamBlueprint | null = null) =>
     new Overseer({
-      ...{ name: 'catalog', blueprint, table, ports },
+      ...{ name: 'catalog', blueprint, before, table, ports },
       makeCheck:
         blueprint.health &&
         (({ address }) => ({
@@ -97,7 +97,7 @@ test('a check that breaks is a failed one, and the next one comes', async () => 
   const row = table.claim('http://10.0.0.1:80 10.0.0.1')
   let runs = 0
   const overseer = new Overseer({
-    ...{ name: 'catalog', blueprint: { health, ejection: null } as UpstreamBlueprint, table, ports },
+    ...{ name: 'catalog', blueprint: { health, ejection: null } as UpstreamBlueprint, before: null, table, ports },
     makeCheck: () => ({
       run() {
         runs++
@@ -202,6 +202,47 @@ test('the share that may be ejected is one of those that get calls', async () =>
   await pass(11_000)
   assert.deepEqual(flags(), [0, 0, 0, Flag.ejected, 0, 0, 0, 0, 0, 0])
   assert.equal(ports.counts['turnpike_ceiling_hits ceiling=ejections name=catalog'], 1)
+})
+
+test('who gets no calls is counted anew and forgiven like the others', async () => {
+  const targets = [0, 1, 2].map(n => ({ url: urlOf(n), weight: n === 2 ? 0 : 1, priority: 0 }))
+  const { table, rows, pass } = setUp(3, { targets, ejection })
+  const last = rows[2] ?? 0
+  table.store(last, Cell.calls, 60)
+  table.store(last, Cell.failures, 60)
+  table.store(last, Cell.ejections, 4)
+  await pass(11_000)
+  assert.deepEqual(
+    [Cell.calls, Cell.failures, Cell.ejections].map(cell => table.load(last, cell)),
+    [0, 0, 3],
+  )
+})
+
+test('a target that a reload brings back is new, though its row was kept for calls on an older config', async () => {
+  const { table, rows, pass, overseer, blueprint, open } = setUp(2)
+  await pass(60_000)
+  const without = { ...blueprint, targets: blueprint.targets.slice(0, 1) }
+  overseer.adopt(without)
+  await pass(60_000)
+  const sinceOf = (index: number) => table.load(rows[index] ?? 0, Cell.since)
+  const before = [sinceOf(0), sinceOf(1)]
+  overseer.adopt(blueprint)
+  assert.deepEqual([sinceOf(0), sinceOf(1)], [before[0], table.now])
+  await pass(60_000)
+  overseer.close()
+  open(without)
+  assert.deepEqual([sinceOf(0), sinceOf(1)], [before[0], table.now], 'also where another one takes over')
+})
+
+test('an ejection that comes with a reload counts from then on', async () => {
+  const successRate = { minimumHosts: 2, requestVolume: 10, stdevFactor: 0.5, gap: 0.05 }
+  const { table, rows, pass, overseer, blueprint, flags } = setUp(3)
+  for (const row of rows) table.store(row, Cell.calls, 50)
+  table.store(rows[2] ?? 0, Cell.failures, 50)
+  await pass(60_000)
+  overseer.adopt({ ...blueprint, ejection: { ...ejection, successRate } })
+  await pass(20_000)
+  assert.deepEqual(flags(), [0, 0, 0])
 })
 
 test('targets come and go with the rows of the workers', async () => {

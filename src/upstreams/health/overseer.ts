@@ -6,7 +6,7 @@ import type { TargetStatus } from '../../core/target-status.ts'
 import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { addressOf, type EndpointAddress, placeOf, targetIdOf } from '../endpoint.ts'
 import { isOwnFault } from '../own-fault.ts'
-import { compareRates, takeBack } from './ejection.ts'
+import { compareRates, countAnew, takeBack } from './ejection.ts'
 import { Cell, type EjectionReason, ejectionReasons, Flag, type TargetTable, tickMs } from './target-memory.ts'
 
 /** Asks one address how it is. */
@@ -27,6 +27,8 @@ export interface OverseerOptions {
   /** Of the upstream. */
   readonly name: string
   readonly blueprint: UpstreamBlueprint
+  /** What was in force with this table before; null for nothing. */
+  readonly before: UpstreamBlueprint | null
   readonly table: TargetTable
   /** Null where the blueprint has no checks. */
   readonly makeCheck: ((address: EndpointAddress) => Check) | null
@@ -86,12 +88,24 @@ export class Overseer {
     this.#ratesMs = ports.clock.now()
     // Whoever looks before the first beat sees the targets, too.
     this.#follow(this.#ratesMs)
+    if (options.before !== null) this.#welcome(options.before)
+  }
+
+  get blueprint(): UpstreamBlueprint {
+    return this.#blueprint
   }
 
   /** The upstream has changed, but not what its checks depend on: those go on, and so does the interval of comparisons. */
   adopt(blueprint: UpstreamBlueprint): void {
+    const before = this.#blueprint
+    const nowMs = this.#options.ports.clock.now()
     this.#blueprint = blueprint
-    this.#follow(this.#options.ports.clock.now())
+    this.#follow(nowMs)
+    this.#welcome(before)
+    if (before.ejection !== null || blueprint.ejection === null) return
+    // What was counted by an ejection of before says nothing about now.
+    this.#ratesMs = nowMs
+    for (const row of this.#watched.keys()) countAnew(this.#options.table, row)
   }
 
   /** To be called on each beat of the main thread. */
@@ -101,7 +115,7 @@ export class Overseer {
     if (ejection === null) return
     if (nowMs - this.#ratesMs >= ejection.interval) {
       this.#ratesMs = nowMs
-      compareRates(this.#options.table, this.#rowsWithCalls(), ejection, this.#full)
+      compareRates(this.#options.table, this.#rowsWithCalls(), this.#watched.keys(), ejection, this.#full)
     }
     for (const watched of this.#watched.values()) this.#mindEjection(watched)
   }
@@ -164,9 +178,19 @@ export class Overseer {
 
   /** Rows of those that may get calls: the others are no part of the share that may be ejected. */
   #rowsWithCalls(): number[] {
-    const targets = this.#blueprint.targets.filter(({ weight }) => weight > 0)
-    const ids = new Set(targets.map(({ url }) => targetIdOf(placeOf(url))))
+    return this.#rowsOf(idsOf(this.#blueprint.targets.filter(({ weight }) => weight > 0)))
+  }
+
+  #rowsOf(ids: ReadonlySet<string>): number[] {
     return [...this.#watched.values()].flatMap(({ row, address }) => (ids.has(targetIdOf(address)) ? [row] : []))
+  }
+
+  /** Targets that the config before did not have come only now, though calls on an older one may have kept their rows. */
+  #welcome(before: UpstreamBlueprint): void {
+    const { table } = this.#options
+    const rows = this.#rowsOf(idsOf(this.#blueprint.targets).difference(idsOf(before.targets)))
+    for (const row of rows) table.store(row, Cell.since, table.now)
+    if (rows.length > 0) table.publish()
   }
 
   #mindEjection(watched: Watched): void {
@@ -277,6 +301,10 @@ export class Overseer {
       `upstream ${name}: ${where} ${what}`,
     )
   }
+}
+
+function idsOf(targets: UpstreamBlueprint['targets']): Set<string> {
+  return new Set(targets.map(({ url }) => targetIdOf(placeOf(url))))
 }
 
 /** What a check that broke says. */

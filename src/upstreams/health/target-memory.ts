@@ -43,6 +43,7 @@ export const Cell = {
   failures: 7,
   /** How often it was ejected, less what decayed. */
   ejections: 8,
+  /** When its last ejection ends, or ended. */
   ejectedUntil: 9,
   /** Why it was ejected last: an index of `ejectionReasons`. */
   reason: 10,
