@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import type { PermitOutcome } from '../../src/core/permits.ts'
 import { Counting } from '../tools/counting.ts'
@@ -120,6 +121,21 @@ test('callers with limits of their own count together', { skip }, async t => {
   assert.equal((await take(a, 1, 4)).length, 0)
   assert.equal((await take(b, 2, 5)).length, 1)
   assert.equal((await take(a, 9, 10)).length, 5)
+})
+
+test('leased: a caller with a lower limit asks, however long ago its permits were had', { skip }, async t => {
+  await using server = await RedisServer.start()
+  const [a, b] = (await gateways(t, server, ['a', 'b'])).map(each => each.permits({ mode: 'leased' }))
+  assert.ok(a !== undefined && b !== undefined)
+  const low = await take(a, 3, 4)
+  const high = await take(b, 3, 10)
+  assert.deepEqual([low.length, high.length], [3, 3])
+  // For a second after it was called back, a key is counted as by `exact`.
+  await pause(1_200)
+  give(low.splice(0, 1))
+  assert.equal((await take(a, 1, 4)).length, 0)
+  give(high)
+  await untilHad(a, 2, 4)
 })
 
 test('limits of one name with different modes count together', { skip }, async t => {

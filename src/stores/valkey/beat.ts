@@ -12,7 +12,8 @@ const presentLifeMs = 3_600_000
  * were not heard of are forgotten, but not soon after a silence of the store: then all had no chance to be heard.
  *
  * KEYS are the set of gateways, what is known of the data, and the set of workers. ARGV: the gateway; ms after which others are
- * gone; the name of the data that it knew; a name for data that has none; 1 to look at the server; the worker. Reply: gateways,
+ * gone; the name of the data that it knew; a name for data that has none; 1 to look at the server; the worker; and names that
+ * it had before and has not told all of yet. Reply: gateways,
  * name of the data, ms since it replaced other data or -1, 1 in a cluster, how keys are evicted, 1 where the store did not know
  * the worker. It writes: a replica that cannot be written to fails it.
  */
@@ -48,6 +49,7 @@ if not beat or not calm or now < beat or now - beat > ${silentMs} then calm = no
 redis.call('HSET', KEYS[2], 'beat', whole(now), 'calm', whole(calm))
 if calm < gone then redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', gone) end
 local isNew = redis.call('ZADD', KEYS[3], now, ARGV[6])
+for at = 7, #ARGV do redis.call('ZADD', KEYS[3], 'XX', now, ARGV[at]) end
 redis.call('PEXPIRE', KEYS[3], ${presentLifeMs})
 return { redis.call('ZCARD', KEYS[1]), epoch, isLoss and math.max(0, now - born) or -1, isCluster, evicts, isNew }
 `)

@@ -206,7 +206,8 @@ export class StoreLink {
   async #beat(connection: Connection): Promise<Beat> {
     const keys = [`${this.prefix}gateways`, `${this.prefix}store`, this.#present]
     const fresh = randomBytes(6).toString('base64url')
-    const values = [this.#options.gatewayId, goneMs, this.#epoch, fresh, this.#isProven ? 0 : 1, this.presence.name]
+    const { name, old } = this.presence
+    const values = [this.#options.gatewayId, goneMs, this.#epoch, fresh, this.#isProven ? 0 : 1, name, ...old]
     const sentMs = this.#options.clock.now()
     const beat = readBeat(await this.#evaluate(connection, heartbeatScript, keys, values))
     this.#heardMs = sentMs

@@ -29,7 +29,12 @@ if #ARGV > 5 then
     end
   end
 end
-local seen = redis.call('ZMSCORE', KEYS[3], unpack(names))
+local seen = {}
+-- No function of Lua takes many thousand values.
+for from = 1, #names, 1000 do
+  local scores = redis.call('ZMSCORE', KEYS[3], unpack(names, from, math.min(from + 999, #names)))
+  for at = 1, #scores do seen[from + at - 1] = scores[at] end
+end
 if not seen[1] then
   return redis.error_reply('LAPSED the store does not know this worker: it was silent for long, or the data was lost')
 end

@@ -46,18 +46,20 @@ interface Scope {
 export class Permits {
   readonly #options: PermitsOptions
   readonly #seats = new Seats()
-  readonly #forgets: (() => void)[]
+  readonly #forgets: (() => void)[] = []
+  readonly #endRenewals: () => void
   readonly #timers: NodeJS.Timeout[]
   readonly #nameOf = (key: string): string => this.#options.link.keyOf(`permits\n${key}`)
   #isRecallable = false
   #isTrimming = false
+  #isClosed = false
 
   constructor(options: PermitsOptions) {
     this.#options = options
-    this.#forgets = [options.link.presence.onRenewal(() => this.#tellAgain())]
+    this.#endRenewals = options.link.presence.onRenewal(() => this.#tellAgain())
     this.#timers = [
       setInterval(() => void this.#trim(), trimMs).unref(),
-      setInterval(() => void this.#tell(this.#seats.all()), permitLifeMs / 4).unref(),
+      setInterval(() => void this.#tellAll(), permitLifeMs / 4).unref(),
     ]
   }
 
@@ -80,10 +82,10 @@ export class Permits {
   }
 
   close(): void {
+    this.#isClosed = true
     for (const forget of this.#forgets) forget()
     for (const timer of this.#timers) clearInterval(timer)
-    for (const seat of this.#seats.all()) seat.strictUntilMs = Infinity
-    void this.#tell(this.#seats.all())
+    void this.#tellAll()
     this.#options.onClose()
   }
 
@@ -197,6 +199,8 @@ export class Permits {
     const isLoose = this.#mayBeLoose(seat) && (asked.length > 0 || seat.limit < Infinity)
     seat.isStale = false
     seat.isLoose = isLoose
+    // Nobody is told when others get some by a higher one.
+    if (!isLoose) seat.limit = Infinity
     // Unused ones go to those who wait.
     const kept = isLoose && asked.length === 0 ? Math.min(seat.held, usedLately(seat)) : 0
     seat.held = Math.max(seat.used, kept)
@@ -208,7 +212,7 @@ export class Permits {
 
   #mayBeLoose({ isLeased, strictUntilMs }: Seat): boolean {
     const { link, clock, full } = this.#options
-    if (!isLeased || !link.isRecallable || clock.now() < strictUntilMs) return false
+    if (this.#isClosed || !isLeased || !link.isRecallable || clock.now() < strictUntilMs) return false
     if (this.#seats.size <= looseKeysMax) return true
     full.add(1)
     return false
@@ -219,7 +223,7 @@ export class Permits {
     const limits = asked.filter((_, index) => granted[index]).map(({ limit }) => limit)
     seat.held = held
     // What is out, here and elsewhere, is within the highest limit by which some was had just now.
-    if (limits.length > 0) seat.limit = Math.max(...limits)
+    if (limits.length > 0 && seat.isLoose) seat.limit = Math.max(...limits)
     seat.isLoose &&= seat.limit < Infinity
     for (const [index, waiter] of asked.entries()) {
       if (granted[index] === true) waiter.admit()
@@ -269,13 +273,19 @@ export class Permits {
 
   /** The store may know nothing, or something that is not so. */
   #tellAgain(): Promise<boolean> {
-    const seats = this.#seats.all()
-    for (const seat of seats) {
+    for (const seat of this.#seats.all()) {
       seat.held = seat.used
       seat.isLoose = false
       seat.limit = Infinity
     }
-    return this.#tell(seats)
+    return this.#tellAll()
+  }
+
+  /** What was closed and could not tell its last is asked again when the store is well. */
+  async #tellAll(): Promise<boolean> {
+    const isTold = await this.#tell(this.#seats.all())
+    if (isTold && this.#isClosed) this.#endRenewals()
+    return isTold
   }
 
   /** Resolves with whether all was told. */

@@ -14,6 +14,11 @@ export class Presence {
   #old: string[] = []
   readonly #tellers = new Set<() => Promise<boolean>>()
 
+  /** Names of before, of which not all was told by the new one yet. */
+  get old(): readonly string[] {
+    return this.#old
+  }
+
   begin(): void {
     if (this.name !== '') this.#old = [...this.#old.slice(1 - oldMax), this.name]
     this.name = randomBytes(6).toString('base64url')
