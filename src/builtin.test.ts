@@ -48,7 +48,10 @@ test('short forms and defaults are written out', () => {
     own.map(({ options }) => options),
     [
       { max: 1_000_000 },
-      { limit: 10, by: ['route'], ipv6Prefix: 64, groups: {}, plans: {}, name: '', retryAfter: 1000 },
+      {
+        ...{ limit: 10, by: ['route'], ipv6Prefix: 64, groups: {}, plans: {}, name: '', retryAfter: 1000 },
+        ...{ store: null, mode: 'exact', onFailure: 'local-share' },
+      },
       {
         origins: ['https://shop.acme.test'],
         methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
