@@ -26,8 +26,9 @@ export interface Directory {
   readonly close: () => void
 }
 
-/** How often one credential is written down as used, and how long that may wait, milliseconds. */
+/** How often one credential is written down as used, seconds. */
 const usedEveryS = 60
+/** How long that may wait, milliseconds. */
 const usedWaitMs = 1_000
 
 export function createDirectory(options: DirectoryOptions): Directory {

@@ -208,7 +208,7 @@ test('calls under way are counted over a failover, and a closed limit is never e
     },
     () => `both limits to be used up: ${modes.map(mode => room.count(mode)).join()}`,
   )
-  // As long as anything could still be lost.
+  // Nobody more gets in while what was on its way to the old primary could show.
   for (let round = 0; round < 30; round++) {
     for (const mode of modes) {
       const { inside, over } = await room.fill(pools, `/${mode}`, mode, 3)

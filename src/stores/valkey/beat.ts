@@ -12,10 +12,9 @@ const presentLifeMs = 3_600_000
  * were not heard of are forgotten, but not soon after a silence of the store: then all had no chance to be heard.
  *
  * KEYS are the set of gateways, what is known of the data, and the set of workers. ARGV: the gateway; ms after which others are
- * gone; the name of the data that it knew; a name for data that has none; 1 to look at the server; the worker; and names that
- * it had before and has not told all of yet. Reply: gateways,
- * name of the data, ms since it replaced other data or -1, 1 in a cluster, how keys are evicted, 1 where the store did not know
- * the worker. It writes: a replica that cannot be written to fails it.
+ * gone; the name of the data that it knew; a name for data that has none; 1 to look at the server; the worker; and names that it
+ * had before and has not told all of yet. Reply: gateways, name of the data, ms since it replaced other data or -1, 1 in a cluster,
+ * how keys are evicted, 1 where the store did not know the worker. It writes: a replica that cannot be written to fails it.
  */
 export const heartbeatScript: Script = scriptOf(`
 local clock = redis.call('TIME')
