@@ -96,15 +96,15 @@ export class Permits {
     const isAtHand = scope.isLeased && seat.isLoose && seat.used < seat.held && limit >= seat.limit
     if (isAtHand && link.isHeard) return this.#admit(scope, key, null)
     return new Promise(settle => {
-      const fallBack = () => settle(this.#fallBack(scope, key, limit))
       const waiter: Waiter = {
         limit,
         untilMs: clock.now() + link.timeoutMs,
+        mayAsk: () => !this.#isForgotten(scope),
         waitMs: recallWaitMs,
         admit: () => settle(this.#admit(scope, key, null)),
         refuse: () => settle(refusal(null)),
-        fallBack,
-        again: () => (this.#isForgotten(scope) ? fallBack() : this.#wait(this.#seatOf(scope, key), waiter)),
+        fallBack: () => settle(this.#fallBack(scope, key, limit)),
+        again: () => this.#wait(this.#seatOf(scope, key), waiter),
       }
       this.#wait(seat, waiter)
     })
@@ -169,7 +169,7 @@ export class Permits {
     do {
       // What comes and ends in one go is one question.
       await Promise.resolve()
-      const asked = this.#inTime(seat.waiting.splice(0, askedMax))
+      const asked = this.#askable(seat.waiting.splice(0, askedMax))
       const listeners = seat.listeners.splice(0)
       const answer = await this.#state(seat, asked).catch(() => null)
       if (answer !== null) this.#answered(seat, asked, answer)
@@ -185,11 +185,13 @@ export class Permits {
     this.#seats.tidy(seat)
   }
 
-  #inTime(waiting: readonly Waiter[]): Waiter[] {
+  /** Those that are in time, and whose store has lost nothing while they waited. */
+  #askable(waiting: readonly Waiter[]): Waiter[] {
     const nowMs = this.#options.clock.now()
-    return waiting.filter(({ untilMs, fallBack }) => {
-      if (nowMs > untilMs) fallBack()
-      return nowMs <= untilMs
+    return waiting.filter(({ untilMs, mayAsk, fallBack }) => {
+      const isAskable = nowMs <= untilMs && mayAsk()
+      if (!isAskable) fallBack()
+      return isAskable
     })
   }
 

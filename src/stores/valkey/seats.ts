@@ -5,6 +5,8 @@ export interface Waiter {
   readonly limit: number
   /** After this it goes by its `onFailure`. */
   readonly untilMs: number
+  /** Whether the store is to be believed, for this one. */
+  readonly mayAsk: () => boolean
   /** How long it waits before it asks again. */
   waitMs: number
   readonly admit: () => void
