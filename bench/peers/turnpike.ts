@@ -57,7 +57,9 @@ const resilience = {
 
 function guarded(setup: Setup, identity: NonNullable<Setup['identity']>): object {
   const { folder } = setup
-  const accessLog = path.join(folder, 'access.log')
+  const logs = path.join(folder, 'logs')
+  mkdirSync(logs)
+  const accessLog = path.join(logs, 'access.log')
   if (identity.kind === 'token') {
     const jwt = {
       issuer: 'https://id.acme.test',

@@ -65,11 +65,21 @@ test('lines wait 100 ms and go out as one batch', async () => {
   assert.equal(written.length, 1)
 })
 
-test('64 kB go out at once', async () => {
-  const { writer, written } = setUp()
-  for (let index = 0; index < 66; index++) writer.add(`${'x'.repeat(999)}\n`)
-  await settle()
-  assert.equal(written[0]?.length, 66_000)
+test('a quarter of what may wait goes out at once, 256 kB at most', async () => {
+  for (const [bufferBytes, batchBytes] of [
+    [8_192, 4_096],
+    [200_000, 50_000],
+    [8_000_000, 262_144],
+  ] as const) {
+    const { writer, written } = setUp(bufferBytes)
+    const lines = Math.ceil(batchBytes / 1000)
+    for (let index = 0; index < lines - 1; index++) writer.add(`${'x'.repeat(999)}\n`)
+    await settle()
+    assert.deepEqual(written, [])
+    writer.add(`${'x'.repeat(999)}\n`)
+    await settle()
+    assert.deepEqual(written.map(batch => batch.length), [lines * 1000])
+  }
 })
 
 test('while a batch is being written the next one gathers, and follows', async () => {

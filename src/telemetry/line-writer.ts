@@ -24,7 +24,8 @@ export interface LineWriterOptions<T> {
   readonly onDropped: (lines: number, cause: unknown) => void
 }
 
-const batchBytes = 65_536
+/** So many bytes are written at once: with 64 kB, waking the thread that writes was half of what writing costs (bench/NOTES.md). */
+const batchBytesMax = 262_144
 const batchMs = 100
 const closeMs = 2000
 /** The longest line, its end included: what POSIX writes to a pipe in one piece (PIPE_BUF on Linux). */
@@ -45,6 +46,8 @@ interface Batch {
  */
 export class LineWriter<T> {
   readonly #options: LineWriterOptions<T>
+  /** A batch of so many bytes is not added to. A quarter of what may wait, so that the next ones have room while it is written. */
+  readonly #batchBytes: number
   readonly #beat: Timed = { dueMs: Infinity, slot: -1, due: () => this.#flush() }
   #filling: Batch | null = null
   /** Batches behind the one that is being written, oldest first. */
@@ -59,6 +62,7 @@ export class LineWriter<T> {
 
   constructor(options: LineWriterOptions<T>) {
     this.#options = options
+    this.#batchBytes = Math.min(batchBytesMax, Math.max(lineBytesMax, options.bufferBytes >> 2))
     options.deadlines.add(this.#beat)
   }
 
@@ -72,7 +76,7 @@ export class LineWriter<T> {
     batch.used = end
     batch.lines++
     this.#heldBytes += length
-    if (end < batchBytes) return this.#schedule()
+    if (end < this.#batchBytes) return this.#schedule()
     this.#full.push(batch)
     this.#filling = null
     this.#flush()
@@ -105,7 +109,7 @@ export class LineWriter<T> {
   }
 
   #newBatch(): Batch {
-    const bytes = this.#spare ?? Buffer.allocUnsafeSlow(batchBytes + lineBytesMax)
+    const bytes = this.#spare ?? Buffer.allocUnsafeSlow(this.#batchBytes + lineBytesMax)
     this.#spare = null
     return { bytes, used: 0, lines: 0 }
   }
