@@ -1,13 +1,12 @@
 // A port that accepts calls, in one worker.
 
 import type { Socket } from 'node:net'
-import type { Peer } from '../core/call.ts'
 import type { Gauge, Meter } from '../core/ports.ts'
 import type { ProxiedEnds } from '../http/proxy-header.ts'
 import { attach, letGo, turnBack } from './attach.ts'
 import { readClientCertificate } from './client-certificate.ts'
+import { ConnectedPeer } from './connected-peer.ts'
 import { Entrance, type EntrancePorts } from './entrance.ts'
-import { plainAddress } from './forwarded.ts'
 import { type EdgePorts, Gate } from './gate.ts'
 import { createHttp2Hits } from './http2-hits.ts'
 import type { ListenerSettings } from './listener-settings.ts'
@@ -107,26 +106,11 @@ export class Listener {
 
   #serve({ socket, ends, isStray }: Arrival): void {
     const { gate } = this
-    const address = ends?.source.address ?? plainAddress(socket.remoteAddress)
-    const peer: Peer = {
-      address,
-      port: ends?.source.port ?? socket.remotePort ?? 0,
-      // Asked of the system only where something wants it.
-      get local() {
-        return ends?.destination ?? { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 }
-      },
-      isTrusted: gate.isTrusted(address),
-      scheme: this.#settings.certificates === null || isStray ? 'http' : 'https',
-      certificate: readClientCertificate(
-        socket,
-        this.#settings.blueprint.tls?.clientCa?.chain === true,
-        this.#settings.authorities,
-      ),
-      // A reload may give the listener another name.
-      get listener() {
-        return gate.name
-      },
-    }
+    const { certificates, blueprint, authorities } = this.#settings
+    const peer = new ConnectedPeer(socket, ends, gate, {
+      scheme: certificates === null || isStray ? 'http' : 'https',
+      certificate: readClientCertificate(socket, blueprint.tls?.clientCa?.chain === true, authorities),
+    })
     if (isStray) turnBack(socket, peer, gate)
     else attach(socket, peer, gate)
     // It was stopped behind what was read of it at the entrance.

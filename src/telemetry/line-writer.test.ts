@@ -75,10 +75,13 @@ test('a quarter of what may wait goes out at once, 256 kB at most', async () => 
     const lines = Math.ceil(batchBytes / 1000)
     for (let index = 0; index < lines - 1; index++) writer.add(`${'x'.repeat(999)}\n`)
     await settle()
-    assert.deepEqual(written, [])
+    assert.equal(written.length, 0)
     writer.add(`${'x'.repeat(999)}\n`)
     await settle()
-    assert.deepEqual(written.map(batch => batch.length), [lines * 1000])
+    assert.deepEqual(
+      written.map(batch => batch.length),
+      [lines * 1000],
+    )
   }
 })
 
