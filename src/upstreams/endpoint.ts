@@ -1,6 +1,7 @@
 // One address of one target, with its connections.
 
 import type { Call } from '../core/call.ts'
+import type { Failure } from '../core/failure.ts'
 import type { Reply } from '../core/reply.ts'
 
 /** What is needed to open connections to one address. */
@@ -15,6 +16,17 @@ export interface EndpointAddress {
   readonly port: number
 }
 
+/**
+ * Told once how a try ended, by one of the two. A connection may be in the middle of reading then: what is to be done with the body of
+ * a reply is done later.
+ *
+ * Hot path: a promise for each try, between this and the promise of the call, cost 0.3 µs a call.
+ */
+export interface TryListener {
+  answered(reply: Reply): void
+  failed(failure: Failure): void
+}
+
 /** Owned by the directory of its upstream, which closes it when its address is gone. */
 export interface Endpoint {
   /** That of its address. */
@@ -24,9 +36,14 @@ export interface Endpoint {
   /** Calls under way through this worker. */
   readonly active: number
   /** Sends the call once. `isFresh` forbids a kept connection, after one was found closed. */
-  send(call: Call, isFresh: boolean): Promise<Reply>
+  send(call: Call, isFresh: boolean, listener: TryListener): void
   /** No new calls; idle connections close now, busy ones after their call. */
   close(): void
+}
+
+/** Sends the call once. Rejects with a Failure. */
+export function sendOnce(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply> {
+  return new Promise((answered, failed) => endpoint.send(call, isFresh, { answered, failed }))
 }
 
 /** What all addresses of a target have in common. */

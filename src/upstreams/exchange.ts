@@ -12,6 +12,7 @@ import { fieldsText } from '../http/encode.ts'
 import { IncomingBody, type IncomingBodyOwner } from '../http/incoming-body.ts'
 import { Framing, type FramingNumber, type ReplyHead } from '../http/reply.ts'
 import type { UpstreamConnection } from './connection.ts'
+import type { TryListener } from './endpoint.ts'
 import { continueMs, interimRepliesMax, sendsLengthOfNothing } from './exchange-rules.ts'
 
 /** Lives from the moment the call is written until both messages have ended, or one broke. */
@@ -20,8 +21,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   /** The upstream has read the request to its end. */
   isRequestSent = false
   readonly #connection: UpstreamConnection
-  readonly #resolve: (reply: Reply) => void
-  readonly #reject: (failure: Failure) => void
+  readonly #listener: TryListener
   readonly #sentMs: number
   /** When some of the request was last sent. */
   #movedMs: number
@@ -33,16 +33,10 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   #incoming: IncomingBody | null = null
   #interimReplies = 0
 
-  constructor(
-    connection: UpstreamConnection,
-    call: Call,
-    resolve: (reply: Reply) => void,
-    reject: (failure: Failure) => void,
-  ) {
+  constructor(connection: UpstreamConnection, call: Call, listener: TryListener) {
     this.#connection = connection
     this.call = call
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#listener = listener
     this.#sentMs = connection.pool.clock.now()
     this.#movedMs = this.#sentMs
     connection.dueMs = this.#sentMs + connection.pool.timeouts.response
@@ -199,7 +193,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
       const nowMs = this.#connection.pool.clock.now()
       this.call.upstreamMs += nowMs - this.#sentMs
       this.call.sendingMs += (this.#awaitsClient ? nowMs : this.#movedMs) - this.#sentMs
-      this.#reject(failure)
+      this.#listener.failed(failure)
     } else incoming?.fail(failure)
   }
 
@@ -244,7 +238,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
     this.call.upstreamMs += readMs - this.#sentMs
     if (this.#movedMs > this.#sentMs) this.call.sendingMs += this.#movedMs - this.#sentMs
     this.#connection.dueMs = readMs + pool.timeouts.idle
-    this.#resolve(reply)
+    this.#listener.answered(reply)
   }
 
   #beginWithExpectation(head: string): void {

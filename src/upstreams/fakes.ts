@@ -8,7 +8,7 @@ import { Headers } from '../core/headers.ts'
 import type { Deadlines, Labels, Log, Meter, Ports, Timed } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import { type SharedRow, sharedRowSize } from '../core/shared-row.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint, TryListener } from './endpoint.ts'
 import type { StartTimer } from './pause.ts'
 
 /** Time, timers and deadlines; `pass` moves them on and lets promises settle in between. */
@@ -138,12 +138,17 @@ export class FakeEndpoint implements Endpoint {
     this.acts = acts
   }
 
-  send(call: Call, isFresh: boolean): Promise<Reply> {
+  send(call: Call, isFresh: boolean, listener: TryListener): void {
     this.sent.push(isFresh)
     const act = this.acts.shift() ?? 200
-    if (typeof act === 'function') return act(call, isFresh)
-    if (act instanceof Failure) return Promise.reject(act)
-    return Promise.resolve(Reply.text(act, this.id))
+    if (act instanceof Failure) listener.failed(act)
+    else if (typeof act === 'number') listener.answered(Reply.text(act, this.id))
+    else {
+      act(call, isFresh).then(
+        reply => listener.answered(reply),
+        (thrown: unknown) => listener.failed(Failure.from(thrown)),
+      )
+    }
   }
 
   close(): void {

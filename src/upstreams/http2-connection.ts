@@ -2,13 +2,12 @@
 
 import type { Socket } from 'node:net'
 import type { Call } from '../core/call.ts'
-import type { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
-import type { Reply } from '../core/reply.ts'
 import type { FloodBounds } from '../http2/flood.ts'
 import { ErrorCode, errorName } from '../http2/protocol.ts'
 import { Session, type SessionOwner } from '../http2/session.ts'
 import type { Stream } from '../http2/stream.ts'
+import type { TryListener } from './endpoint.ts'
 import { Http2Exchange } from './http2-exchange.ts'
 import type { Http2Pool } from './http2-pool.ts'
 
@@ -88,8 +87,8 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
     return this.session.streams.size === 0
   }
 
-  begin(call: Call, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
-    const exchange = new Http2Exchange(this, call, resolve, reject)
+  begin(call: Call, listener: TryListener): void {
+    const exchange = new Http2Exchange(this, call, listener)
     const stream = this.session.open(exchange)
     if (stream === null) throw new Error('a connection without room')
     if (this.#exchanges.size === 0) this.pool.idleChanged(-1)

@@ -12,6 +12,7 @@ import { StreamBody, type StreamBodyOwner } from '../http2/stream-body.ts'
 import { createStreamDuplex } from '../http2/stream-duplex.ts'
 import type { Stream, StreamHandler } from '../http2/stream.ts'
 import { encodeConnect, upgradedReply } from './extended-connect.ts'
+import type { TryListener } from './endpoint.ts'
 import { continueMs, interimRepliesMax, sendsLengthOfNothing } from './exchange-rules.ts'
 import type { Http2UpstreamConnection } from './http2-connection.ts'
 
@@ -23,8 +24,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   /** When some of the request was last sent. */
   #movedMs: number
   readonly #connection: Http2UpstreamConnection
-  readonly #resolve: (reply: Reply) => void
-  readonly #reject: (failure: Failure) => void
+  readonly #listener: TryListener
   #stream: Stream | null = null
   #body: StreamBody | null = null
   /** Who takes the bytes of an upgraded call, once the server has agreed. */
@@ -37,16 +37,10 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
   /** How often the connection had been read when the call was sent; -1 where it had never brought a reply. */
   readonly #readsBefore: number
 
-  constructor(
-    connection: Http2UpstreamConnection,
-    call: Call,
-    resolve: (reply: Reply) => void,
-    reject: (failure: Failure) => void,
-  ) {
+  constructor(connection: Http2UpstreamConnection, call: Call, listener: TryListener) {
     this.#connection = connection
     this.call = call
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#listener = listener
     this.sentMs = connection.pool.clock.now()
     this.#movedMs = this.sentMs
     this.#readsBefore = connection.hasAnswered ? connection.reads : -1
@@ -196,7 +190,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     call.upstreamMs += nowMs - this.sentMs
     if (this.#movedMs > this.sentMs) call.sendingMs += this.#movedMs - this.sentMs
     this.dueMs = nowMs + timeouts.idle
-    this.#resolve(reply)
+    this.#listener.answered(reply)
   }
 
   #askForUpgrade(stream: Stream): void {
@@ -280,7 +274,7 @@ export class Http2Exchange implements Sink, StreamHandler, StreamBodyOwner, Aban
     const nowMs = this.#connection.pool.clock.now()
     this.call.upstreamMs += nowMs - this.sentMs
     this.call.sendingMs += (this.#awaitsClient ? nowMs : this.#movedMs) - this.sentMs
-    this.#reject(failure)
+    this.#listener.failed(failure)
   }
 
   #over(): void {

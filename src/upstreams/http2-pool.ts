@@ -4,12 +4,11 @@ import type { Socket } from 'node:net'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Clock, Deadlines, Log, Ports, Timed } from '../core/ports.ts'
-import type { Reply } from '../core/reply.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import type { SharedMemory } from '../http2/shared-memory.ts'
 import { Dialer } from './dial.ts'
-import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf, type TryListener } from './endpoint.ts'
 import { upgradeRefusal } from './extended-connect.ts'
 import { Http2UpstreamConnection } from './http2-connection.ts'
 import type { PoolOptions } from './pool.ts'
@@ -62,15 +61,13 @@ export class Http2Pool implements Endpoint {
     return this.#exchanges + this.#waiting.length
   }
 
-  send(call: Call, isFresh: boolean): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      if (call.stopReason !== null) return reject(call.stopReason)
-      // What asks for an upgrade takes the place of a GET (RFC 8441 §5); other calls go on without it (RFC 9110 §7.8).
-      if (call.upgrade !== '' && call.method !== 'GET') call.upgrade = ''
-      const connection = isFresh || this.#isQueued ? undefined : this.#withRoom()
-      if (connection === undefined) this.#wait(call, isFresh, resolve, reject)
-      else this.#start(connection, call, resolve, reject)
-    })
+  send(call: Call, isFresh: boolean, listener: TryListener): void {
+    if (call.stopReason !== null) return listener.failed(call.stopReason)
+    // What asks for an upgrade takes the place of a GET (RFC 8441 §5); other calls go on without it (RFC 9110 §7.8).
+    if (call.upgrade !== '' && call.method !== 'GET') call.upgrade = ''
+    const connection = isFresh || this.#isQueued ? undefined : this.#withRoom()
+    if (connection === undefined) this.#wait(call, isFresh, listener)
+    else this.#start(connection, call, listener)
   }
 
   close(): void {
@@ -124,20 +121,15 @@ export class Http2Pool implements Endpoint {
     return this.#connections.find(({ room }) => room > 0)
   }
 
-  #start(
-    connection: Http2UpstreamConnection,
-    call: Call,
-    resolve: (reply: Reply) => void,
-    reject: (failure: Failure) => void,
-  ): void {
+  #start(connection: Http2UpstreamConnection, call: Call, listener: TryListener): void {
     if (call.upgrade !== '') {
       // Only here it is known what the server takes: its SETTINGS came.
       const refusal = upgradeRefusal(call, connection.session.peer.takesConnect, this.label)
-      if (refusal !== null) return reject(refusal)
+      if (refusal !== null) return listener.failed(refusal)
     }
     this.#exchanges++
     call.upstream = this.#options.name
-    connection.begin(call, resolve, reject)
+    connection.begin(call, listener)
   }
 
   #startWaiting(waiting: Waiting): boolean {
@@ -147,11 +139,11 @@ export class Http2Pool implements Endpoint {
     const connection = this.#connections.find(({ room, number }) => room > 0 && number >= from)
     if (connection === undefined) return false
     this.#leave(waiting)
-    this.#start(connection, waiting.call, waiting.resolve, waiting.reject)
+    this.#start(connection, waiting.call, waiting.listener)
     return true
   }
 
-  #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
+  #wait(call: Call, isFresh: boolean, listener: TryListener): void {
     const { share } = this.#options
     const isFull = share.connections >= share.connectionsMax && !this.#isOpening
     if (isFull) {
@@ -160,15 +152,16 @@ export class Http2Pool implements Endpoint {
     }
     if (share.pending >= share.pendingMax + (isFull ? 0 : streamsExpected)) {
       share.pendingHit.add(1)
-      return reject(new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }))
+      return listener.failed(
+        new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }),
+      )
     }
     const late = `${this.label}: waited too long for a connection`
     const waiting: Waiting = {
       ...{
         call,
         from: isFresh ? this.#freshNumber : 0,
-        resolve,
-        reject,
+        listener,
         slot: -1,
         dueMs: this.clock.now() + this.timeouts.response,
       },
@@ -191,7 +184,7 @@ export class Http2Pool implements Endpoint {
 
   #failWaiting(waiting: Waiting, failure: Failure): void {
     this.#leave(waiting)
-    waiting.reject(failure)
+    waiting.listener.failed(failure)
   }
 
   #leave(waiting: Waiting): void {
@@ -269,6 +262,5 @@ interface Waiting extends Timed, Abandonable {
   readonly call: Call
   /** The first connection that will do. A server that leaves does so on all that it has: those of before are no place to go. */
   readonly from: number
-  readonly resolve: (reply: Reply) => void
-  readonly reject: (failure: Failure) => void
+  readonly listener: TryListener
 }

@@ -5,7 +5,7 @@ import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { Dialer } from './dial.ts'
-import { type Endpoint, type EndpointAddress, labelOf } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, labelOf, sendOnce, type TryListener } from './endpoint.ts'
 import { Http2Pool, streamsExpected } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import { agreedProtocol, connectFailure, whenConnected } from './when-connected.ts'
@@ -46,15 +46,23 @@ export class NegotiatedEndpoint implements Endpoint {
     return this.#waiting + this.#http1.active + this.#http2.active
   }
 
-  async send(call: Call, isFresh: boolean): Promise<Reply> {
+  send(call: Call, isFresh: boolean, listener: TryListener): void {
+    this.#send(call, isFresh).then(
+      reply => listener.answered(reply),
+      (thrown: unknown) => listener.failed(Failure.from(thrown)),
+    )
+  }
+
+  async #send(call: Call, isFresh: boolean): Promise<Reply> {
     // Over HTTP/2 only a GET can be upgraded.
-    if (call.upgrade !== '' && call.method !== 'GET') return this.#http1.send(call, isFresh)
+    if (call.upgrade !== '' && call.method !== 'GET') return sendOnce(this.#http1, call, isFresh)
     const chosen = this.#chosen
     if (chosen !== null && this.#ports.clock.now() > this.#askAgainMs) this.#askOnce().catch(() => {})
-    return (chosen ?? (await this.#waitForChoice())).send(call, isFresh).catch((thrown: unknown) => {
+    const endpoint = chosen ?? (await this.#waitForChoice())
+    return sendOnce(endpoint, call, isFresh).catch((thrown: unknown) => {
       const { code, retryable } = Failure.from(thrown)
       // The server has seen nothing of the call.
-      if (code === 'upgrade-not-supported') return this.#http1.send(call, isFresh)
+      if (code === 'upgrade-not-supported') return sendOnce(this.#http1, call, isFresh)
       // No connection: perhaps the target no longer speaks what it chose.
       if (retryable === 'yes') this.#askAgainMs = 0
       throw thrown

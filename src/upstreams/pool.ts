@@ -4,7 +4,6 @@ import type { Socket } from 'node:net'
 import type { Abandonable, Call } from '../core/call.ts'
 import { Failure } from '../core/failure.ts'
 import type { Clock, Counter, Deadlines, Ports, Timed } from '../core/ports.ts'
-import type { Reply } from '../core/reply.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { defaultLimits, type HeadLimits } from '../http/limits.ts'
 import type { WriteBatch } from '../http/write-batch.ts'
@@ -12,7 +11,7 @@ import type { SharedMemory } from '../http2/shared-memory.ts'
 import { isIdempotent } from './conditions.ts'
 import { UpstreamConnection } from './connection.ts'
 import { Dialer, type DialOptions } from './dial.ts'
-import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf, labelOf, type TryListener } from './endpoint.ts'
 import { Exchange } from './exchange.ts'
 import { replayBytesMax } from './replay.ts'
 import { connectFailure, whenConnected } from './when-connected.ts'
@@ -125,17 +124,15 @@ export class Pool implements Endpoint {
     return this.#exchanges + this.#waiting.length + this.#coming
   }
 
-  send(call: Call, isFresh: boolean): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      if (call.stopReason !== null) return reject(call.stopReason)
-      if (isFresh) return this.#wait(call, true, resolve, reject)
-      const isOnce = !isIdempotent(call.method) || call.body.length > replayBytesMax
-      if (!isOnce || this.#idle.length === 0) return this.#take(isOnce, call, resolve, reject)
-      this.#coming++
-      afterPoll(() => {
-        this.#coming--
-        this.#take(true, call, resolve, reject)
-      })
+  send(call: Call, isFresh: boolean, listener: TryListener): void {
+    if (call.stopReason !== null) return listener.failed(call.stopReason)
+    if (isFresh) return this.#wait(call, true, listener)
+    const isOnce = !isIdempotent(call.method) || call.body.length > replayBytesMax
+    if (!isOnce || this.#idle.length === 0) return this.#take(isOnce, call, listener)
+    this.#coming++
+    afterPoll(() => {
+      this.#coming--
+      this.#take(true, call, listener)
     })
   }
 
@@ -200,11 +197,11 @@ export class Pool implements Endpoint {
   }
 
   /** Starts on an idle connection, or waits for one. */
-  #take(isOnce: boolean, call: Call, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
-    if (call.stopReason !== null) return reject(call.stopReason)
+  #take(isOnce: boolean, call: Call, listener: TryListener): void {
+    if (call.stopReason !== null) return listener.failed(call.stopReason)
     const connection = this.#takeIdle(isOnce)
-    if (connection !== undefined) this.#start(connection, call, resolve, reject)
-    else this.#wait(call, isOnce && this.#trustedIdleMs < trustedIdleMs, resolve, reject)
+    if (connection !== undefined) this.#start(connection, call, listener)
+    else this.#wait(call, isOnce && this.#trustedIdleMs < trustedIdleMs, listener)
   }
 
   /** The idle connection used last: the others may grow old and be closed. */
@@ -220,18 +217,13 @@ export class Pool implements Endpoint {
     }
   }
 
-  #start(
-    connection: UpstreamConnection,
-    call: Call,
-    resolve: (reply: Reply) => void,
-    reject: (failure: Failure) => void,
-  ): void {
+  #start(connection: UpstreamConnection, call: Call, listener: TryListener): void {
     this.#exchanges++
     call.upstream = this.#options.name
-    connection.begin(new Exchange(connection, call, resolve, reject))
+    connection.begin(new Exchange(connection, call, listener))
   }
 
-  #wait(call: Call, isFresh: boolean, resolve: (reply: Reply) => void, reject: (failure: Failure) => void): void {
+  #wait(call: Call, isFresh: boolean, listener: TryListener): void {
     const { share } = this.#options
     const isFull = share.connections >= share.connectionsMax
     if (isFull) share.starved.add(this)
@@ -239,7 +231,9 @@ export class Pool implements Endpoint {
       share.connectionsHit.add(1)
       if (share.pending >= share.pendingMax) {
         share.pendingHit.add(1)
-        return reject(new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }))
+        return listener.failed(
+          new Failure('upstream-busy', { detail: `${this.label}: no connection and no place to wait` }),
+        )
       }
     }
     share.pending++
@@ -258,11 +252,11 @@ export class Pool implements Endpoint {
       dueMs: this.clock.now() + this.timeouts.response,
       connect: connection => {
         leave()
-        this.#start(connection, call, resolve, reject)
+        this.#start(connection, call, listener)
       },
       fail: failure => {
         leave()
-        reject(failure)
+        listener.failed(failure)
       },
       due: () =>
         waiting.fail(new Failure('upstream-busy', { detail: `${this.label}: waited too long for a connection` })),

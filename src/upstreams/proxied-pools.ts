@@ -2,9 +2,8 @@
 
 import type { Call } from '../core/call.ts'
 import type { Ports } from '../core/ports.ts'
-import type { Reply } from '../core/reply.ts'
 import { type ProxiedEnds, writeProxyHeader } from '../http/proxy-header.ts'
-import type { Endpoint, EndpointAddress } from './endpoint.ts'
+import type { Endpoint, EndpointAddress, TryListener } from './endpoint.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 
 export interface ProxiedPoolOptions extends Omit<PoolOptions, 'preface'> {
@@ -38,17 +37,22 @@ export class ProxiedPools implements Endpoint {
     this.#ports = ports
   }
 
-  async send(call: Call, isFresh: boolean): Promise<Reply> {
+  send(call: Call, isFresh: boolean, listener: TryListener): void {
     const { share } = this.#options
     const pool = this.#poolFor(endsOf(call))
     // Connections of clients that left are of no use to others: they make room.
     if (share.connections >= share.connectionsMax && !pool.hasIdle) this.#closeOneIdle()
     this.active++
-    try {
-      return await pool.send(call, isFresh)
-    } finally {
-      this.active--
-    }
+    pool.send(call, isFresh, {
+      answered: reply => {
+        this.active--
+        listener.answered(reply)
+      },
+      failed: failure => {
+        this.active--
+        listener.failed(failure)
+      },
+    })
   }
 
   close(): void {

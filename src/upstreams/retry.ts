@@ -1,13 +1,13 @@
 // What happens when a try fails: whether it is tried again, where, when and how often.
 
 import type { Call } from '../core/call.ts'
-import { Failure } from '../core/failure.ts'
+import type { Failure } from '../core/failure.ts'
 import { isGrpc } from '../core/grpc.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
 import { type Allowance, type AllowanceOptions, createAllowances } from './allowance.ts'
 import { isIdempotent, isStaleAndSafe } from './conditions.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint, TryListener } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
 import { Replay } from './replay.ts'
 import type { TryObserver } from './try-observer.ts'
@@ -29,46 +29,82 @@ const none: readonly Endpoint[] = []
 /**
  * Makes the step that sends a call to an endpoint and, where that is safe, again.
  *
- * Hot path: a call whose first try succeeds costs one promise and one closure more than the try itself.
+ * Hot path: a call whose first try succeeds costs one promise and one object more than the try itself.
  */
 export function createSender(options: SenderOptions): Step {
   const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, ports } = options
   const allowanceOf = createAllowances(options)
-  const recover = createRecovery(options, allowanceOf)
-
-  /** A reply ends the matter, unless its status may be tried again. */
-  function accept(call: Call, endpoint: Endpoint, replay: Replay | null, reply: Reply): Reply | Promise<Reply> {
-    observe?.(call, endpoint, reply)
-    const { isAnyReplyRetried, mightFollow } = allowanceOf(call)
-    if (isAnyReplyRetried && mightFollow(call, reply)) return recover(call, endpoint, replay, reply)
-    replay?.settle()
-    return reply
-  }
+  const tries: Tries = { observe, allowanceOf, recover: createRecovery(options, allowanceOf) }
 
   return call => {
     if (callMs !== null) call.deadlineMs = Math.min(call.deadlineMs, ports.clock.now() + callMs)
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
     if (endpoint === null) return settled(noEndpoint(call))
-    const { isAnyReplyRetried } = allowanceOf(call)
     const isRepeatable = tellsUnseen || isIdempotent(call.method)
     const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
-    const isWatched = replay !== null || isAnyReplyRetried || observe !== null
-    return sendTo(endpoint, call, false).then(
-      isWatched ? reply => accept(call, endpoint, replay, reply) : undefined,
-      thrown => {
-        const failure = Failure.from(thrown)
-        observe?.(call, endpoint, failure)
-        return recover(call, endpoint, replay, failure)
-      },
-    )
+    return new Promise(resolve => {
+      begin(endpoint, call).send(call, false, new FirstTry(tries, call, endpoint, replay, resolve))
+    })
   }
 }
 
-function sendTo(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply> {
+/** What the first tries of all calls to one upstream have in common. */
+interface Tries extends Pick<SenderOptions, 'observe'> {
+  readonly allowanceOf: (call: Call) => Allowance
+  readonly recover: Recovery
+}
+
+/** Most calls end with it. */
+class FirstTry implements TryListener {
+  readonly #tries: Tries
+  readonly #call: Call
+  readonly #endpoint: Endpoint
+  readonly #replay: Replay | null
+  readonly #resolve: (reply: Reply | Promise<Reply>) => void
+
+  constructor(
+    tries: Tries,
+    call: Call,
+    endpoint: Endpoint,
+    replay: Replay | null,
+    resolve: (reply: Reply | Promise<Reply>) => void,
+  ) {
+    this.#tries = tries
+    this.#call = call
+    this.#endpoint = endpoint
+    this.#replay = replay
+    this.#resolve = resolve
+  }
+
+  /** A reply ends the matter, unless its status may be tried again. */
+  answered(reply: Reply): void {
+    const { observe, allowanceOf } = this.#tries
+    const call = this.#call
+    observe?.(call, this.#endpoint, reply)
+    const { isAnyReplyRetried, mightFollow } = allowanceOf(call)
+    if (isAnyReplyRetried && mightFollow(call, reply)) return this.#recover(reply)
+    this.#replay?.settle()
+    this.#resolve(reply)
+  }
+
+  failed(failure: Failure): void {
+    this.#tries.observe?.(this.#call, this.#endpoint, failure)
+    this.#recover(failure)
+  }
+
+  /** Later: the connection may still be reading. */
+  #recover(outcome: Reply | Failure): void {
+    const { recover } = this.#tries
+    this.#resolve(Promise.resolve().then(() => recover(this.#call, this.#endpoint, this.#replay, outcome)))
+  }
+}
+
+/** Notes that a try begins. */
+function begin(endpoint: Endpoint, call: Call): Endpoint {
   call.askedTarget = endpoint
   call.tries++
-  return endpoint.send(call, isFresh)
+  return endpoint
 }
 
 function settled(outcome: Reply | Failure): Promise<Reply> {
@@ -83,7 +119,9 @@ function createRecovery(options: SenderOptions, allowanceOf: (call: Call) => All
 
   /** One try, with its failure as a value. */
   async function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
-    const outcome = await sendTo(endpoint, call, isFresh).catch((thrown: unknown) => Failure.from(thrown))
+    const outcome = await new Promise<Reply | Failure>(ended => {
+      begin(endpoint, call).send(call, isFresh, { answered: ended, failed: ended })
+    })
     observe?.(call, endpoint, outcome)
     return outcome
   }

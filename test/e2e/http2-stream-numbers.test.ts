@@ -10,6 +10,7 @@ import { windowMax } from '../../src/http2/protocol.ts'
 import { SharedMemory } from '../../src/http2/shared-memory.ts'
 import { createCall, FakePorts } from '../../src/upstreams/fakes.ts'
 import { Http2UpstreamConnection } from '../../src/upstreams/http2-connection.ts'
+import { sendOnce } from '../../src/upstreams/endpoint.ts'
 import { Http2Pool } from '../../src/upstreams/http2-pool.ts'
 import type { PoolOptions } from '../../src/upstreams/pool.ts'
 import { FrameServer } from '../tools/frame-server.ts'
@@ -52,7 +53,7 @@ test('§5.1.1: the last number is used, then the connection ends with its calls,
   await using peer = await FrameServer.start()
   const { pool, connection } = openPool(peer.port)
   const send = async () => {
-    const { body } = await pool.send(createCall(), false)
+    const { body } = await sendOnce(pool, createCall(), false)
     return (await body.bytes(100)).toString()
   }
   try {

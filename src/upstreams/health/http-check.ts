@@ -6,7 +6,7 @@ import { Failure } from '../../core/failure.ts'
 import type { HealthBlueprint } from '../../core/health-schema.ts'
 import { Headers } from '../../core/headers.ts'
 import type { Ports, Timed } from '../../core/ports.ts'
-import { type Endpoint, type EndpointAddress, hostFieldOf } from '../endpoint.ts'
+import { type Endpoint, type EndpointAddress, hostFieldOf, sendOnce } from '../endpoint.ts'
 import { type Check, findingOf } from './overseer.ts'
 
 const peer: Peer = {
@@ -33,7 +33,7 @@ export function createHttpCheck(
       deadlines.add(entry)
       try {
         // On a connection of its own: one that stands says nothing of whether the target still accepts others.
-        const reply = await endpoint.send(call, true)
+        const reply = await sendOnce(endpoint, call, true)
         reply.body.cancel()
         return { problem: fits(reply.status) ? null : `status ${reply.status}`, isOwnFault: false }
       } catch (thrown) {
