@@ -21,6 +21,7 @@ import { createSharedCounters } from '../../src/stores/shared-counters.ts'
 import { TableRow } from '../../src/stores/table-row.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
 import { createPage } from '../../src/telemetry/page.ts'
+import type { TryListener } from '../../src/upstreams/endpoint.ts'
 import { startTimer } from '../../src/upstreams/pause.ts'
 import { composeSending } from '../../src/upstreams/sending.ts'
 
@@ -50,10 +51,13 @@ const plain = {
   deadlineHeader: null,
 }
 const reply = Reply.empty(200)
+const settled = Promise.resolve()
 const endpoint = {
   ...({ id: 'a', scheme: 'http', hostname: 'a', address: '127.0.0.1', port: 80, weight: 1, active: 0 } as const),
   // Answers later than the call returns, as a socket does.
-  send: () => Promise.resolve(reply),
+  send: (_call: Call, _isFresh: boolean, listener: TryListener) => {
+    void settled.then(() => listener.answered(reply))
+  },
   close: quiet,
 }
 

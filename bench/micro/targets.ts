@@ -65,12 +65,14 @@ function blueprintOf(settings: object): UpstreamBlueprint {
   return blueprint
 }
 
+const settled = Promise.resolve()
+
 function createEndpoint(address: { readonly id: string }, weight: number): Endpoint {
   const endpoint: Endpoint & { active: number } = {
     ...{ id: address.id, weight, active: 0 },
     send(_call, _isFresh, listener) {
       endpoint.active++
-      queueMicrotask(() => {
+      void settled.then(() => {
         endpoint.active--
         listener.answered(Reply.empty(200))
       })

@@ -9,8 +9,8 @@ import { createBreaker } from './resilience/breaker.ts'
 import { createBudget } from './budget.ts'
 import { createDeadlineTeller } from './resilience/deadline.ts'
 import { createGuard } from './resilience/guard.ts'
-import { createHedge, rival } from './resilience/hedge.ts'
-import { patienceOf } from './resilience/outcome.ts'
+import { createHedge, type Hedge, rival } from './resilience/hedge.ts'
+import { patienceOf, unmeasured } from './resilience/outcome.ts'
 import { createSender, type SenderOptions } from './retry.ts'
 
 export interface SendingParts extends Pick<SenderOptions, 'pick' | 'noEndpoint' | 'observe' | 'startTimer'> {
@@ -39,18 +39,16 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
     ...parts,
     ...{ name, retry, budget, callMs: timeouts.call, tellsUnseen, ports, pick },
   }
-  const guard = createOwnGuard(name, blueprint, ports, parts.rows)
-  // Outermost first. A call that is sent twice takes one place.
-  const layers: (Layer | undefined)[] = [
-    teller?.layer,
-    guard?.layer,
-    hedge !== null && budget !== null
-      ? createHedge({
+  const hedging =
+    hedge === null || budget === null
+      ? null
+      : createHedge({
           ...{ name, rules: hedge, budget, ports, startTimer: parts.startTimer },
           again: createSender({ ...sender, pick: pickBeside(pick), retry: null, budget: null, callMs: null }),
         })
-      : undefined,
-  ]
+  const guard = createOwnGuard(name, blueprint, ports, parts.rows, hedging)
+  // Outermost first.
+  const layers: (Layer | undefined)[] = [teller?.layer, guard?.layer]
   return {
     send: layers.reduceRight<Step>((step, layer) => layer?.(step) ?? step, createSender(sender)),
     report: () => guard?.report(),
@@ -62,17 +60,24 @@ interface Guard extends Pick<Sending, 'report' | 'close'> {
   readonly layer: Layer
 }
 
-function createOwnGuard(name: string, blueprint: UpstreamBlueprint, ports: Ports, rows: SharedRows): Guard | null {
-  const { timeouts } = blueprint
-  if (blueprint.breaker === null && blueprint.adaptive === null) return null
-  const breaker =
-    blueprint.breaker && createBreaker({ name, rules: blueprint.breaker, row: rows(rowNames.breaker(name)), ports })
+function createOwnGuard(
+  name: string,
+  blueprint: UpstreamBlueprint,
+  ports: Ports,
+  rows: SharedRows,
+  hedge: Hedge | null,
+): Guard | null {
+  const { timeouts, breaker: breakerRules, adaptive: adaptiveRules } = blueprint
+  if (breakerRules === null && adaptiveRules === null && hedge === null) return null
+  const breaker = breakerRules && createBreaker({ name, rules: breakerRules, row: rows(rowNames.breaker(name)), ports })
   const adaptive =
-    blueprint.adaptive && createAdaptive({ name, rules: blueprint.adaptive, row: rows(rowNames.adaptive(name)), ports })
+    adaptiveRules && createAdaptive({ name, rules: adaptiveRules, row: rows(rowNames.adaptive(name)), ports })
   // All rows go by one clock.
-  const clock = rows((breaker === null ? rowNames.adaptive : rowNames.breaker)(name))
+  const [first] = sharedRowsOf(name, blueprint)
+  const clock = first === undefined ? null : rows(first)
+  const now = () => (clock === null ? unmeasured : clock.now())
   return {
-    layer: createGuard({ breaker, adaptive, patienceMs: patienceOf(timeouts), now: () => clock.now() }),
+    layer: createGuard({ breaker, adaptive, hedge, patienceMs: patienceOf(timeouts), now }),
     report() {
       breaker?.report()
       adaptive?.report()

@@ -66,7 +66,7 @@ class Simulation {
   /** What the limit stands in. */
   get guard(): Layer {
     const { adaptive, row } = this
-    return createGuard({ breaker: null, adaptive, patienceMs: 1000, now: () => row.now() })
+    return createGuard({ breaker: null, adaptive, hedge: null, patienceMs: 1000, now: () => row.now() })
   }
 
   get limit(): number {

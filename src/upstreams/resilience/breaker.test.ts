@@ -34,7 +34,7 @@ function setUp(changes: Partial<BreakerRules> = {}, workers = 1) {
     return createBreaker({ name: 'catalog', rules: { ...plain, ...changes }, row, ports })
   })
   const steps = breakers.map(breaker =>
-    createGuard({ breaker, adaptive: null, patienceMs: 1000, now: () => first.now() })(call => {
+    createGuard({ breaker, adaptive: null, hedge: null, patienceMs: 1000, now: () => first.now() })(call => {
       sent++
       return act(call)
     }),

@@ -1,14 +1,20 @@
-// What lets calls through to an upstream or turns them away, and learns from how they end: its breaker and its adaptive limit.
+// What stands around all tries of a call: lets it through to the upstream or turns it away, has it sent again where its reply is
+// late, and learns from how it ends.
 
+import type { Call } from '../../core/call.ts'
+import { Failure } from '../../core/failure.ts'
+import { Reply } from '../../core/reply.ts'
 import type { Layer } from '../../core/step.ts'
 import type { Adaptive } from './adaptive.ts'
 import type { Breaker } from './breaker.ts'
 import { passes, refused } from './breaker-state.ts'
+import type { Hedge, Race } from './hedge.ts'
 import { isTimeout, unmeasured, verdictOfFailure, verdictOfReply } from './outcome.ts'
 
 export interface GuardOptions {
   readonly breaker: Breaker | null
   readonly adaptive: Adaptive | null
+  readonly hedge: Hedge | null
   /** See `patienceOf`. */
   readonly patienceMs: number
   /** The clock that is the same in every thread, monotonic milliseconds. */
@@ -16,13 +22,12 @@ export interface GuardOptions {
 }
 
 /**
- * An open breaker refuses before a place of the limit is taken.
+ * An open breaker refuses before a place of the limit is taken. A call that is sent twice takes one place.
  *
- * Hot path: one promise, one look at the reply and at most two at the clock serve both.
+ * Hot path: one promise, one look at the reply and at most two at the clock serve all three.
  */
-export function createGuard({ breaker, adaptive, patienceMs, now }: GuardOptions): Layer {
-  /** Where nobody has to know the time, it is not asked for. */
-  const endMs = (startedMs: number) => (breaker === null && startedMs === unmeasured ? unmeasured : now())
+export function createGuard(options: GuardOptions): Layer {
+  const { breaker, adaptive, hedge, now } = options
   return next =>
     function guard(call) {
       const ticket = breaker === null ? passes : breaker.admit()
@@ -32,20 +37,70 @@ export function createGuard({ breaker, adaptive, patienceMs, now }: GuardOptions
         return Promise.resolve(adaptive.refuse(call))
       }
       const startedMs = breaker?.isTimed === true || adaptive?.isCurious === true ? now() : unmeasured
+      const passage = new Passage(options, call, ticket, startedMs, hedge === null ? null : hedge.begin(call))
       return next(call).then(
-        reply => {
-          const verdict = verdictOfReply(reply)
-          const nowMs = endMs(startedMs)
-          adaptive?.left(call, startedMs, nowMs, verdict === 'good')
-          breaker?.ended(call, ticket, startedMs, nowMs, verdict)
-          return reply
-        },
-        (thrown: unknown) => {
-          const nowMs = endMs(startedMs)
-          adaptive?.left(call, startedMs, nowMs, isTimeout(call, thrown, patienceMs))
-          breaker?.ended(call, ticket, startedMs, nowMs, verdictOfFailure(call, thrown, patienceMs))
-          throw thrown
-        },
+        reply => passage.answered(reply),
+        (thrown: unknown) => passage.failed(Failure.from(thrown)),
       )
     }
+}
+
+/** One call that was let through. */
+class Passage {
+  readonly #options: GuardOptions
+  readonly #call: Call
+  readonly #ticket: number
+  readonly #startedMs: number
+  readonly #race: Race | null
+
+  constructor(options: GuardOptions, call: Call, ticket: number, startedMs: number, race: Race | null) {
+    this.#options = options
+    this.#call = call
+    this.#ticket = ticket
+    this.#startedMs = startedMs
+    this.#race = race
+  }
+
+  /** The first try was. */
+  answered(reply: Reply): Reply | Promise<Reply> {
+    const outcome = this.#race === null ? reply : this.#race.answered(reply)
+    return outcome instanceof Reply ? this.#passed(outcome) : this.#settled(outcome)
+  }
+
+  /** The first try has. @throws Failure where that is the outcome of the call */
+  failed(failure: Failure): Promise<Reply> {
+    const outcome = this.#race === null ? null : this.#race.failed(failure)
+    return outcome === null ? this.#broke(failure) : this.#settled(outcome)
+  }
+
+  /** Two tries have, or one of them and the other will. */
+  #settled(outcome: Promise<Reply>): Promise<Reply> {
+    return outcome.then(
+      reply => this.#passed(reply),
+      (thrown: unknown) => this.#broke(Failure.from(thrown)),
+    )
+  }
+
+  #passed(reply: Reply): Reply {
+    const { breaker, adaptive } = this.#options
+    const verdict = verdictOfReply(reply)
+    const nowMs = this.#endMs
+    adaptive?.left(this.#call, this.#startedMs, nowMs, verdict === 'good')
+    breaker?.ended(this.#call, this.#ticket, this.#startedMs, nowMs, verdict)
+    return reply
+  }
+
+  #broke(failure: Failure): never {
+    const { breaker, adaptive, patienceMs } = this.#options
+    const nowMs = this.#endMs
+    adaptive?.left(this.#call, this.#startedMs, nowMs, isTimeout(this.#call, failure, patienceMs))
+    breaker?.ended(this.#call, this.#ticket, this.#startedMs, nowMs, verdictOfFailure(this.#call, failure, patienceMs))
+    throw failure
+  }
+
+  /** Where nobody has to know the time, it is not asked for. */
+  get #endMs(): number {
+    const { breaker, now } = this.#options
+    return breaker === null && this.#startedMs === unmeasured ? unmeasured : now()
+  }
 }

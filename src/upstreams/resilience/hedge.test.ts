@@ -8,7 +8,8 @@ import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { createBudget } from '../budget.ts'
 import { createCall, FakePorts, FakeSink, FakeSource, failure, settle } from '../fakes.ts'
-import { createHedge, type HedgeRules } from './hedge.ts'
+import { createGuard } from './guard.ts'
+import { createHedge, type Hedge, type HedgeRules } from './hedge.ts'
 
 interface Try {
   readonly call: Call
@@ -17,6 +18,8 @@ interface Try {
   answer(reply: Reply): void
   fail(failure: Failure): void
 }
+
+const layerOf = (hedge: Hedge) => createGuard({ breaker: null, adaptive: null, hedge, patienceMs: 1000, now: () => 0 })
 
 /** Tries are answered by hand. The budget has three hedges per second. */
 function setUp(rules: Partial<HedgeRules> = {}) {
@@ -36,7 +39,7 @@ function setUp(rules: Partial<HedgeRules> = {}) {
           },
         })
       })
-  const layer = createHedge({
+  const hedge = createHedge({
     name: 'catalog',
     rules: { after: 100, percentile: null, ...rules },
     again: open(seconds),
@@ -44,7 +47,7 @@ function setUp(rules: Partial<HedgeRules> = {}) {
     ports,
     startTimer: ports.time.startTimer,
   })
-  const step = layer(open(firsts))
+  const step = layerOf(hedge)(open(firsts))
   const count = (outcome: string) => ports.counts[`turnpike_upstream_hedges upstream=catalog outcome=${outcome}`] ?? 0
   return { ports, step, firsts, seconds, count }
 }
@@ -266,14 +269,15 @@ test('the deadline that the first try gets is the call’s', async () => {
   const call = createCall()
   void step(call)
   assert.equal(firsts[0]?.call.deadlineMs, Infinity)
-  const bounding = createHedge({
+  const hedge = createHedge({
     name: 'catalog',
     rules: { after: 100, percentile: null },
     again: async () => Reply.empty(200),
     budget: createBudget(0),
     ports: layered.ports,
     startTimer: layered.ports.time.startTimer,
-  })(async one => {
+  })
+  const bounding = layerOf(hedge)(async one => {
     one.deadlineMs = 300
     return Reply.empty(200)
   })

@@ -8,7 +8,7 @@ import { defineFact, type Fact } from '../../core/facts.ts'
 import { Failure } from '../../core/failure.ts'
 import type { Counter, Ports } from '../../core/ports.ts'
 import { Reply } from '../../core/reply.ts'
-import type { Layer, Step } from '../../core/step.ts'
+import type { Step } from '../../core/step.ts'
 import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import type { Budget } from '../budget.ts'
 import { isIdempotent } from '../conditions.ts'
@@ -47,7 +47,12 @@ interface Track extends HedgeOptions {
   readonly exhausted: Counter
 }
 
-export function createHedge(options: HedgeOptions): Layer {
+export interface Hedge {
+  /** To be called before a call is sent. What is to be told how that ends; null where the call may be sent but once. */
+  begin(call: Call): Race | null
+}
+
+export function createHedge(options: HedgeOptions): Hedge {
   const { name, rules, ports } = options
   const hedges = (outcome: string) => ports.meter.counter('turnpike_upstream_hedges', { upstream: name, outcome })
   const latencies = rules.percentile === null ? null : new Latencies(rules.percentile)
@@ -57,25 +62,29 @@ export function createHedge(options: HedgeOptions): Layer {
   }
   const waits = new Waits(() => ports.clock.now(), options.startTimer)
   const track: Track = { ...options, ...counters, latencies, waits }
-  return next =>
-    function hedge(call) {
-      if (!isIdempotent(call.method) || call.upgrade !== '' || call.expectsContinue) return next(call)
-      const race = new Race(track, call)
-      return next(call).then(
-        reply => race.answered(reply),
-        thrown => race.failed(Failure.from(thrown)),
-      )
-    }
+  return {
+    begin(call) {
+      const isOnce = !isIdempotent(call.method) || call.upgrade !== '' || call.expectsContinue
+      return isOnce ? null : new Race(track, call)
+    },
+  }
 }
 
 /** What became of a try. */
 type Outcome = Reply | Failure
 
+/** The second try of a late call. */
+interface Second {
+  readonly call: Call
+  end: Promise<Outcome> | null
+  outcome: Outcome | null
+}
+
 /**
  * One call and its tries. The first is the call itself; a second one has a copy, and where it is answered first, the first is given
  * up without the call. Thus nearly all calls, which are answered in time, pay for a wait only.
  */
-class Race implements Abandonable, Waiting {
+export class Race implements Abandonable, Waiting {
   dueMs = 0
   before: Waiting | null = null
   after: Waiting | null = null
@@ -85,9 +94,7 @@ class Race implements Abandonable, Waiting {
   /** The body of the call for another try; null while it is not whole. */
   #body: Body | null = null
   #isFirstOver = false
-  #second: Call | null = null
-  #secondEnd: Promise<Outcome> | null = null
-  #secondOutcome: Outcome | null = null
+  #second: Second | null = null
 
   constructor(track: Track, call: Call) {
     const { rules, latencies, waits, ports } = track
@@ -108,12 +115,11 @@ class Race implements Abandonable, Waiting {
     return this.#second === null ? reply : this.#settle(reply)
   }
 
-  /** The first try has. @throws Failure where that is the outcome of the call */
-  failed(failure: Failure): Promise<Reply> {
+  /** The first try has failed. Null where that is the outcome of the call. */
+  failed(failure: Failure): Promise<Reply> | null {
     this.#isFirstOver = true
     this.#track.waits.remove(this)
-    if (this.#second === null) throw failure
-    return this.#settle(failure)
+    return this.#second === null ? null : this.#settle(failure)
   }
 
   /** The reply is late. */
@@ -124,19 +130,20 @@ class Race implements Abandonable, Waiting {
     const body = call.body.isEmpty ? Body.empty : this.#body
     if (body === null) return
     if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
-    const second = call.copy(call.headers, body)
-    if (call.askedTarget !== null) second.facts.set(rival, call.askedTarget as Endpoint)
+    const copy = call.copy(call.headers, body)
+    if (call.askedTarget !== null) copy.facts.set(rival, call.askedTarget as Endpoint)
+    const second: Second = { call: copy, end: null, outcome: null }
     this.#second = second
-    this.#secondEnd = again(second).then(
-      reply => this.#secondEnded(reply),
-      (thrown: unknown) => this.#secondEnded(Failure.from(thrown)),
+    second.end = again(copy).then(
+      reply => this.#secondEnded(second, reply),
+      (thrown: unknown) => this.#secondEnded(second, Failure.from(thrown)),
     )
     call.onAbandon(this)
   }
 
   /** The call was given up, now or while the reply of the second try is read. */
   abandoned(reason: Failure): void {
-    this.#second?.abandon(reason)
+    this.#second?.call.abandon(reason)
   }
 
   #keepBody(call: Call): void {
@@ -149,8 +156,8 @@ class Race implements Abandonable, Waiting {
     })
   }
 
-  #secondEnded(outcome: Outcome): Outcome {
-    this.#secondOutcome = outcome
+  #secondEnded(second: Second, outcome: Outcome): Outcome {
+    second.outcome = outcome
     // What the first try ends with now makes no difference, but the call waits for it.
     if (!this.#isFirstOver && isGood(outcome)) this.#call.giveUpTries(overtaken)
     return outcome
@@ -158,12 +165,12 @@ class Race implements Abandonable, Waiting {
 
   /** What the call ends with: a second try had begun when its first one ended so. */
   async #settle(first: Outcome): Promise<Reply> {
-    const second = this.#secondOutcome
-    this.#call.tries += this.#second?.tries ?? 0
+    const second = this.#second?.outcome ?? null
+    this.#call.tries += this.#second?.call.tries ?? 0
     if (second !== null && isGood(second)) return this.#won(first, second)
     if (isGood(first)) return this.#lost(first)
     if (second !== null) return this.#end(second, first)
-    const outcome = await (this.#secondEnd as Promise<Outcome>)
+    const outcome = await (this.#second?.end as Promise<Outcome>)
     return isGood(outcome) ? this.#won(first, outcome) : this.#end(first, outcome)
   }
 
@@ -182,8 +189,8 @@ class Race implements Abandonable, Waiting {
   }
 
   #lost(reply: Reply): Reply {
-    this.#second?.abandon(overtaken)
-    void this.#secondEnd?.then(letGo)
+    this.#second?.call.abandon(overtaken)
+    void this.#second?.end?.then(letGo)
     this.#count(this.#track.lost)
     return reply
   }
@@ -193,7 +200,7 @@ class Race implements Abandonable, Waiting {
     this.#count(this.#track.failed)
     const settled = later instanceof Reply ? later : earlier
     if (settled !== earlier) letGo(earlier)
-    if (settled === this.#secondOutcome) this.#endsAsSecond()
+    if (settled === this.#second?.outcome) this.#endsAsSecond()
     if (settled instanceof Reply) return settled
     throw settled
   }
@@ -201,7 +208,7 @@ class Race implements Abandonable, Waiting {
   /** The call ends as its second try did. The first may still have waited for a connection. */
   #endsAsSecond(): void {
     this.#call.upstream = this.#track.name
-    this.#call.askedTarget = this.#second?.askedTarget ?? null
+    this.#call.askedTarget = this.#second?.call.askedTarget ?? null
   }
 
   /** Where the client left, nobody waited for either. */
