@@ -19,6 +19,7 @@ function setUp(retry: Partial<Retry>, acts: readonly Act[], then: readonly Act[]
   const endpoints = [new FakeEndpoint('a', 1, [...acts]), new FakeEndpoint('b', 1, [...then])]
   const send = createSender({
     ...{ name: 'talk', budget: createBudget(1), callMs: null, tellsUnseen: true, observe: null, ports },
+    tell: null,
     startTimer: ports.time.startTimer,
     retry: { attempts: 1, on: ['connect-failure'], budget: 1, backoff: 0, retryAfterMax: 1000, ...retry },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,

@@ -28,6 +28,7 @@ function setUp(scripts: readonly Act[][], on: RetryReason[]) {
     noEndpoint: () => sick,
     observe: (_, { id }, outcome) => told.push(`${id} ${outcome instanceof Reply ? outcome.status : outcome.code}`),
     ports,
+    tell: null,
     startTimer: ports.time.startTimer,
   })
   const sent = () => endpoints.map(endpoint => endpoint.sent.length)

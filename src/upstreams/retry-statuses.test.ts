@@ -24,6 +24,7 @@ function setUp(acts: readonly Act[], retry: Partial<Retry>) {
       tellsUnseen: false,
       observe: null,
       ports,
+      tell: null,
       startTimer: ports.time.startTimer,
     },
     retry: { attempts: 1, on: ['connect-failure'], budget: 1, backoff: 0, retryAfterMax: 1000, ...retry },

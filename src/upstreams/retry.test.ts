@@ -52,6 +52,7 @@ function setUp(
     noEndpoint: () => failure('upstream-unresolved'),
     observe: null,
     ports,
+    tell: null,
     startTimer: ports.time.startTimer,
   })
   const sent = () => endpoints.map(endpoint => endpoint.sent.length)

@@ -4,7 +4,6 @@ import type { Call } from '../core/call.ts'
 import type { Failure } from '../core/failure.ts'
 import { isGrpc } from '../core/grpc.ts'
 import { Reply } from '../core/reply.ts'
-import type { Step } from '../core/step.ts'
 import { type Allowance, type AllowanceOptions, createAllowances } from './allowance.ts'
 import { isIdempotent, isStaleAndSafe } from './conditions.ts'
 import type { Endpoint, TryListener } from './endpoint.ts'
@@ -21,8 +20,16 @@ export interface SenderOptions extends AllowanceOptions {
   readonly noEndpoint: (call: Call) => Failure | Reply
   /** Told how each try ended; null where nobody wants to know. */
   readonly observe: TryObserver | null
+  /** Called before each try; null where there is nothing to tell the upstream. */
+  readonly tell: ((call: Call, nowMs: number) => void) | null
   readonly startTimer: StartTimer
 }
+
+/**
+ * A step that is told when it begins (`Clock.now`), where who calls it knows. Hot path: what stands around the tries of a call would look
+ * at the clock three times in the same moment.
+ */
+export type TimedStep = (call: Call, nowMs?: number) => Promise<Reply>
 
 const none: readonly Endpoint[] = []
 
@@ -31,18 +38,20 @@ const none: readonly Endpoint[] = []
  *
  * Hot path: a call whose first try succeeds costs one promise and one object more than the try itself.
  */
-export function createSender(options: SenderOptions): Step {
-  const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, ports } = options
+export function createSender(options: SenderOptions): TimedStep {
+  const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, tell, ports } = options
+  const isTimed = callMs !== null || tell !== null
   const allowanceOf = createAllowances(options)
   const tries: Tries = { observe, allowanceOf, recover: createRecovery(options, allowanceOf) }
 
-  return call => {
-    if (callMs !== null) call.deadlineMs = Math.min(call.deadlineMs, ports.clock.now() + callMs)
+  return (call, nowMs = isTimed ? ports.clock.now() : 0) => {
+    if (callMs !== null) call.deadlineMs = Math.min(call.deadlineMs, nowMs + callMs)
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
     if (endpoint === null) return settled(noEndpoint(call))
     const isRepeatable = tellsUnseen || isIdempotent(call.method)
     const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
+    tell?.(call, nowMs)
     return new Promise(resolve => {
       begin(endpoint, call).send(call, false, new FirstTry(tries, call, endpoint, replay, resolve))
     })
@@ -115,10 +124,11 @@ type Recovery = (call: Call, endpoint: Endpoint, replay: Replay | null, outcome:
 
 /** Makes the function that takes the outcome of a first try and ends with the last outcome there is. */
 function createRecovery(options: SenderOptions, allowanceOf: (call: Call) => Allowance): Recovery {
-  const { pick, noEndpoint, observe } = options
+  const { pick, noEndpoint, observe, tell, ports } = options
 
   /** One try, with its failure as a value. */
   async function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
+    tell?.(call, ports.clock.now())
     const outcome = await new Promise<Reply | Failure>(ended => {
       begin(endpoint, call).send(call, isFresh, { answered: ended, failed: ended })
     })

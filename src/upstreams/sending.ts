@@ -2,7 +2,7 @@
 
 import type { Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
-import type { Layer, Step } from '../core/step.ts'
+import type { Step } from '../core/step.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { createAdaptive } from './resilience/adaptive.ts'
 import { createBreaker } from './resilience/breaker.ts'
@@ -11,7 +11,7 @@ import { createDeadlineTeller } from './resilience/deadline.ts'
 import { createGuard } from './resilience/guard.ts'
 import { createHedge, type Hedge, rival } from './resilience/hedge.ts'
 import { patienceOf, unmeasured } from './resilience/outcome.ts'
-import { createSender, type SenderOptions } from './retry.ts'
+import { createSender, type SenderOptions, type TimedStep } from './retry.ts'
 
 export interface SendingParts extends Pick<SenderOptions, 'pick' | 'noEndpoint' | 'observe' | 'startTimer'> {
   /** Numbers that all workers share. */
@@ -32,32 +32,33 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
   const { retry, timeouts, hedge } = blueprint
   // A route may have its calls tried again also where the upstream has `attempts: 0`.
   const budget = retry !== null || hedge !== null ? createBudget(retry?.budget ?? budgetDefault) : null
-  const teller = blueprint.deadlineHeader === null ? null : createDeadlineTeller(blueprint.deadlineHeader, ports.clock)
-  const pick = tellBefore(parts.pick, teller?.tell)
+  const teller = blueprint.deadlineHeader === null ? null : createDeadlineTeller(blueprint.deadlineHeader)
   const tellsUnseen = blueprint.protocol !== 'http1'
   const sender: SenderOptions = {
     ...parts,
-    ...{ name, retry, budget, callMs: timeouts.call, tellsUnseen, ports, pick },
+    ...{ name, retry, budget, callMs: timeouts.call, tellsUnseen, ports, tell: teller?.tell ?? null },
   }
   const hedging =
     hedge === null || budget === null
       ? null
       : createHedge({
           ...{ name, rules: hedge, budget, ports, startTimer: parts.startTimer },
-          again: createSender({ ...sender, pick: pickBeside(pick), retry: null, budget: null, callMs: null }),
+          again: createSender({ ...sender, pick: pickBeside(parts.pick), retry: null, budget: null, callMs: null }),
         })
   const guard = createOwnGuard(name, blueprint, ports, parts.rows, hedging)
-  // Outermost first.
-  const layers: (Layer | undefined)[] = [teller?.layer, guard?.layer]
+  const inner = createSender(sender)
+  const guarded = guard === null ? inner : guard.layer(inner)
+  const told = teller === null ? guarded : teller.layer(guarded)
   return {
-    send: layers.reduceRight<Step>((step, layer) => layer?.(step) ?? step, createSender(sender)),
+    // Only a guard has several that want to know the time.
+    send: guard === null ? call => told(call) : call => told(call, ports.clock.now()),
     report: () => guard?.report(),
     close: () => guard?.close(),
   }
 }
 
 interface Guard extends Pick<Sending, 'report' | 'close'> {
-  readonly layer: Layer
+  readonly layer: (next: TimedStep) => TimedStep
 }
 
 function createOwnGuard(
@@ -103,15 +104,6 @@ export function sharedRowsOf(name: string, { breaker, adaptive }: UpstreamBluepr
 }
 
 type Picking = SenderOptions['pick']
-
-/** An endpoint is picked right before each try. */
-function tellBefore(pick: Picking, tell: ((call: Parameters<Picking>[0]) => void) | undefined): Picking {
-  if (tell === undefined) return pick
-  return (call, tried) => {
-    tell(call)
-    return pick(call, tried)
-  }
-}
 
 /** The second try of a late call goes to another endpoint than the first. */
 function pickBeside(pick: Picking): Picking {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Call } from '../../core/call.ts'
 import { Headers } from '../../core/headers.ts'
 import { Reply } from '../../core/reply.ts'
 import { createDeadlineTeller } from './deadline.ts'
@@ -10,8 +11,9 @@ const key = header.toLowerCase()
 
 function setUp() {
   const time = new FakeTime()
-  const { layer, tell } = createDeadlineTeller(header, time.clock)
-  const step = layer(async call => {
+  const teller = createDeadlineTeller(header)
+  const tell = (call: Call) => teller.tell(call, time.clock.now())
+  const step = teller.layer(async call => {
     tell(call)
     return Reply.empty(200)
   })

@@ -1,22 +1,21 @@
 // Tells the upstream how much time a call has left, so that it does not work on for nobody.
 
 import type { Call } from '../../core/call.ts'
-import type { Clock } from '../../core/ports.ts'
-import type { Layer } from '../../core/step.ts'
+import type { TimedStep } from '../retry.ts'
 
 export interface DeadlineTeller {
   /** Takes the field off each call; what a trusted proxy says in it brings the deadline forward. */
-  readonly layer: Layer
+  readonly layer: (next: TimedStep) => TimedStep
   /** To be called before each try. */
-  readonly tell: (call: Call) => void
+  readonly tell: (call: Call, nowMs: number) => void
 }
 
 /** Milliseconds as plain digits, as in Envoy's `x-envoy-expected-rq-timeout-ms`. */
-export function createDeadlineTeller(header: string, clock: Clock): DeadlineTeller {
+export function createDeadlineTeller(header: string): DeadlineTeller {
   const key = header.toLowerCase()
   return {
     layer: next =>
-      function deadline(call) {
+      function deadline(call, nowMs) {
         const { headers, peer } = call
         const given = headers.get(key)
         if (given !== undefined) {
@@ -24,11 +23,11 @@ export function createDeadlineTeller(header: string, clock: Clock): DeadlineTell
           const dueMs = peer.isTrusted && /^\d{1,9}$/.test(given) ? call.startedMs + Number(given) : Infinity
           if (dueMs < call.deadlineMs) call.deadlineMs = dueMs
         }
-        return next(call)
+        return next(call, nowMs)
       },
-    tell(call) {
+    tell(call, nowMs) {
       if (call.deadlineMs === Infinity) return
-      call.headers.set(header, String(Math.max(0, Math.floor(call.deadlineMs - clock.now()))))
+      call.headers.set(header, String(Math.max(0, Math.floor(call.deadlineMs - nowMs))))
     },
   }
 }

@@ -4,7 +4,7 @@
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
 import { Reply } from '../../core/reply.ts'
-import type { Layer } from '../../core/step.ts'
+import type { TimedStep } from '../retry.ts'
 import type { Adaptive } from './adaptive.ts'
 import type { Breaker } from './breaker.ts'
 import { passes, refused } from './breaker-state.ts'
@@ -26,10 +26,10 @@ export interface GuardOptions {
  *
  * Hot path: one promise, one look at the reply and at most two at the clock serve all three.
  */
-export function createGuard(options: GuardOptions): Layer {
+export function createGuard(options: GuardOptions): (next: TimedStep) => TimedStep {
   const { breaker, adaptive, hedge, now } = options
   return next =>
-    function guard(call) {
+    function guard(call, nowMs) {
       const ticket = breaker === null ? passes : breaker.admit()
       if (breaker !== null && ticket === refused) return Promise.resolve(breaker.refuse(call))
       if (adaptive !== null && !adaptive.tryEnter(call)) {
@@ -37,8 +37,8 @@ export function createGuard(options: GuardOptions): Layer {
         return Promise.resolve(adaptive.refuse(call))
       }
       const startedMs = breaker?.isTimed === true || adaptive?.isCurious === true ? now() : unmeasured
-      const passage = new Passage(options, call, ticket, startedMs, hedge === null ? null : hedge.begin(call))
-      return next(call).then(
+      const passage = new Passage(options, call, ticket, startedMs, hedge === null ? null : hedge.begin(call, nowMs))
+      return next(call, nowMs).then(
         reply => passage.answered(reply),
         (thrown: unknown) => passage.failed(Failure.from(thrown)),
       )

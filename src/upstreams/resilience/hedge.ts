@@ -49,7 +49,7 @@ interface Track extends HedgeOptions {
 
 export interface Hedge {
   /** To be called before a call is sent. What is to be told how that ends; null where the call may be sent but once. */
-  begin(call: Call): Race | null
+  begin(call: Call, nowMs?: number): Race | null
 }
 
 export function createHedge(options: HedgeOptions): Hedge {
@@ -63,9 +63,9 @@ export function createHedge(options: HedgeOptions): Hedge {
   const waits = new Waits(() => ports.clock.now(), options.startTimer)
   const track: Track = { ...options, ...counters, latencies, waits }
   return {
-    begin(call) {
+    begin(call, nowMs = ports.clock.now()) {
       const isOnce = !isIdempotent(call.method) || call.upgrade !== '' || call.expectsContinue
-      return isOnce ? null : new Race(track, call)
+      return isOnce ? null : new Race(track, call, nowMs)
     },
   }
 }
@@ -96,11 +96,11 @@ export class Race implements Abandonable, Waiting {
   #isFirstOver = false
   #second: Second | null = null
 
-  constructor(track: Track, call: Call) {
-    const { rules, latencies, waits, ports } = track
+  constructor(track: Track, call: Call, nowMs: number) {
+    const { rules, latencies, waits } = track
     this.#track = track
     this.#call = call
-    this.#startedMs = ports.clock.now()
+    this.#startedMs = nowMs
     if (!call.body.isEmpty) this.#keepBody(call)
     const waitMs = Math.max(rules.after ?? 0, latencies?.quantileMs ?? 0)
     if (waitMs > 0) waits.add(this, this.#startedMs, waitMs)
