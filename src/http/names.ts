@@ -82,15 +82,21 @@ sec-websocket-protocol sec-websocket-version server server-timing set-cookie str
 tracestate upgrade-insecure-requests user-agent vary www-authenticate x-api-key x-content-type-options x-frame-options
 x-powered-by x-request-id x-requested-with x-xss-protection`
 
-/** Names in the two spellings that clients use, lower-case and Train-Case. */
+/** As standards, servers and browsers spell them, where that is neither lower-case nor Train-Case. */
+const spelledOtherwise = `DNT ETag RateLimit RateLimit-Policy Sec-WebSocket-Accept Sec-WebSocket-Extensions Sec-WebSocket-Key
+Sec-WebSocket-Protocol Sec-WebSocket-Version TE WWW-Authenticate X-API-Key X-Request-ID X-XSS-Protection`
+
+/** Names in the spellings that clients use: lower-case, Train-Case, and their own. */
 const spellings: ReadonlyMap<string, KnownName> = new Map(
-  [...Object.keys(special), ...common.split(/\s+/)].flatMap(key => {
-    const kind = special[key] ?? Kind.plain
-    const train = key.replace(/(^|-)[a-z]/g, letter => letter.toUpperCase())
-    return [
-      [key, { name: key, key, kind }],
-      [train, { name: train, key, kind }],
-    ] as [string, KnownName][]
+  [
+    ...[...Object.keys(special), ...common.split(/\s+/)].flatMap(key => [
+      key,
+      key.replace(/(^|-)[a-z]/g, letter => letter.toUpperCase()),
+    ]),
+    ...spelledOtherwise.split(/\s+/),
+  ].map(name => {
+    const key = name.toLowerCase()
+    return [name, { name, key, kind: special[key] ?? Kind.plain }]
   }),
 )
 

@@ -27,7 +27,10 @@ export function createDeadlineTeller(header: string): DeadlineTeller {
       },
     tell(call, nowMs) {
       if (call.deadlineMs === Infinity) return
-      call.headers.set(header, String(Math.max(0, Math.floor(call.deadlineMs - nowMs))))
+      const left = String(Math.max(0, Math.floor(call.deadlineMs - nowMs)))
+      // Hot path: before its first try no call has one, and appending is cheaper than `set`.
+      if (call.headers.has(key)) call.headers.set(header, left)
+      else call.headers.list.push(header, key, left)
     },
   }
 }
