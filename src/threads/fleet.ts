@@ -14,6 +14,7 @@ import { type GivenTables, LimitMemories } from '../stores/limit-tables.ts'
 import { clearGauges, createPage, type MetricPage } from '../telemetry/page.ts'
 import { Crew, type CrewPorts } from './crew.ts'
 import type { Berth, Edition } from './messages.ts'
+import { version } from './version.ts'
 
 export interface FleetOptions {
   readonly log: Log
@@ -51,6 +52,8 @@ export class Fleet {
   /** Bytes that each worker has in use, written by each at its place. */
   readonly #memoryUse: Float64Array
   readonly #limits: LimitMemories
+  /** As it was when the process started: the files may be others by now. */
+  readonly #program = version()
   readonly #marks = createMarkMemory()
   readonly #tickets = createTicketMemory()
   #rotation: { readonly everyMs: number; readonly timer: NodeJS.Timeout } | null = null
@@ -224,6 +227,7 @@ export class Fleet {
     const crew = new Crew(
       this.#nextId++,
       {
+        program: this.#program,
         index,
         counters: this.#counters,
         memoryUse: this.#memoryUse,

@@ -12,6 +12,8 @@ import type { TargetMemory } from '../upstreams/health/target-memory.ts'
 
 /** Handed to a worker when it starts. */
 export interface WorkerStart {
+  /** The version of Turnpike that the process was started as. */
+  readonly program: string
   /** Place in the shared tables; a replacement gets another one while its predecessor lives. */
   readonly index: number
   readonly counters: CounterMemory

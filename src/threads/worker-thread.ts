@@ -20,6 +20,7 @@ import type { Edition, FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { OverloadGuard } from './overload-guard.ts'
 import { ownResources } from './own-resources.ts'
 import { createSharedTime } from './shared-time.ts'
+import { version } from './version.ts'
 import { WorkerCore } from './worker.ts'
 
 const reportMs = 1_000
@@ -27,6 +28,7 @@ const reportMs = 1_000
 if (parentPort !== null) await start(parentPort, workerData as WorkerStart)
 
 async function start(port: MessagePort, data: WorkerStart): Promise<void> {
+  refuseOtherProgram(data.program)
   const post = (message: FromWorker) => port.postMessage(message)
   const log = createRemoteLog(line => post({ kind: 'log', line }))
   const meter = createMeter({ page: data.page, announce: news => post({ kind: 'metrics', news }) })
@@ -67,6 +69,13 @@ async function start(port: MessagePort, data: WorkerStart): Promise<void> {
   startThreadGauges({ meter, clock, deadlines: core.deadlines })
   listen(port, { core, reader, directory, limits, overload, post, log })
   post({ kind: 'started' })
+}
+
+/** The files may have been exchanged under a running process; what threads share is laid out by the version that it was started as. */
+function refuseOtherProgram(program: string): void {
+  const found = version()
+  if (found === program) return
+  throw new Error(`the process is Turnpike ${program}, but its files are those of ${found} now: restart it`)
 }
 
 function createReader({ data }: WorkerStart, post: (message: FromWorker) => void): ConfigReader {
