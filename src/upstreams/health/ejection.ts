@@ -40,8 +40,9 @@ export function createVerdict(on: EjectionBlueprint['on']): Verdict {
   const isTimeoutWanted = wanted.has('timeout')
   return (call, outcome) => {
     if (outcome instanceof Reply) {
-      if (isClientsDeadline(outcome) && !isPatient(call, patienceMs)) return null
-      return badStatuses[statusOf(outcome)] === 1
+      const status = statusOf(outcome)
+      if (isClientsDeadline(outcome, status) && !isPatient(call, patienceMs)) return null
+      return badStatuses[status] === 1
     }
     const reason = reasonsByCode[outcome.code]
     if (reason !== undefined) return wanted.has(reason) && !isOwnFault(outcome) ? true : null

@@ -23,16 +23,20 @@ const ownRefusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
 ])
 
 export function verdictOfReply(reply: Reply): Verdict {
-  if (reply.code !== null || isClientsDeadline(reply)) return 'none'
+  if (reply.code !== null) return 'none'
   const status = statusOf(reply)
+  if (isClientsDeadline(reply, status)) return 'none'
   // What the server does not know by name was asked for by the client (RFC 9110 §15.6.2, UNIMPLEMENTED of gRPC).
   if (status === 501) return 'none'
   return status >= 500 ? 'bad' : 'good'
 }
 
-/** DEADLINE_EXCEEDED of gRPC: a client that gives no time at all would make any server pass for a sick one. */
-export function isClientsDeadline({ status, headers }: Reply): boolean {
-  return status === 200 && headers.get('grpc-status') === '4'
+/**
+ * DEADLINE_EXCEEDED of gRPC: a client that gives no time at all would make any server pass for a sick one. `meant` is the reply's
+ * `statusOf`.
+ */
+export function isClientsDeadline({ status }: Reply, meant: number): boolean {
+  return status === 200 && meant === 504
 }
 
 export function verdictOfFailure(call: Call, thrown: unknown, patienceMs: number): Verdict {
