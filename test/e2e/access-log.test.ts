@@ -10,7 +10,7 @@ const lineFile = new URL('../../src/telemetry/line-file.ts', import.meta.url).hr
 const threads = 3
 const linesPerThread = 3000
 
-/** Each thread writes lines of many lengths, in batches as big as the writer's, to the standard output they share. */
+/** Each thread writes lines of many lengths, in batches as big as the writer's largest, to the standard output they share. */
 const program = `
 import { Worker, isMainThread, workerData } from 'node:worker_threads'
 import { openLineFile } from ${JSON.stringify(lineFile)}
@@ -18,7 +18,7 @@ const file = openLineFile('stdout')
 let batch = ''
 for (let i = 0; i < ${linesPerThread}; i++) {
   batch += JSON.stringify({ thread: workerData, i, fill: 'x'.repeat((i * 37) % 4000) }) + '\\n'
-  if (batch.length > 65536 || i === ${linesPerThread} - 1) {
+  if (batch.length > 262144 || i === ${linesPerThread} - 1) {
     await file.write(Buffer.from(batch, 'latin1'))
     batch = ''
   }

@@ -34,6 +34,8 @@ const malformedLines: readonly (readonly [string, string])[] = [
   ['a status with a sign', 'HTTP/1.1 +20 OK'],
   ['a negative status', 'HTTP/1.1 -20 OK'],
   ['a status with a dot', 'HTTP/1.1 2.0 OK'],
+  ['a status with the character before 0', 'HTTP/1.1 2/0 OK'],
+  ['a status with the character behind 9', 'HTTP/1.1 20: OK'],
   ['a status with an exponent', 'HTTP/1.1 2e2 OK'],
   ['a hexadecimal status', 'HTTP/1.1 0xc OK'],
   ['a status with a space', 'HTTP/1.1 2 0 OK'],
