@@ -57,6 +57,7 @@ const resilience = {
 
 function guarded(setup: Setup, identity: NonNullable<Setup['identity']>): object {
   const { folder } = setup
+  // That of the config is watched, and would wake the main thread with each batch of lines.
   const logs = path.join(folder, 'logs')
   mkdirSync(logs)
   const accessLog = path.join(logs, 'access.log')
