@@ -6,9 +6,9 @@ import type { ProxiedEnds } from '../http/proxy-header.ts'
 import { plainAddress } from './forwarded.ts'
 import type { Gate } from './gate.ts'
 
-type Known = Pick<Peer, 'scheme' | 'certificate'>
-
 /**
+ * Owns nothing: the socket is that of the connection.
+ *
  * Hot path: a class, because each object literal with getters has a shape of its own, and what reads members of many shapes looks them
  * up by name.
  */
@@ -23,15 +23,15 @@ export class ConnectedPeer implements Peer {
   readonly #gate: Gate
 
   /** `ends` are those that a PROXY header told of; null without one. */
-  constructor(socket: Socket, ends: ProxiedEnds | null, gate: Gate, { scheme, certificate }: Known) {
+  constructor(socket: Socket, ends: ProxiedEnds | null, gate: Gate, secured: Pick<Peer, 'scheme' | 'certificate'>) {
     this.#socket = socket
     this.#ends = ends
     this.#gate = gate
     this.address = ends?.source.address ?? plainAddress(socket.remoteAddress)
     this.port = ends?.source.port ?? socket.remotePort ?? 0
     this.isTrusted = gate.isTrusted(this.address)
-    this.scheme = scheme
-    this.certificate = certificate
+    this.scheme = secured.scheme
+    this.certificate = secured.certificate
   }
 
   /** Asked of the system only where something wants it. */

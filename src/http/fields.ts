@@ -124,14 +124,14 @@ export function readSpecialField(kind: number, name: string, value: string, fact
 /** Fifteen digits keep the number exact; a longer body is nobody's honest intention. */
 const digitsMax = 15
 
-/** One to fifteen digits as a number; -1 for any other text. Hot path: a pattern and `Number` cost 40 ns more. */
+/** One digit to `digitsMax` as a number; -1 for any other text. Hot path: a pattern and `Number` cost 40 ns more. */
 function plainNumber(text: string): number {
   const { length } = text
   if (length === 0 || length > digitsMax) return -1
   let number = 0
   for (let i = 0; i < length; i++) {
     const digit = codeAt(text, i) - 48
-    if (!(digit >= 0 && digit <= 9)) return -1
+    if (digit < 0 || digit > 9) return -1
     number = number * 10 + digit
   }
   return number

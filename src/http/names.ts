@@ -86,7 +86,7 @@ x-powered-by x-request-id x-requested-with x-xss-protection`
 const spelledOtherwise = `DNT ETag RateLimit RateLimit-Policy Sec-WebSocket-Accept Sec-WebSocket-Extensions Sec-WebSocket-Key
 Sec-WebSocket-Protocol Sec-WebSocket-Version TE WWW-Authenticate X-API-Key X-Request-ID X-XSS-Protection`
 
-/** Names in the spellings that clients use: lower-case, Train-Case, and their own. */
+/** Names in the spellings that clients and servers use: lower-case, Train-Case, and those of `spelledOtherwise`. */
 const spellings: ReadonlyMap<string, KnownName> = new Map(
   [
     ...[...Object.keys(special), ...common.split(/\s+/)].flatMap(key => [

@@ -18,11 +18,11 @@ const reasonsByCode: Partial<Record<FailureCode, RetryReason>> = {
   'upstream-timeout': 'timeout',
 }
 
-const idempotentMethods: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+const furtherIdempotent: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
-/** Hot path: asked four times a call, and most calls are a GET. */
+/** RFC 9110 §9.2.2. Hot path: asked up to four times a call, and most calls are a GET. */
 export function isIdempotent(method: string): boolean {
-  return method === 'GET' || idempotentMethods.has(method)
+  return method === 'GET' || furtherIdempotent.has(method)
 }
 
 export interface Conditions {

@@ -35,13 +35,15 @@ export interface Endpoint {
   weight: number
   /** Calls under way through this worker. */
   readonly active: number
-  /** Sends the call once. `isFresh` forbids a kept connection, after one was found closed. */
+  /**
+   * Sends the call once. `isFresh` forbids a kept connection, after one was found closed. The listener may be told before this returns.
+   */
   send(call: Call, isFresh: boolean, listener: TryListener): void
   /** No new calls; idle connections close now, busy ones after their call. */
   close(): void
 }
 
-/** Sends the call once. Rejects with a Failure. */
+/** Sends the call once, for those who are not on the hot path. Rejects with a Failure. */
 export function sendOnce(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply> {
   return new Promise((answered, failed) => endpoint.send(call, isFresh, { answered, failed }))
 }

@@ -9,6 +9,7 @@ import { isIdempotent, isStaleAndSafe } from './conditions.ts'
 import type { Endpoint, TryListener } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
 import { Replay } from './replay.ts'
+import type { TimedStep } from './timed-step.ts'
 import type { TryObserver } from './try-observer.ts'
 
 export interface SenderOptions extends AllowanceOptions {
@@ -20,16 +21,10 @@ export interface SenderOptions extends AllowanceOptions {
   readonly noEndpoint: (call: Call) => Failure | Reply
   /** Told how each try ended; null where nobody wants to know. */
   readonly observe: TryObserver | null
-  /** Called before each try; null where there is nothing to tell the upstream. */
+  /** Called before each try with the time (`Clock.now`); null where there is nothing to tell the upstream. */
   readonly tell: ((call: Call, nowMs: number) => void) | null
   readonly startTimer: StartTimer
 }
-
-/**
- * A step that is told when it begins (`Clock.now`), where who calls it knows. Hot path: what stands around the tries of a call would look
- * at the clock three times in the same moment.
- */
-export type TimedStep = (call: Call, nowMs?: number) => Promise<Reply>
 
 const none: readonly Endpoint[] = []
 
@@ -53,7 +48,7 @@ export function createSender(options: SenderOptions): TimedStep {
     const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
     tell?.(call, nowMs)
     return new Promise(resolve => {
-      begin(endpoint, call).send(call, false, new FirstTry(tries, call, endpoint, replay, resolve))
+      sendTo(endpoint, call, false, new FirstTry(tries, call, endpoint, replay, resolve))
     })
   }
 }
@@ -64,7 +59,7 @@ interface Tries extends Pick<SenderOptions, 'observe'> {
   readonly recover: Recovery
 }
 
-/** Most calls end with it. */
+/** Ends the call as its first try ended, or hands over to the recovery; most calls need no other try. */
 class FirstTry implements TryListener {
   readonly #tries: Tries
   readonly #call: Call
@@ -102,18 +97,17 @@ class FirstTry implements TryListener {
     this.#recover(failure)
   }
 
-  /** Later: the connection may still be reading. */
+  /** Not at once: the connection may still be reading. */
   #recover(outcome: Reply | Failure): void {
     const { recover } = this.#tries
     this.#resolve(Promise.resolve().then(() => recover(this.#call, this.#endpoint, this.#replay, outcome)))
   }
 }
 
-/** Notes that a try begins. */
-function begin(endpoint: Endpoint, call: Call): Endpoint {
+function sendTo(endpoint: Endpoint, call: Call, isFresh: boolean, listener: TryListener): void {
   call.askedTarget = endpoint
   call.tries++
-  return endpoint
+  endpoint.send(call, isFresh, listener)
 }
 
 function settled(outcome: Reply | Failure): Promise<Reply> {
@@ -130,7 +124,7 @@ function createRecovery(options: SenderOptions, allowanceOf: (call: Call) => All
   async function trySend(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply | Failure> {
     tell?.(call, ports.clock.now())
     const outcome = await new Promise<Reply | Failure>(ended => {
-      begin(endpoint, call).send(call, isFresh, { answered: ended, failed: ended })
+      sendTo(endpoint, call, isFresh, { answered: ended, failed: ended })
     })
     observe?.(call, endpoint, outcome)
     return outcome

@@ -1,4 +1,4 @@
-// How a call is sent to an upstream: the one list of what stands around its tries.
+// How a call is sent to an upstream: what stands around its tries, put together in one place.
 
 import type { Ports } from '../core/ports.ts'
 import type { SharedRows } from '../core/shared-row.ts'
@@ -11,7 +11,8 @@ import { createDeadlineTeller } from './resilience/deadline.ts'
 import { createGuard } from './resilience/guard.ts'
 import { createHedge, type Hedge, rival } from './resilience/hedge.ts'
 import { patienceOf, unmeasured } from './resilience/outcome.ts'
-import { createSender, type SenderOptions, type TimedStep } from './retry.ts'
+import { createSender, type SenderOptions } from './retry.ts'
+import type { TimedLayer } from './timed-step.ts'
 
 export interface SendingParts extends Pick<SenderOptions, 'pick' | 'noEndpoint' | 'observe' | 'startTimer'> {
   /** Numbers that all workers share. */
@@ -46,19 +47,20 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
           again: createSender({ ...sender, pick: pickBeside(parts.pick), retry: null, budget: null, callMs: null }),
         })
   const guard = createOwnGuard(name, blueprint, ports, parts.rows, hedging)
-  const inner = createSender(sender)
-  const guarded = guard === null ? inner : guard.layer(inner)
+  // From the inside out.
+  const tries = createSender(sender)
+  const guarded = guard === null ? tries : guard.layer(tries)
   const told = teller === null ? guarded : teller.layer(guarded)
   return {
-    // Only a guard has several that want to know the time.
-    send: guard === null ? call => told(call) : call => told(call, ports.clock.now()),
+    // Without hedging, only the tries may want to know the time.
+    send: hedging === null ? told : call => told(call, ports.clock.now()),
     report: () => guard?.report(),
     close: () => guard?.close(),
   }
 }
 
 interface Guard extends Pick<Sending, 'report' | 'close'> {
-  readonly layer: (next: TimedStep) => TimedStep
+  readonly layer: TimedLayer
 }
 
 function createOwnGuard(
@@ -73,7 +75,7 @@ function createOwnGuard(
   const breaker = breakerRules && createBreaker({ name, rules: breakerRules, row: rows(rowNames.breaker(name)), ports })
   const adaptive =
     adaptiveRules && createAdaptive({ name, rules: adaptiveRules, row: rows(rowNames.adaptive(name)), ports })
-  // All rows go by one clock.
+  // All rows go by one clock. Hedging alone has none, and measures by that of the worker.
   const [first] = sharedRowsOf(name, blueprint)
   const clock = first === undefined ? null : rows(first)
   const now = () => (clock === null ? unmeasured : clock.now())

@@ -1,12 +1,12 @@
 // Tells the upstream how much time a call has left, so that it does not work on for nobody.
 
 import type { Call } from '../../core/call.ts'
-import type { TimedStep } from '../retry.ts'
+import type { TimedLayer } from '../timed-step.ts'
 
 export interface DeadlineTeller {
   /** Takes the field off each call; what a trusted proxy says in it brings the deadline forward. */
-  readonly layer: (next: TimedStep) => TimedStep
-  /** To be called before each try. */
+  readonly layer: TimedLayer
+  /** To be called before each try; `nowMs` is `Clock.now`. */
   readonly tell: (call: Call, nowMs: number) => void
 }
 
@@ -28,7 +28,7 @@ export function createDeadlineTeller(header: string): DeadlineTeller {
     tell(call, nowMs) {
       if (call.deadlineMs === Infinity) return
       const left = String(Math.max(0, Math.floor(call.deadlineMs - nowMs)))
-      // Hot path: before its first try no call has one, and appending is cheaper than `set`.
+      // Hot path: before its first try no call has the field, and `set` would lower the case of its name anew.
       if (call.headers.has(key)) call.headers.set(header, left)
       else call.headers.list.push(header, key, left)
     },

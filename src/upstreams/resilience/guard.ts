@@ -4,7 +4,7 @@
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
 import { Reply } from '../../core/reply.ts'
-import type { TimedStep } from '../retry.ts'
+import type { TimedLayer } from '../timed-step.ts'
 import type { Adaptive } from './adaptive.ts'
 import type { Breaker } from './breaker.ts'
 import { passes, refused } from './breaker-state.ts'
@@ -24,9 +24,9 @@ export interface GuardOptions {
 /**
  * An open breaker refuses before a place of the limit is taken. A call that is sent twice takes one place.
  *
- * Hot path: one promise, one look at the reply and at most two at the clock serve all three.
+ * Hot path: one promise serves all three; breaker and limit share one look at the reply, and at most two at their clock.
  */
-export function createGuard(options: GuardOptions): (next: TimedStep) => TimedStep {
+export function createGuard(options: GuardOptions): TimedLayer {
   const { breaker, adaptive, hedge, now } = options
   return next =>
     function guard(call, nowMs) {
@@ -45,7 +45,7 @@ export function createGuard(options: GuardOptions): (next: TimedStep) => TimedSt
     }
 }
 
-/** One call that was let through. */
+/** One call that was let through, told of how it ends. */
 class Passage {
   readonly #options: GuardOptions
   readonly #call: Call
@@ -61,20 +61,20 @@ class Passage {
     this.#race = race
   }
 
-  /** The first try was. */
+  /** The call itself was answered. Where that was late, a copy of it may be under way. */
   answered(reply: Reply): Reply | Promise<Reply> {
     const outcome = this.#race === null ? reply : this.#race.answered(reply)
-    return outcome instanceof Reply ? this.#passed(outcome) : this.#settled(outcome)
+    return outcome instanceof Reply ? this.#passed(outcome) : this.#raced(outcome)
   }
 
-  /** The first try has. @throws Failure where that is the outcome of the call */
+  /** The call itself failed. @throws Failure where that is the outcome */
   failed(failure: Failure): Promise<Reply> {
     const outcome = this.#race === null ? null : this.#race.failed(failure)
-    return outcome === null ? this.#broke(failure) : this.#settled(outcome)
+    return outcome === null ? this.#broke(failure) : this.#raced(outcome)
   }
 
-  /** Two tries have, or one of them and the other will. */
-  #settled(outcome: Promise<Reply>): Promise<Reply> {
+  /** It was sent twice, and ends as the race of the two does. */
+  #raced(outcome: Promise<Reply>): Promise<Reply> {
     return outcome.then(
       reply => this.#passed(reply),
       (thrown: unknown) => this.#broke(Failure.from(thrown)),

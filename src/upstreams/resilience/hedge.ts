@@ -48,7 +48,10 @@ interface Track extends HedgeOptions {
 }
 
 export interface Hedge {
-  /** To be called before a call is sent. What is to be told how that ends; null where the call may be sent but once. */
+  /**
+   * To be called before a call is sent, with the time (`Clock.now`) where that is known. Gives what is to be told how the call ends; null
+   * where the call must not be sent twice.
+   */
   begin(call: Call, nowMs?: number): Race | null
 }
 
@@ -106,7 +109,7 @@ export class Race implements Abandonable, Waiting {
     if (waitMs > 0) waits.add(this, this.#startedMs, waitMs)
   }
 
-  /** The first try was. */
+  /** The first try was answered. */
   answered(reply: Reply): Reply | Promise<Reply> {
     const { waits, latencies, ports } = this.#track
     this.#isFirstOver = true

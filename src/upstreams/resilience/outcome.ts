@@ -2,7 +2,7 @@
 
 import type { Call } from '../../core/call.ts'
 import type { FailureCode } from '../../core/codes.ts'
-import { Failure } from '../../core/failure.ts'
+import type { Failure } from '../../core/failure.ts'
 import type { Reply } from '../../core/reply.ts'
 import type { UpstreamBlueprint } from '../../core/upstream-schema.ts'
 import { isOwnFault } from '../own-fault.ts'
@@ -39,16 +39,15 @@ export function isClientsDeadline({ status }: Reply, meant: number): boolean {
   return status === 200 && meant === 504
 }
 
-export function verdictOfFailure(call: Call, thrown: unknown, patienceMs: number): Verdict {
-  if (!(thrown instanceof Failure)) return 'none'
-  if (thrown.code === 'call-timeout') return isPatient(call, patienceMs) ? 'bad' : 'none'
-  return thrown.source === 'upstream' && !ownRefusals.has(thrown.code) && !isOwnFault(thrown) ? 'bad' : 'none'
+export function verdictOfFailure(call: Call, failure: Failure, patienceMs: number): Verdict {
+  const { code, source } = failure
+  if (code === 'call-timeout') return isPatient(call, patienceMs) ? 'bad' : 'none'
+  return source === 'upstream' && !ownRefusals.has(code) && !isOwnFault(failure) ? 'bad' : 'none'
 }
 
 /** The upstream took all the time there was. */
-export function isTimeout(call: Call, thrown: unknown, patienceMs: number): boolean {
-  if (!(thrown instanceof Failure)) return false
-  return thrown.code === 'upstream-timeout' || (thrown.code === 'call-timeout' && isPatient(call, patienceMs))
+export function isTimeout(call: Call, { code }: Failure, patienceMs: number): boolean {
+  return code === 'upstream-timeout' || (code === 'call-timeout' && isPatient(call, patienceMs))
 }
 
 /** Whether the upstream had the whole call, or could have taken more of it, for so long. */
