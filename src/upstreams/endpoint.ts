@@ -20,7 +20,7 @@ export interface EndpointAddress {
  * Told once how a try ended, by one of the two. A connection may be in the middle of reading then: what is to be done with the body of
  * a reply is done later.
  *
- * Hot path: a promise for each try, between this and the promise of the call, cost 0.3 µs a call.
+ * Hot path: no promise of its own stands between a try and the promise of its call.
  */
 export interface TryListener {
   answered(reply: Reply): void
