@@ -163,6 +163,8 @@ export class UpstreamConnection implements Timed {
         return this.#readFinal(exchange, head, chunk, from)
       }
       exchange.informed(head)
+      // The body that it asked for may have broken at once: nobody is there for what follows.
+      if (this.#exchange !== exchange) return chunk.length
     }
     return from
   }
