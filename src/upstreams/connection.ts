@@ -59,7 +59,12 @@ export class UpstreamConnection implements Timed {
     this.#exchange = exchange
     this.hasReplyBytes = false
     this.#readsBody = false
-    exchange.begin()
+    try {
+      exchange.begin()
+    } catch (thrown) {
+      // As where a policy used the body up: the listener is told of it, and the connection is not left to an exchange of nothing.
+      exchange.fail(Failure.from(thrown))
+    }
   }
 
   /** Both messages have ended. What was received is read to its end first: bytes behind a reply spoil the connection. */

@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { Call } from '../core/call.ts'
+import { Failure } from '../core/failure.ts'
 import type { Timed } from '../core/ports.ts'
 import type { FloodBounds } from '../http2/flood.ts'
 import { ErrorCode, errorName } from '../http2/protocol.ts'
@@ -94,7 +95,12 @@ export class Http2UpstreamConnection implements Timed, SessionOwner {
     if (this.#exchanges.size === 0) this.pool.idleChanged(-1)
     this.dueMs = 0
     this.#exchanges.add(exchange)
-    exchange.begin(stream)
+    try {
+      exchange.begin(stream)
+    } catch (thrown) {
+      // As where a policy used the body up: the listener is told of it, and the stream is not left open.
+      exchange.fail(Failure.from(thrown))
+    }
   }
 
   received(chunk: Buffer): boolean {

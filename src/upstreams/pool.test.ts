@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import http2 from 'node:http2'
 import net from 'node:net'
 import { test } from 'node:test'
 import { Body } from '../core/body.ts'
-import { Failure } from '../core/failure.ts'
+import type { Call } from '../core/call.ts'
+import type { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import type { Reply } from '../core/reply.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
@@ -11,6 +13,7 @@ import { WriteBatch } from '../http/write-batch.ts'
 import { SharedMemory } from '../http2/shared-memory.ts'
 import type { Endpoint } from './endpoint.ts'
 import { createCall, FakePorts, failure, settle } from './fakes.ts'
+import { Http2Pool } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import { ProxiedPools } from './proxied-pools.ts'
 
@@ -43,43 +46,88 @@ function createOptions(): PoolOptions {
   }
 }
 
-const endpoints: Record<string, (port: number) => Endpoint> = {
-  'a pool': port => new Pool(addressAt(port), 1, createOptions(), new FakePorts()),
-  'pools of clients': port => new ProxiedPools(addressAt(port), 1, { ...createOptions(), version: 'v1' }, new FakePorts()),
-}
-
 const addressAt = (port: number) =>
   ({ id: 'one', scheme: 'http', hostname: '127.0.0.1', address: '127.0.0.1', port }) as const
 
+const endpoints: Record<string, (port: number) => Endpoint> = {
+  'a pool': port => new Pool(addressAt(port), 1, createOptions(), new FakePorts()),
+  'pools of clients': port =>
+    new ProxiedPools(addressAt(port), 1, { ...createOptions(), version: 'v1' }, new FakePorts()),
+}
+
+/** Says the same to each call. */
+const sayingServer = (said: string) =>
+  net.createServer(socket => {
+    socket.on('error', () => {})
+    socket.on('data', () => socket.write(said))
+  })
+
+async function setUp(open: (port: number) => Endpoint, server: net.Server) {
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const endpoint = open((server.address() as net.AddressInfo).port)
+  const ends: (Reply | Failure)[] = []
+  /** Settles when the first end of the try was told. */
+  const send = (call: Call) =>
+    new Promise<void>(resolve => {
+      const ended = (outcome: Reply | Failure) => {
+        ends.push(outcome)
+        resolve()
+      }
+      endpoint.send(call, false, { answered: ended, failed: ended })
+    })
+  const close = () => {
+    endpoint.close()
+    server.close()
+  }
+  return { endpoint, ends, send, close }
+}
+
+const headers = () => Headers.of({ host: 'api.test' })
+
 for (const [what, open] of Object.entries(endpoints)) {
   test(`${what}: a body that breaks when the server asks for it ends the try once, whatever is read behind`, async () => {
-    const server = net.createServer(socket => {
-      socket.on('error', () => {})
-      socket.once('data', () => {
-        socket.write('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy')
-      })
-    })
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    const endpoint = open((server.address() as net.AddressInfo).port)
+    const busy = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy'
+    const { endpoint, ends, send, close } = await setUp(open, sayingServer(busy))
     const tooLarge = failure('body-too-large')
     const body = new Body(-1, { start: sink => sink.fail(tooLarge), resume: () => {}, cancel: () => {} })
-    const call = createCall({ method: 'PUT', headers: Headers.of({ host: 'api.test' }), body })
+    const call = createCall({ method: 'PUT', headers: headers(), body })
     call.expectsContinue = true
-    const ends: (Reply | Failure)[] = []
-    const end = (outcome: Reply | Failure) => void ends.push(outcome)
-    await new Promise<void>(resolve => {
-      endpoint.send(call, false, {
-        answered: end,
-        failed: outcome => {
-          end(outcome)
-          resolve()
-        },
-      })
-    })
+    await send(call)
     await settle()
     assert.deepEqual(ends, [tooLarge])
     assert.equal(endpoint.active, 0)
-    endpoint.close()
-    server.close()
+    close()
+  })
+}
+
+const fine: Record<string, [(port: number) => Endpoint, () => net.Server]> = {
+  ...Object.fromEntries(
+    Object.entries(endpoints).map(([what, open]) => [what, [open, () => sayingServer('HTTP/1.1 204 Fine\r\n\r\n')]]),
+  ),
+  'an HTTP/2 pool': [
+    port => new Http2Pool(addressAt(port), 1, createOptions(), new FakePorts()),
+    () => http2.createServer((_, response) => void response.writeHead(204).end()),
+  ],
+}
+
+for (const [what, [open, createServer]] of Object.entries(fine)) {
+  test(`${what}: a body that was used before ends the try, on a new connection and on a kept one`, async () => {
+    const { endpoint, ends, send, close } = await setUp(open, createServer())
+    const used = () => {
+      const body = Body.of('used')
+      body.cancel()
+      return createCall({ method: 'PUT', headers: headers(), body })
+    }
+    await send(used())
+    await send(createCall({ headers: headers() }))
+    await settle()
+    await send(used())
+    await settle()
+    assert.deepEqual(
+      ends.map(end => ('code' in end && end.code) || end.status),
+      ['internal', 204, 'internal'],
+    )
+    assert.equal(endpoint.active, 0)
+    close()
   })
 }
