@@ -70,6 +70,7 @@ test('a quarter of what may wait goes out at once, 256 kB at most', async () => 
     [8_192, 4_096],
     [200_000, 50_000],
     [8_000_000, 262_144],
+    [3_000_000_000, 262_144],
   ] as const) {
     const { writer, written } = setUp(bufferBytes)
     const lines = Math.ceil(batchBytes / 1000)

@@ -62,7 +62,7 @@ export class LineWriter<T> {
 
   constructor(options: LineWriterOptions<T>) {
     this.#options = options
-    this.#batchBytes = Math.min(batchBytesMax, Math.max(lineBytesMax, options.bufferBytes >> 2))
+    this.#batchBytes = Math.min(batchBytesMax, Math.max(lineBytesMax, Math.floor(options.bufferBytes / 4)))
     options.deadlines.add(this.#beat)
   }
 
