@@ -276,7 +276,7 @@ export class Exchange implements Sink, IncomingBodyOwner, Abandonable {
   }
 
   #replyEnded(): void {
-    if (this.isRequestSent) return this.#endIfBothDone()
+    if (this.#isOver || this.isRequestSent) return this.#endIfBothDone()
     // Answered before the request was sent whole: the rest of it is of no use, and the connection neither.
     this.#isOver = true
     this.call.endTry(this)

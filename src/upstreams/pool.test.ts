@@ -7,7 +7,7 @@ import { Body } from '../core/body.ts'
 import type { Call } from '../core/call.ts'
 import type { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
-import type { Reply } from '../core/reply.ts'
+import { Reply } from '../core/reply.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { WriteBatch } from '../http/write-batch.ts'
 import { SharedMemory } from '../http2/shared-memory.ts'
@@ -99,6 +99,32 @@ for (const [what, open] of Object.entries(endpoints)) {
     close()
   })
 }
+
+test('a reply given up at its last bytes, before its call was sent whole, ends the call on its connection once', async () => {
+  const reply = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const server = net.createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write(reply)
+      setTimeout(() => socket.write('2\r\nok\r\n0\r\n\r\n'), 20)
+    })
+  })
+  const { endpoint, ends, send, close } = await setUp(endpoints['a pool'] ?? assert.fail(), server)
+  const body = new Body(-1, { start: sink => void sink.write(Buffer.from('more')), resume: () => {}, cancel: () => {} })
+  await send(createCall({ method: 'POST', headers: headers(), body }))
+  const [answer] = ends
+  assert.ok(answer instanceof Reply)
+  await new Promise<void>(resolve => {
+    const write = () => {
+      answer.body.cancel()
+      resolve()
+      return false
+    }
+    answer.body.pipe({ write, end: () => {}, fail: () => {} })
+  })
+  assert.equal(endpoint.active, 0)
+  close()
+})
 
 const fine: Record<string, [(port: number) => Endpoint, () => net.Server]> = {
   ...Object.fromEntries(
