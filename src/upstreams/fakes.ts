@@ -7,9 +7,12 @@ import type { FailureCode } from '../core/codes.ts'
 import { Headers } from '../core/headers.ts'
 import type { Deadlines, Labels, Log, Meter, Ports, Timed } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
+import type { Step } from '../core/step.ts'
 import { type SharedRow, sharedRowSize } from '../core/shared-row.ts'
 import type { Endpoint, TryListener } from './endpoint.ts'
 import type { StartTimer } from './pause.ts'
+import type { Guard } from './resilience/guard.ts'
+import { createSender } from './retry.ts'
 
 /** Time, timers and deadlines; `pass` moves them on and lets promises settle in between. */
 export class FakeTime implements Deadlines {
@@ -154,6 +157,26 @@ export class FakeEndpoint implements Endpoint {
   close(): void {
     this.isClosed = true
   }
+}
+
+/** Sends calls by this step, with a guard around them. */
+export function guarded(guard: Guard, step: Step, ports: FakePorts): Step {
+  const endpoint: Endpoint = {
+    ...{ id: 'a', weight: 1, active: 0 },
+    send(call, _, listener) {
+      step(call).then(
+        reply => listener.answered(reply),
+        (thrown: unknown) => listener.failed(Failure.from(thrown)),
+      )
+    },
+    close: () => {},
+  }
+  return createSender({
+    ...{ name: 'catalog', retry: null, budget: null, callMs: null, tellsUnseen: false, observe: null, tell: null },
+    ...{ guard, ports, startTimer: ports.time.startTimer },
+    pick: () => endpoint,
+    noEndpoint: () => failure('upstream-connect-failed'),
+  })
 }
 
 export function failure(code: FailureCode, retryable: NonNullable<FailureOptions['retryable']> = 'no'): Failure {

@@ -20,6 +20,7 @@ function setUp(retry: Partial<Retry>, acts: readonly Act[], then: readonly Act[]
   const send = createSender({
     ...{ name: 'talk', budget: createBudget(1), callMs: null, tellsUnseen: true, observe: null, ports },
     tell: null,
+    guard: null,
     startTimer: ports.time.startTimer,
     retry: { attempts: 1, on: ['connect-failure'], budget: 1, backoff: 0, retryAfterMax: 1000, ...retry },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,

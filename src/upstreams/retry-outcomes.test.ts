@@ -29,6 +29,7 @@ function setUp(scripts: readonly Act[][], on: RetryReason[]) {
     observe: (_, { id }, outcome) => told.push(`${id} ${outcome instanceof Reply ? outcome.status : outcome.code}`),
     ports,
     tell: null,
+    guard: null,
     startTimer: ports.time.startTimer,
   })
   const sent = () => endpoints.map(endpoint => endpoint.sent.length)

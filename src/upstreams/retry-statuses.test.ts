@@ -25,6 +25,7 @@ function setUp(acts: readonly Act[], retry: Partial<Retry>) {
       observe: null,
       ports,
       tell: null,
+      guard: null,
       startTimer: ports.time.startTimer,
     },
     retry: { attempts: 1, on: ['connect-failure'], budget: 1, backoff: 0, retryAfterMax: 1000, ...retry },

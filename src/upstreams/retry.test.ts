@@ -50,9 +50,8 @@ function setUp(
     ...{ callMs, tellsUnseen },
     pick: (_, tried) => endpoints.find(endpoint => !tried.includes(endpoint)) ?? endpoints[0] ?? null,
     noEndpoint: () => failure('upstream-unresolved'),
-    observe: null,
+    ...{ observe: null, tell: null, guard: null },
     ports,
-    tell: null,
     startTimer: ports.time.startTimer,
   })
   const sent = () => endpoints.map(endpoint => endpoint.sent.length)

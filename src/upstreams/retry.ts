@@ -1,15 +1,16 @@
 // What happens when a try fails: whether it is tried again, where, when and how often.
 
 import type { Call } from '../core/call.ts'
-import type { Failure } from '../core/failure.ts'
+import { Failure } from '../core/failure.ts'
 import { isGrpc } from '../core/grpc.ts'
 import { Reply } from '../core/reply.ts'
+import type { Step } from '../core/step.ts'
 import { type Allowance, type AllowanceOptions, createAllowances } from './allowance.ts'
 import { isIdempotent, isStaleAndSafe } from './conditions.ts'
 import type { Endpoint, TryListener } from './endpoint.ts'
 import { pause, type StartTimer } from './pause.ts'
 import { Replay } from './replay.ts'
-import type { TimedStep } from './timed-step.ts'
+import type { Guard, Passage } from './resilience/guard.ts'
 import type { TryObserver } from './try-observer.ts'
 
 export interface SenderOptions extends AllowanceOptions {
@@ -23,6 +24,8 @@ export interface SenderOptions extends AllowanceOptions {
   readonly observe: TryObserver | null
   /** Called before each try with the time (`Clock.now`); null where there is nothing to tell the upstream. */
   readonly tell: ((call: Call, nowMs: number) => void) | null
+  /** What lets calls through and is told how they end; null where all go through. */
+  readonly guard: Guard | null
   readonly startTimer: StartTimer
 }
 
@@ -33,22 +36,25 @@ const none: readonly Endpoint[] = []
  *
  * Hot path: a call whose first try succeeds costs one promise and one object more than the try itself.
  */
-export function createSender(options: SenderOptions): TimedStep {
-  const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, tell, ports } = options
-  const isTimed = callMs !== null || tell !== null
+export function createSender(options: SenderOptions): Step {
+  const { pick, noEndpoint, callMs, budget, tellsUnseen, observe, tell, guard, ports } = options
+  const isTimed = callMs !== null || tell !== null || guard?.isTimed === true
   const allowanceOf = createAllowances(options)
   const tries: Tries = { observe, allowanceOf, recover: createRecovery(options, allowanceOf) }
 
-  return (call, nowMs = isTimed ? ports.clock.now() : 0) => {
+  return call => {
+    const nowMs = isTimed ? ports.clock.now() : 0
+    const passage = guard === null ? null : guard.admit(call, nowMs)
+    if (passage instanceof Reply) return Promise.resolve(passage)
     if (callMs !== null) call.deadlineMs = Math.min(call.deadlineMs, nowMs + callMs)
     budget?.countCall(call.startedMs)
     const endpoint = pick(call, none)
-    if (endpoint === null) return settled(noEndpoint(call))
+    if (endpoint === null) return through(passage, settled(noEndpoint(call)))
     const isRepeatable = tellsUnseen || isIdempotent(call.method)
     const replay = call.body.isEmpty || !isRepeatable ? null : record(call)
     tell?.(call, nowMs)
     return new Promise(resolve => {
-      sendTo(endpoint, call, false, new FirstTry(tries, call, endpoint, replay, resolve))
+      sendTo(endpoint, call, false, new FirstTry(tries, call, endpoint, replay, passage, resolve))
     })
   }
 }
@@ -65,6 +71,7 @@ class FirstTry implements TryListener {
   readonly #call: Call
   readonly #endpoint: Endpoint
   readonly #replay: Replay | null
+  readonly #passage: Passage | null
   readonly #resolve: (reply: Reply | Promise<Reply>) => void
 
   constructor(
@@ -72,12 +79,14 @@ class FirstTry implements TryListener {
     call: Call,
     endpoint: Endpoint,
     replay: Replay | null,
+    passage: Passage | null,
     resolve: (reply: Reply | Promise<Reply>) => void,
   ) {
     this.#tries = tries
     this.#call = call
     this.#endpoint = endpoint
     this.#replay = replay
+    this.#passage = passage
     this.#resolve = resolve
   }
 
@@ -89,7 +98,7 @@ class FirstTry implements TryListener {
     const { isAnyReplyRetried, mightFollow } = allowanceOf(call)
     if (isAnyReplyRetried && mightFollow(call, reply)) return this.#recover(reply)
     this.#replay?.settle()
-    this.#resolve(reply)
+    this.#resolve(this.#passage === null ? reply : this.#passage.answered(reply))
   }
 
   failed(failure: Failure): void {
@@ -100,7 +109,8 @@ class FirstTry implements TryListener {
   /** Not at once: the connection may still be reading. */
   #recover(outcome: Reply | Failure): void {
     const { recover } = this.#tries
-    this.#resolve(Promise.resolve().then(() => recover(this.#call, this.#endpoint, this.#replay, outcome)))
+    const recovered = Promise.resolve().then(() => recover(this.#call, this.#endpoint, this.#replay, outcome))
+    this.#resolve(through(this.#passage, recovered))
   }
 }
 
@@ -108,6 +118,15 @@ function sendTo(endpoint: Endpoint, call: Call, isFresh: boolean, listener: TryL
   call.askedTarget = endpoint
   call.tries++
   endpoint.send(call, isFresh, listener)
+}
+
+/** What a call ends with whose tries end so. */
+function through(passage: Passage | null, outcome: Promise<Reply>): Promise<Reply> {
+  if (passage === null) return outcome
+  return outcome.then(
+    reply => passage.answered(reply),
+    (thrown: unknown) => passage.failed(Failure.from(thrown)),
+  )
 }
 
 function settled(outcome: Reply | Failure): Promise<Reply> {

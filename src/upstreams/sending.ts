@@ -8,11 +8,10 @@ import { createAdaptive } from './resilience/adaptive.ts'
 import { createBreaker } from './resilience/breaker.ts'
 import { createBudget } from './budget.ts'
 import { createDeadlineTeller } from './resilience/deadline.ts'
-import { createGuard } from './resilience/guard.ts'
+import { createGuard, type Guard } from './resilience/guard.ts'
 import { createHedge, type Hedge, rival } from './resilience/hedge.ts'
 import { patienceOf, unmeasured } from './resilience/outcome.ts'
 import { createSender, type SenderOptions } from './retry.ts'
-import type { TimedLayer } from './timed-step.ts'
 
 export interface SendingParts extends Pick<SenderOptions, 'pick' | 'noEndpoint' | 'observe' | 'startTimer'> {
   /** Numbers that all workers share. */
@@ -35,7 +34,7 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
   const budget = retry !== null || hedge !== null ? createBudget(retry?.budget ?? budgetDefault) : null
   const teller = blueprint.deadlineHeader === null ? null : createDeadlineTeller(blueprint.deadlineHeader)
   const tellsUnseen = blueprint.protocol !== 'http1'
-  const sender: SenderOptions = {
+  const sender: Omit<SenderOptions, 'guard'> = {
     ...parts,
     ...{ name, retry, budget, callMs: timeouts.call, tellsUnseen, ports, tell: teller?.tell ?? null },
   }
@@ -44,23 +43,22 @@ export function composeSending(name: string, blueprint: UpstreamBlueprint, ports
       ? null
       : createHedge({
           ...{ name, rules: hedge, budget, ports, startTimer: parts.startTimer },
-          again: createSender({ ...sender, pick: pickBeside(parts.pick), retry: null, budget: null, callMs: null }),
+          again: createSender({
+            ...{ ...sender, pick: pickBeside(parts.pick), retry: null },
+            ...{ budget: null, callMs: null, guard: null },
+          }),
         })
   const guard = createOwnGuard(name, blueprint, ports, parts.rows, hedging)
-  // From the inside out.
-  const tries = createSender(sender)
-  const guarded = guard === null ? tries : guard.layer(tries)
-  const told = teller === null ? guarded : teller.layer(guarded)
+  const tries = createSender({ ...sender, guard: guard?.guard ?? null })
   return {
-    // Without hedging, only the tries may want to know the time.
-    send: hedging === null ? told : call => told(call, ports.clock.now()),
+    send: teller === null ? tries : teller.layer(tries),
     report: () => guard?.report(),
     close: () => guard?.close(),
   }
 }
 
-interface Guard extends Pick<Sending, 'report' | 'close'> {
-  readonly layer: TimedLayer
+interface OwnGuard extends Pick<Sending, 'report' | 'close'> {
+  readonly guard: Guard
 }
 
 function createOwnGuard(
@@ -69,7 +67,7 @@ function createOwnGuard(
   ports: Ports,
   rows: SharedRows,
   hedge: Hedge | null,
-): Guard | null {
+): OwnGuard | null {
   const { timeouts, breaker: breakerRules, adaptive: adaptiveRules } = blueprint
   if (breakerRules === null && adaptiveRules === null && hedge === null) return null
   const breaker = breakerRules && createBreaker({ name, rules: breakerRules, row: rows(rowNames.breaker(name)), ports })
@@ -80,7 +78,7 @@ function createOwnGuard(
   const clock = first === undefined ? null : rows(first)
   const now = () => (clock === null ? unmeasured : clock.now())
   return {
-    layer: createGuard({ breaker, adaptive, hedge, patienceMs: patienceOf(timeouts), now }),
+    guard: createGuard({ breaker, adaptive, hedge, patienceMs: patienceOf(timeouts), now }),
     report() {
       breaker?.report()
       adaptive?.report()

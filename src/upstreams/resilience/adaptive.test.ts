@@ -5,11 +5,11 @@ import { Failure } from '../../core/failure.ts'
 import type { SharedCounter } from '../../core/ports.ts'
 import { type Priority, priority } from '../../core/priority.ts'
 import { Reply } from '../../core/reply.ts'
-import type { Layer } from '../../core/step.ts'
+import type { Step } from '../../core/step.ts'
 import { createAdaptive } from './adaptive.ts'
 import type { AdaptiveRules } from './adaptive-limit.ts'
 import { createGuard } from './guard.ts'
-import { createCall, FakePorts, FakeRow, failure } from '../fakes.ts'
+import { createCall, FakePorts, FakeRow, failure, guarded } from '../fakes.ts'
 
 /** Numbers from 0 to 1 that repeat from run to run. */
 function numbers(): () => number {
@@ -63,10 +63,11 @@ class Simulation {
     })
   }
 
-  /** What the limit stands in. */
-  get guard(): Layer {
+  /** Sends calls by this step, within the limit. */
+  limited(step: Step): Step {
     const { adaptive, row } = this
-    return createGuard({ breaker: null, adaptive, hedge: null, patienceMs: 1000, now: () => row.now() })
+    const guard = createGuard({ breaker: null, adaptive, hedge: null, patienceMs: 1000, now: () => row.now() })
+    return guarded(guard, step, this.ports)
   }
 
   get limit(): number {
@@ -81,7 +82,7 @@ class Simulation {
 
   /** Keeps `clients` calls under way for so long. */
   async run(clients: number, ms: number, rank: Priority = 'normal'): Promise<void> {
-    const step = this.guard(this.serve)
+    const step = this.limited(this.serve)
     const untilMs = this.ports.time.nowMs + ms
     const client = async (): Promise<void> => {
       while (this.ports.time.nowMs < untilMs) {
@@ -178,7 +179,7 @@ test('never goes below `min` or above `max`', async () => {
 
 test('the first calls measure the lowest latency with `min` at once', async () => {
   const world = new Simulation({ min: 3 }, 100, 20)
-  const step = world.guard(world.serve)
+  const step = world.limited(world.serve)
   const replies = Array.from({ length: 10 }, () => step(createCall()))
   await world.ports.time.pass(100, 5)
   const statuses = (await Promise.all(replies)).map(({ status }) => status)
@@ -189,7 +190,7 @@ test('the first calls measure the lowest latency with `min` at once', async () =
 /** Fills the limit with calls that never end, of this priority, and says how many got through. */
 function fill(world: Simulation, rank: Priority, count: number): number {
   const before = world.shared.taken()
-  const step = world.guard(() => new Promise(() => {}))
+  const step = world.limited(() => new Promise(() => {}))
   for (let i = 0; i < count; i++) {
     const call = createCall()
     call.facts.set(priority, rank)
@@ -217,7 +218,7 @@ test('a call that is turned away is answered 503 with a time to come back', asyn
   const world = new Simulation({ min: 1 }, 1, 1)
   fill(world, 'normal', 5)
   const call: Call = createCall()
-  const reply = await world.guard(world.serve)(call)
+  const reply = await world.limited(world.serve)(call)
   assert.deepEqual([reply.status, reply.code, reply.headers.get('retry-after')], [503, 'upstream-overloaded', '1'])
   assert.deepEqual([call.upstream, call.refusal], ['catalog', 'the adaptive limit of the upstream is full'])
   assert.equal(world.ports.counts['turnpike_adaptive_shed upstream=catalog priority=normal'], 5)
@@ -234,7 +235,7 @@ test('however a call ends, its place is free again', async () => {
     () => Promise.reject(failure('client-closed')),
   ]) {
     await world
-      .guard(end)(createCall())
+      .limited(end)(createCall())
       .catch((thrown: unknown) => assert.ok(thrown instanceof Failure))
     assert.equal(world.shared.taken(), 0)
   }
@@ -247,11 +248,11 @@ test('fast failures do not pass for low latency, timeouts count as high', async 
   assert.ok(lowest >= 20)
   for (let i = 0; i < 100; i++) {
     await world.ports.time.pass(2)
-    await world.guard(async () => Reply.empty(500))(createCall())
+    await world.limited(async () => Reply.empty(500))(createCall())
   }
   assert.equal(world.row.numbers[4], lowest)
   const before = world.limit
-  const step = world.guard(async () => {
+  const step = world.limited(async () => {
     await world.sleep(200)
     throw failure('upstream-timeout')
   })

@@ -9,7 +9,7 @@ import type { Step } from '../../core/step.ts'
 import { createBreaker } from './breaker.ts'
 import type { BreakerRules } from './breaker-state.ts'
 import { createGuard } from './guard.ts'
-import { createCall, FakePorts, FakeRow, failure } from '../fakes.ts'
+import { createCall, FakePorts, FakeRow, failure, guarded } from '../fakes.ts'
 
 const plain: BreakerRules = { failures: 0.5, slow: null, window: 6000, minimum: 4, open: 5000, probes: 2 }
 
@@ -34,10 +34,14 @@ function setUp(changes: Partial<BreakerRules> = {}, workers = 1) {
     return createBreaker({ name: 'catalog', rules: { ...plain, ...changes }, row, ports })
   })
   const steps = breakers.map(breaker =>
-    createGuard({ breaker, adaptive: null, hedge: null, patienceMs: 1000, now: () => first.now() })(call => {
-      sent++
-      return act(call)
-    }),
+    guarded(
+      createGuard({ breaker, adaptive: null, hedge: null, patienceMs: 1000, now: () => first.now() }),
+      call => {
+        sent++
+        return act(call)
+      },
+      ports,
+    ),
   )
   const ask = async (does: Step | number | Failure = 200, worker = 0, call: Call = createCall()): Promise<string> => {
     act =

@@ -1,11 +1,11 @@
 // Tells the upstream how much time a call has left, so that it does not work on for nobody.
 
 import type { Call } from '../../core/call.ts'
-import type { TimedLayer } from '../timed-step.ts'
+import type { Layer } from '../../core/step.ts'
 
 export interface DeadlineTeller {
   /** Takes the field off each call; what a trusted proxy says in it brings the deadline forward. */
-  readonly layer: TimedLayer
+  readonly layer: Layer
   /** To be called before each try; `nowMs` is `Clock.now`. */
   readonly tell: (call: Call, nowMs: number) => void
 }
@@ -15,7 +15,7 @@ export function createDeadlineTeller(header: string): DeadlineTeller {
   const key = header.toLowerCase()
   return {
     layer: next =>
-      function deadline(call, nowMs) {
+      function deadline(call) {
         const { headers, peer } = call
         const given = headers.get(key)
         if (given !== undefined) {
@@ -23,7 +23,7 @@ export function createDeadlineTeller(header: string): DeadlineTeller {
           const dueMs = peer.isTrusted && /^\d{1,9}$/.test(given) ? call.startedMs + Number(given) : Infinity
           if (dueMs < call.deadlineMs) call.deadlineMs = dueMs
         }
-        return next(call, nowMs)
+        return next(call)
       },
     tell(call, nowMs) {
       if (call.deadlineMs === Infinity) return

@@ -4,7 +4,6 @@
 import type { Call } from '../../core/call.ts'
 import { Failure } from '../../core/failure.ts'
 import { Reply } from '../../core/reply.ts'
-import type { TimedLayer } from '../timed-step.ts'
 import type { Adaptive } from './adaptive.ts'
 import type { Breaker } from './breaker.ts'
 import { passes, refused } from './breaker-state.ts'
@@ -21,32 +20,37 @@ export interface GuardOptions {
   readonly now: () => number
 }
 
+export interface Guard {
+  /** Whether it wants to know when calls begin. */
+  readonly isTimed: boolean
+  /** To be asked before the first try, with `Clock.now` where it wants to know. Gives the reply to a call that is turned away. */
+  admit(call: Call, nowMs: number): Passage | Reply
+}
+
 /**
  * An open breaker refuses before a place of the limit is taken. A call that is sent twice takes one place.
  *
- * Hot path: one promise serves all three; breaker and limit share one look at the reply, and at most two at their clock.
+ * Hot path: none of the three has a promise of its own; breaker and limit share one look at the reply, and at most two at their clock.
  */
-export function createGuard(options: GuardOptions): TimedLayer {
+export function createGuard(options: GuardOptions): Guard {
   const { breaker, adaptive, hedge, now } = options
-  return next =>
-    function guard(call, nowMs) {
+  return {
+    isTimed: hedge !== null,
+    admit(call, nowMs) {
       const ticket = breaker === null ? passes : breaker.admit()
-      if (breaker !== null && ticket === refused) return Promise.resolve(breaker.refuse(call))
+      if (breaker !== null && ticket === refused) return breaker.refuse(call)
       if (adaptive !== null && !adaptive.tryEnter(call)) {
         breaker?.release(ticket)
-        return Promise.resolve(adaptive.refuse(call))
+        return adaptive.refuse(call)
       }
       const startedMs = breaker?.isTimed === true || adaptive?.isCurious === true ? now() : unmeasured
-      const passage = new Passage(options, call, ticket, startedMs, hedge === null ? null : hedge.begin(call, nowMs))
-      return next(call, nowMs).then(
-        reply => passage.answered(reply),
-        (thrown: unknown) => passage.failed(Failure.from(thrown)),
-      )
-    }
+      return new Passage(options, call, ticket, startedMs, hedge === null ? null : hedge.begin(call, nowMs))
+    },
+  }
 }
 
-/** One call that was let through, told of how it ends. */
-class Passage {
+/** One call that was let through. It is told once how its tries ended, and says what the call ends with. */
+export class Passage {
   readonly #options: GuardOptions
   readonly #call: Call
   readonly #ticket: number
@@ -61,7 +65,7 @@ class Passage {
     this.#race = race
   }
 
-  /** The call itself was answered. Where that was late, a copy of it may be under way. */
+  /** The call itself was answered; its connection may still be reading. Where it was late, a copy of it may be under way. */
   answered(reply: Reply): Reply | Promise<Reply> {
     const outcome = this.#race === null ? reply : this.#race.answered(reply)
     return outcome instanceof Reply ? this.#passed(outcome) : this.#raced(outcome)

@@ -7,7 +7,7 @@ import { Headers } from '../../core/headers.ts'
 import { Reply } from '../../core/reply.ts'
 import type { Step } from '../../core/step.ts'
 import { createBudget } from '../budget.ts'
-import { createCall, FakePorts, FakeSink, FakeSource, failure, settle } from '../fakes.ts'
+import { createCall, FakePorts, FakeSink, FakeSource, failure, guarded, settle } from '../fakes.ts'
 import { createGuard } from './guard.ts'
 import { createHedge, type Hedge, type HedgeRules } from './hedge.ts'
 
@@ -19,7 +19,8 @@ interface Try {
   fail(failure: Failure): void
 }
 
-const layerOf = (hedge: Hedge) => createGuard({ breaker: null, adaptive: null, hedge, patienceMs: 1000, now: () => 0 })
+const hedged = (hedge: Hedge, step: Step, ports: FakePorts) =>
+  guarded(createGuard({ breaker: null, adaptive: null, hedge, patienceMs: 1000, now: () => 0 }), step, ports)
 
 /** Tries are answered by hand. The budget has three hedges per second. */
 function setUp(rules: Partial<HedgeRules> = {}) {
@@ -47,7 +48,7 @@ function setUp(rules: Partial<HedgeRules> = {}) {
     ports,
     startTimer: ports.time.startTimer,
   })
-  const step = layerOf(hedge)(open(firsts))
+  const step = hedged(hedge, open(firsts), ports)
   const count = (outcome: string) => ports.counts[`turnpike_upstream_hedges upstream=catalog outcome=${outcome}`] ?? 0
   return { ports, step, firsts, seconds, count }
 }
@@ -263,6 +264,11 @@ test('a call that is given up early is not sent again', async () => {
   assert.equal(ports.time.timers.size, 0)
 })
 
+const bound: Step = async call => {
+  call.deadlineMs = 300
+  return Reply.empty(200)
+}
+
 test('the deadline that the first try gets is the call’s', async () => {
   const { step, firsts } = setUp()
   const layered = setUp()
@@ -277,11 +283,7 @@ test('the deadline that the first try gets is the call’s', async () => {
     ports: layered.ports,
     startTimer: layered.ports.time.startTimer,
   })
-  const bounding = layerOf(hedge)(async one => {
-    one.deadlineMs = 300
-    return Reply.empty(200)
-  })
-  await bounding(call)
+  await hedged(hedge, bound, layered.ports)(call)
   assert.equal(call.deadlineMs, 300)
 })
 

@@ -115,14 +115,17 @@ export class Race implements Abandonable, Waiting {
     this.#isFirstOver = true
     waits.remove(this)
     if (latencies?.isCurious === true && isGood(reply)) latencies.add(ports.clock.now() - this.#startedMs)
-    return this.#second === null ? reply : this.#settle(reply)
+    if (this.#second === null) return reply
+    const { outcome } = this.#second
+    // Not at once: the body may be let go, and the connection may still be reading.
+    return Promise.resolve().then(() => this.#settle(reply, outcome))
   }
 
   /** The first try has failed. Null where that is the outcome of the call. */
   failed(failure: Failure): Promise<Reply> | null {
     this.#isFirstOver = true
     this.#track.waits.remove(this)
-    return this.#second === null ? null : this.#settle(failure)
+    return this.#second === null ? null : this.#settle(failure, this.#second.outcome)
   }
 
   /** The reply is late. */
@@ -166,9 +169,8 @@ export class Race implements Abandonable, Waiting {
     return outcome
   }
 
-  /** What the call ends with: a second try had begun when its first one ended so. */
-  async #settle(first: Outcome): Promise<Reply> {
-    const second = this.#second?.outcome ?? null
+  /** What the call ends with whose first try ended so; `second` is how its second one had ended by then, null where it had not. */
+  async #settle(first: Outcome, second: Outcome | null): Promise<Reply> {
     this.#call.tries += this.#second?.call.tries ?? 0
     if (second !== null && isGood(second)) return this.#won(first, second)
     if (isGood(first)) return this.#lost(first)
