@@ -1,7 +1,7 @@
 // One address of one target, with its connections.
 
 import type { Call } from '../core/call.ts'
-import type { Failure } from '../core/failure.ts'
+import { Failure } from '../core/failure.ts'
 import type { Reply } from '../core/reply.ts'
 
 /** What is needed to open connections to one address. */
@@ -46,6 +46,14 @@ export interface Endpoint {
 /** Sends the call once, for those who are not on the hot path. Rejects with a Failure. */
 export function sendOnce(endpoint: Endpoint, call: Call, isFresh: boolean): Promise<Reply> {
   return new Promise((answered, failed) => endpoint.send(call, isFresh, { answered, failed }))
+}
+
+/** The other way round: tells a listener what the promise of a try comes to. */
+export function tellWhenOver(reply: Promise<Reply>, listener: TryListener): void {
+  reply.then(
+    answer => listener.answered(answer),
+    (thrown: unknown) => listener.failed(Failure.from(thrown)),
+  )
 }
 
 /** What all addresses of a target have in common. */

@@ -8,8 +8,9 @@ import { Headers } from '../core/headers.ts'
 import type { Deadlines, Labels, Log, Meter, Ports, Timed } from '../core/ports.ts'
 import { Reply } from '../core/reply.ts'
 import type { Step } from '../core/step.ts'
+import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { type SharedRow, sharedRowSize } from '../core/shared-row.ts'
-import type { Endpoint, TryListener } from './endpoint.ts'
+import { type Endpoint, tellWhenOver, type TryListener } from './endpoint.ts'
 import type { StartTimer } from './pause.ts'
 import type { Guard } from './resilience/guard.ts'
 import { createSender } from './retry.ts'
@@ -146,12 +147,7 @@ export class FakeEndpoint implements Endpoint {
     const act = this.acts.shift() ?? 200
     if (act instanceof Failure) listener.failed(act)
     else if (typeof act === 'number') listener.answered(Reply.text(act, this.id))
-    else {
-      act(call, isFresh).then(
-        reply => listener.answered(reply),
-        (thrown: unknown) => listener.failed(Failure.from(thrown)),
-      )
-    }
+    else tellWhenOver(act(call, isFresh), listener)
   }
 
   close(): void {
@@ -163,12 +159,7 @@ export class FakeEndpoint implements Endpoint {
 export function guarded(guard: Guard, step: Step, ports: FakePorts): Step {
   const endpoint: Endpoint = {
     ...{ id: 'a', weight: 1, active: 0 },
-    send(call, _, listener) {
-      step(call).then(
-        reply => listener.answered(reply),
-        (thrown: unknown) => listener.failed(Failure.from(thrown)),
-      )
-    },
+    send: (call, _, listener) => tellWhenOver(step(call), listener),
     close: () => {},
   }
   return createSender({
@@ -177,6 +168,21 @@ export function guarded(guard: Guard, step: Step, ports: FakePorts): Step {
     pick: () => endpoint,
     noEndpoint: () => failure('upstream-connect-failed'),
   })
+}
+
+/** An upstream with nothing but targets; those are for the test to name. */
+export const plainBlueprint: UpstreamBlueprint = {
+  targets: [],
+  protocol: 'http1',
+  balance: 'round-robin',
+  ...{ hashBy: null, boundedLoad: null, affinity: null },
+  ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
+  dns: { refresh: 30_000 },
+  tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
+  proxyProtocol: null,
+  timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
+  ...{ retry: null, hedge: null, breaker: null, adaptive: null, deadlineHeader: null },
+  limits: { connections: 1024, pending: 1024 },
 }
 
 export function failure(code: FailureCode, retryable: NonNullable<FailureOptions['retryable']> = 'no'): Failure {

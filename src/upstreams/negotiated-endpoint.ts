@@ -5,7 +5,7 @@ import { Failure } from '../core/failure.ts'
 import type { Ports } from '../core/ports.ts'
 import type { Reply } from '../core/reply.ts'
 import { Dialer } from './dial.ts'
-import { type Endpoint, type EndpointAddress, labelOf, sendOnce, type TryListener } from './endpoint.ts'
+import { type Endpoint, type EndpointAddress, labelOf, sendOnce, tellWhenOver, type TryListener } from './endpoint.ts'
 import { Http2Pool, streamsExpected } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import { agreedProtocol, connectFailure, whenConnected } from './when-connected.ts'
@@ -47,10 +47,7 @@ export class NegotiatedEndpoint implements Endpoint {
   }
 
   send(call: Call, isFresh: boolean, listener: TryListener): void {
-    this.#send(call, isFresh).then(
-      reply => listener.answered(reply),
-      (thrown: unknown) => listener.failed(Failure.from(thrown)),
-    )
+    tellWhenOver(this.#send(call, isFresh), listener)
   }
 
   async #send(call: Call, isFresh: boolean): Promise<Reply> {

@@ -8,35 +8,20 @@ import type { Call } from '../core/call.ts'
 import type { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { Reply } from '../core/reply.ts'
-import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
 import { WriteBatch } from '../http/write-batch.ts'
 import { SharedMemory } from '../http2/shared-memory.ts'
 import type { Endpoint } from './endpoint.ts'
-import { createCall, FakePorts, failure, settle } from './fakes.ts'
+import { createCall, FakePorts, failure, plainBlueprint, settle } from './fakes.ts'
 import { Http2Pool } from './http2-pool.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import { ProxiedPools } from './proxied-pools.ts'
-
-const blueprint: UpstreamBlueprint = {
-  targets: [],
-  protocol: 'http1',
-  balance: 'round-robin',
-  ...{ hashBy: null, boundedLoad: null, affinity: null },
-  ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
-  dns: { refresh: 30_000 },
-  tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
-  proxyProtocol: null,
-  timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
-  ...{ retry: null, hedge: null, breaker: null, adaptive: null, deadlineHeader: null },
-  limits: { connections: 8, pending: 8 },
-}
 
 const counter = { add: () => {} }
 
 function createOptions(): PoolOptions {
   const writes = new WriteBatch(setImmediate)
   return {
-    ...{ name: 'catalog', blueprint, pem: { ca: null, cert: null, key: null }, preface: null },
+    ...{ name: 'catalog', blueprint: plainBlueprint, pem: { ca: null, cert: null, key: null }, preface: null },
     share: {
       ...{ connectionsMax: 8, pendingMax: 8, connections: 0, idle: 0, pending: 0, starved: new Set() },
       ...{ scratch: Buffer.allocUnsafeSlow(65_536), writes, http2Memory: new SharedMemory(writes) },

@@ -4,28 +4,15 @@ import { Failure } from '../core/failure.ts'
 import { Headers } from '../core/headers.ts'
 import { compilePattern } from '../core/pattern.ts'
 import type { UpstreamBlueprint } from '../core/upstream-schema.ts'
-import { createCall, FakeEndpoint, FakePorts, FakeRow, failure } from './fakes.ts'
+import { createCall, FakeEndpoint, FakePorts, FakeRow, failure, plainBlueprint } from './fakes.ts'
 import { createUpstream } from './upstream.ts'
 
 const plain: UpstreamBlueprint = {
+  ...plainBlueprint,
   targets: [
     { url: 'http://10.0.0.1:9001', weight: 1, priority: 0 },
     { url: 'http://10.0.0.2:9001', weight: 1, priority: 0 },
   ],
-  protocol: 'http1',
-  balance: 'round-robin',
-  ...{ hashBy: null, boundedLoad: null, affinity: null },
-  ...{ health: null, ejection: null, slowStart: null, failover: { spillBelow: 0, panic: 0 } },
-  dns: { refresh: 30_000 },
-  tls: { verify: true, serverName: null, ca: null, cert: null, key: null },
-  proxyProtocol: null,
-  timeouts: { connect: 2000, response: 30_000, idle: 60_000, keepAlive: 60_000, call: null },
-  retry: null,
-  hedge: null,
-  breaker: null,
-  adaptive: null,
-  deadlineHeader: null,
-  limits: { connections: 1024, pending: 1024 },
 }
 
 function setUp(changes: Partial<UpstreamBlueprint> = {}, addresses: Record<string, string[]> = {}) {

@@ -49,10 +49,10 @@ interface Track extends HedgeOptions {
 
 export interface Hedge {
   /**
-   * To be called before a call is sent, with the time (`Clock.now`) where that is known. Gives what is to be told how the call ends; null
-   * where the call must not be sent twice.
+   * To be called before a call is sent, with the time (`Clock.now`). Gives what is to be told how the call ends; null where the call must
+   * not be sent twice.
    */
-  begin(call: Call, nowMs?: number): Race | null
+  begin(call: Call, nowMs: number): Race | null
 }
 
 export function createHedge(options: HedgeOptions): Hedge {
@@ -66,7 +66,7 @@ export function createHedge(options: HedgeOptions): Hedge {
   const waits = new Waits(() => ports.clock.now(), options.startTimer)
   const track: Track = { ...options, ...counters, latencies, waits }
   return {
-    begin(call, nowMs = ports.clock.now()) {
+    begin(call, nowMs) {
       const isOnce = !isIdempotent(call.method) || call.upgrade !== '' || call.expectsContinue
       return isOnce ? null : new Race(track, call, nowMs)
     },
@@ -79,7 +79,8 @@ type Outcome = Reply | Failure
 /** The second try of a late call. */
 interface Second {
   readonly call: Call
-  end: Promise<Outcome> | null
+  readonly end: Promise<Outcome>
+  /** What `end` came to; null before. */
   outcome: Outcome | null
 }
 
@@ -115,17 +116,19 @@ export class Race implements Abandonable, Waiting {
     this.#isFirstOver = true
     waits.remove(this)
     if (latencies?.isCurious === true && isGood(reply)) latencies.add(ports.clock.now() - this.#startedMs)
-    if (this.#second === null) return reply
-    const { outcome } = this.#second
+    const second = this.#second
+    if (second === null) return reply
+    const { outcome } = second
     // Not at once: the body may be let go, and the connection may still be reading.
-    return Promise.resolve().then(() => this.#settle(reply, outcome))
+    return Promise.resolve().then(() => this.#settle(reply, second, outcome))
   }
 
   /** The first try has failed. Null where that is the outcome of the call. */
   failed(failure: Failure): Promise<Reply> | null {
     this.#isFirstOver = true
     this.#track.waits.remove(this)
-    return this.#second === null ? null : this.#settle(failure, this.#second.outcome)
+    const second = this.#second
+    return second === null ? null : this.#settle(failure, second, second.outcome)
   }
 
   /** The reply is late. */
@@ -138,12 +141,12 @@ export class Race implements Abandonable, Waiting {
     if (!budget.tryRetry(ports.clock.now())) return exhausted.add(1)
     const copy = call.copy(call.headers, body)
     if (call.askedTarget !== null) copy.facts.set(rival, call.askedTarget as Endpoint)
-    const second: Second = { call: copy, end: null, outcome: null }
-    this.#second = second
-    second.end = again(copy).then(
+    const end = again(copy).then(
       reply => this.#secondEnded(second, reply),
       (thrown: unknown) => this.#secondEnded(second, Failure.from(thrown)),
     )
+    const second: Second = { call: copy, end, outcome: null }
+    this.#second = second
     call.onAbandon(this)
   }
 
@@ -169,13 +172,13 @@ export class Race implements Abandonable, Waiting {
     return outcome
   }
 
-  /** What the call ends with whose first try ended so; `second` is how its second one had ended by then, null where it had not. */
-  async #settle(first: Outcome, second: Outcome | null): Promise<Reply> {
-    this.#call.tries += this.#second?.call.tries ?? 0
-    if (second !== null && isGood(second)) return this.#won(first, second)
-    if (isGood(first)) return this.#lost(first)
-    if (second !== null) return this.#end(second, first)
-    const outcome = await (this.#second?.end as Promise<Outcome>)
+  /** What the call ends with whose first try ended so; `earlier` is how its second one had ended by then, null where it had not. */
+  async #settle(first: Outcome, second: Second, earlier: Outcome | null): Promise<Reply> {
+    this.#call.tries += second.call.tries
+    if (earlier !== null && isGood(earlier)) return this.#won(first, earlier)
+    if (isGood(first)) return this.#lost(first, second)
+    if (earlier !== null) return this.#end(earlier, first)
+    const outcome = await second.end
     return isGood(outcome) ? this.#won(first, outcome) : this.#end(first, outcome)
   }
 
@@ -193,9 +196,9 @@ export class Race implements Abandonable, Waiting {
     return reply
   }
 
-  #lost(reply: Reply): Reply {
-    this.#second?.call.abandon(overtaken)
-    void this.#second?.end?.then(letGo)
+  #lost(reply: Reply, second: Second): Reply {
+    second.call.abandon(overtaken)
+    void second.end.then(letGo)
     this.#count(this.#track.lost)
     return reply
   }
